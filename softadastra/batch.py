@@ -1,0 +1,80 @@
+"""Writes that are gathered and become one atomic, durable record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from softadastra.errors import InvalidStateError
+from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.writes import Assignment
+from softadastra.types import PutResult, Value
+
+__all__ = ["Batch"]
+
+
+class Batch:
+    """Gathers writes in a `with` block; they happen at its end, all or none.
+
+    An exception in the block discards them all. Nothing is visible before the end; a later
+    write of the same key counts. For one thread. `results` has what each write did.
+    """
+
+    def __init__(
+        self,
+        assignment: Callable[[str, Value], Assignment],
+        key: Callable[[str], str],
+        write: Callable[[Sequence[Assignment]], list[PutResult | None]],
+    ) -> None:
+        self._assignment = assignment
+        self._key = key
+        self._write = write
+        self._asked: list[Assignment] = []
+        self._is_open = False
+        self.results: list[PutResult | None] = []
+        """Per write, after the block; None for the remove of an absent key."""
+
+    def __enter__(self) -> Batch:
+        if self._is_open or self.results:
+            raise InvalidStateError("a batch is used once: call batch() again")
+        self._is_open = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._is_open = False
+        asked, self._asked = self._asked, []
+        if error is None and asked:
+            self.results = self._write(asked)
+
+    def __len__(self) -> int:
+        return len(self._asked)
+
+    def put(self, key: str, value: Value) -> None:
+        """Gather a put.
+
+        Raises:
+            InvalidArgumentError: the key or the value cannot be stored.
+            InvalidStateError: not inside the `with` block.
+        """
+        self._check_open()
+        self._asked.append(self._assignment(key, value))
+
+    def remove(self, key: str) -> None:
+        """Gather a remove. Raises as `put`."""
+        self._check_open()
+        self._asked.append(Assignment(self._key(key), TOMBSTONE))
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        self.remove(key)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise InvalidStateError("a batch takes writes inside its with block only")

@@ -1,0 +1,135 @@
+"""Commands and groups in this tool's ways: common options everywhere, the original's words.
+
+A group imports the module of a command when the command is asked for, and has the line that
+its own help shows of it, so that `softadastra --help` imports none. An unknown command and a
+missing argument are reported in the words of the original tool, above the usage line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+from softadastra.cli.exit_codes import ExitCode
+from softadastra.cli.invocation import CommonOption, common_options
+
+__all__ = ["Command", "Group", "Lazy", "RequiredArgument"]
+
+
+class Lazy(NamedTuple):
+    """A command that is not imported yet."""
+
+    location: str
+    """Module and attribute, as "softadastra.cli.status:status"."""
+    summary: str
+    """The first sentence of its help."""
+
+
+class Command(click.Command):
+    """A command that takes the common options beside its own."""
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.params.extend(common_options())
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the command's own options first."""
+        own: list[tuple[str, str]] = []
+        common: list[tuple[str, str]] = []
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                (common if isinstance(parameter, CommonOption) else own).append(record)
+        for title, records in (("Options", own), ("Common options", common)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+class Group(Command, click.Group):
+    """A group whose commands are imported when they are asked for.
+
+    Without a command it shows its help on standard error and fails as a wrong command line does.
+
+    Args:
+        name: what the group is called.
+        lazy: its commands by name, in the order in which the help shows them.
+        attributes: as click takes them.
+    """
+
+    def __init__(self, name: str, *, lazy: Mapping[str, Lazy], **attributes: Any) -> None:
+        super().__init__(
+            name, callback=_show_help_without_command, invoke_without_command=True, **attributes
+        )
+        self._lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Name the commands in the order in which they were given."""
+        return list(self._lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command; None when the group has none of that name."""
+        if cmd_name not in self._lazy:
+            return None
+        module, _, attribute = self._lazy[cmd_name].location.partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or say in the original's words that there is none."""
+        if args[0] not in self._lazy and not ctx.resilient_parsing:
+            group = "" if ctx.parent is None else f"{ctx.info_name} "
+            matches = get_close_matches(args[0], self._lazy, n=1)
+            hint = f"\nDid you mean {matches[0]}?" if matches else ""
+            ctx.fail(f"Unknown {group}command: {args[0]}{hint}")
+        return super().resolve_command(ctx, args)
+
+    def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
+        """Name the commands in the usage line."""
+        return ["[OPTIONS]", f"<{'|'.join(self.list_commands(ctx))}>", "[ARGS]..."]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the commands, then the options."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self._lazy.items()])
+        super().format_options(ctx, formatter)
+
+
+class RequiredArgument(click.Argument):
+    """An argument whose absence is reported in the original tool's words.
+
+    Args:
+        declarations: the argument's name, as click takes it.
+        missing: what to say when it is absent.
+        empty: what to say when it is "", None when that is a value.
+        attributes: as click takes them.
+    """
+
+    def __init__(
+        self, declarations: list[str], *, missing: str, empty: str | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(declarations, required=True, **attributes)
+        self._missing = missing
+        self._empty = empty
+
+    def process_value(self, ctx: click.Context, value: Any) -> Any:
+        """Convert the value, or say what is missing."""
+        if self.value_is_missing(value) and not ctx.resilient_parsing:
+            raise click.UsageError(self._missing, ctx)
+        if value == "" and self._empty is not None:
+            raise click.UsageError(self._empty, ctx)
+        return super().process_value(ctx, value)
+
+
+@click.pass_context
+def _show_help_without_command(context: click.Context) -> None:
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        context.exit(ExitCode.USAGE)

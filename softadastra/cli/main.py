@@ -1,0 +1,178 @@
+"""The entry point: the commands of the tool, and how each error ends it.
+
+A user's mistake, a refused operation, a closed pipe and Ctrl-C end in a line and an exit code;
+a traceback is a bug in Softadastra.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from io import TextIOWrapper
+from typing import Any, NoReturn
+
+import click
+from click.exceptions import Exit
+
+import softadastra
+from softadastra.cli.command import Group, Lazy
+from softadastra.cli.exit_codes import ExitCode, exit_code_of
+from softadastra.cli.invocation import Invocation
+from softadastra.cli.output import SCHEMA, encode, printable
+from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
+
+__all__ = ["cli", "main"]
+
+PROGRAM = "softadastra"
+
+
+class Root(Group):
+    """The tool itself: turns whatever ends a command into an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, **_: Any) -> NoReturn:  # type: ignore[override]  # always standalone
+        """Run the command line and exit.
+
+        Args:
+            args: the arguments behind the program's name; default: this process's own.
+
+        Raises:
+            SystemExit: always, with one of `ExitCode`.
+        """
+        arguments = sys.argv[1:] if args is None else list(args)
+        if sys.stdout is None:
+            click.echo("error: standard output is closed: give it a file or a pipe", err=True)
+            sys.exit(ExitCode.FAILURE)
+        if isinstance(sys.stdout, TextIOWrapper):
+            # Names in an encoding that the terminal lacks are shown escaped, not refused.
+            sys.stdout.reconfigure(errors="backslashreplace")
+        code: int = ExitCode.OK
+        try:
+            code, error = self._run(arguments)
+            if error is not None:
+                click.echo(encode({"schema": SCHEMA, "error": error}))
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader has had enough, as `head` does: no failure of ours.
+            _discard_output()
+        except OSError as error:
+            click.echo(f"error: {error}", err=True)
+            _discard_output()
+            code = ExitCode.FAILURE
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            code = ExitCode.INTERRUPTED
+        sys.exit(code)
+
+    def _run(self, arguments: list[str]) -> tuple[int, dict[str, object] | None]:
+        """Run the command; return its exit code and, for programs that asked, its error."""
+        invocation = Invocation()
+        try:
+            _check_encoding(arguments)
+            with self.make_context(PROGRAM, arguments, obj=invocation) as context:
+                self.invoke(context)
+        except Exit as exit_:
+            return exit_.exit_code, None
+        except click.ClickException as error:
+            _show_usage_error(error)
+            # The parser may have stopped before it came to --json.
+            as_json = invocation.json or "--json" in arguments
+            found = _error(ErrorCode.INVALID_ARGUMENT, error.format_message(), {})
+            return error.exit_code, found if as_json else None
+        except SoftadastraError as error:
+            # An absent key is an answer: it has the original's words and no more.
+            prefix = "" if isinstance(error, NotFoundError) else "error: "
+            _show(prefix + error.message, *getattr(error, "__notes__", ()))
+            found = _error(error.code, error.message, error.context)
+            return exit_code_of(error), found if invocation.json else None
+        return ExitCode.OK, None
+
+
+def _check_encoding(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise click.UsageError(
+                f"The argument {os.fsencode(argument)!r} is not UTF-8: expected UTF-8 text."
+            ) from error
+
+
+def _show_usage_error(error: click.ClickException) -> None:
+    """Show what was wrong, then how it is written."""
+    _show(error.format_message())
+    if isinstance(error, click.NoSuchOption) and not error.possibilities:
+        click.echo("Put -- before an argument that begins with '-'.", err=True)
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is not None:
+        click.echo(context.get_usage(), err=True)
+        click.echo(f"Try '{context.command_path} --help'.", err=True)
+
+
+def _show(*texts: str) -> None:
+    for text in texts:
+        for line in text.splitlines():
+            click.echo(printable(line), err=True)
+
+
+def _error(code: ErrorCode, message: str, context: Mapping[str, object]) -> dict[str, object]:
+    plain = {name: _plain(value) for name, value in context.items()}
+    return {"code": code, "message": message, "context": plain}
+
+
+def _plain(value: object) -> object:
+    return value if isinstance(value, str | int | float | None) else str(value)
+
+
+def _discard_output() -> None:
+    """Drop what is left of the output: the interpreter would write it when it exits, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _version_option() -> click.Option:
+    def show(context: click.Context, _: click.Parameter, is_given: bool) -> None:
+        if is_given and not context.resilient_parsing:
+            click.echo(f"Softadastra {softadastra.__version__}")
+            context.exit()
+
+    return click.Option(
+        ["--version"],
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=show,
+        help="Show the version and exit.",
+    )
+
+
+cli = Root(
+    PROGRAM,
+    help="An offline-first replicated key-value store for networks of peers.",
+    params=[_version_option()],
+    context_settings={"help_option_names": ["-h", "--help"]},
+    lazy={
+        "status": Lazy(
+            "softadastra.cli.status:status", "Show the node, its store, its outbox and its peers."
+        ),
+        "node": Lazy("softadastra.cli.node:node", "Describe this node, or run it."),
+        "store": Lazy("softadastra.cli.store:store", "Read and write the keys of this node."),
+        "sync": Lazy(
+            "softadastra.cli.sync:sync",
+            "Show and move what peers still lack of this node's writes.",
+        ),
+        "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
+        "demo": Lazy(
+            "softadastra.cli.demo:demo",
+            "Watch node processes replicate while one is stopped and one is killed.",
+        ),
+        "version": Lazy("softadastra.cli.about:version", "Show the version."),
+        "help": Lazy(
+            "softadastra.cli.about:show_help", "Show the help of the tool, or of a command."
+        ),
+    },
+)
+
+
+def main() -> NoReturn:
+    """Run the tool on this process's arguments and exit."""
+    cli.main()

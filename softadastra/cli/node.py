@@ -1,0 +1,185 @@
+"""`softadastra node`: who a node is, and running one in the foreground."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from softadastra.cli.command import Command, Group, Lazy
+from softadastra.cli.documents import node_document, transport_document
+from softadastra.cli.invocation import Invocation
+from softadastra.cli.local_node import load_options, open_node
+from softadastra.cli.output import as_time, as_yes_no
+
+if TYPE_CHECKING:
+    from softadastra import Client, ClientOptions
+
+__all__ = ["info", "node", "run"]
+
+node = Group(
+    "node",
+    help="Describe this node, or run it.",
+    lazy={
+        "info": Lazy("softadastra.cli.node:info", "Show who this node is and what it runs on."),
+        "run": Lazy("softadastra.cli.node:run", "Run this node until Ctrl-C or SIGTERM."),
+    },
+)
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
+
+
+@click.command("info", cls=Command)
+@click.pass_obj
+def info(invocation: Invocation) -> None:
+    """Show who this node is and what it runs on."""
+    with open_node(invocation, creates=False) as local:
+        found = local.client.node_info()
+        document = node_document(local.client, local.wal_path, is_running=False)
+    if invocation.json:
+        invocation.output.document({"node": document})
+        return
+    invocation.output.table(
+        "Node info",
+        ("Field", "Value"),
+        (
+            ("node_id", found.node_id),
+            ("display_name", found.display_name or "-"),
+            ("hostname", found.hostname),
+            ("os", found.os_name),
+            ("version", found.version),
+            ("started_at", as_time(document["started_at_ms"])),
+            ("uptime_ms", document["uptime_ms"] or "-"),
+            ("capabilities", len(found.capabilities)),
+            ("node_running", as_yes_no(bool(document["running"]))),
+        ),
+    )
+
+
+@click.command("run", cls=Command)
+@click.option("--host", metavar="ADDRESS", help="Listen on this address (default: 127.0.0.1).")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Listen on this port (default: a free one).",
+)
+@click.option(
+    "--peer",
+    "peers",
+    multiple=True,
+    metavar="ID@HOST:PORT",
+    help="Connect to this node; may be given several times.",
+)
+@click.option("--discover", is_flag=True, default=None, help="Look for peers on the network.")
+@click.option("--security", metavar="NAME", help='"curve": encrypt and check all connections.')
+@click.option(
+    "--insecure",
+    is_flag=True,
+    default=None,
+    help="Consent to listen beyond this machine without --security.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="The least that is logged on standard error (default: info).",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["console", "json"]),
+    default="console",
+    show_default=True,
+    help="For people, or one JSON object a line.",
+)
+@click.pass_obj
+def run(
+    invocation: Invocation,
+    *,
+    host: str | None,
+    port: int | None,
+    peers: tuple[str, ...],
+    discover: bool | None,
+    security: str | None,
+    insecure: bool | None,
+    log_level: str | None,
+    log_format: str,
+) -> None:
+    """Run this node until Ctrl-C or SIGTERM.
+
+    The first line of the output says, once the node listens, who it is and where.
+    """
+    from softadastra import Client, configure_logging
+
+    options = load_options(
+        invocation,
+        enable_transport=True,
+        transport_host=host,
+        transport_port=port,
+        peers=peers or None,
+        enable_discovery=discover,
+        security=security,
+        insecure=insecure,
+    )
+    configure_logging(level=log_level or _log_level(invocation.verbosity), format=log_format)
+    client = Client(options)
+    client.open()
+    with closing(client), _stop_signals() as wait_for_stop:
+        client.start_transport()
+        _announce(invocation, client, options)
+        wait_for_stop()
+
+
+def _log_level(verbosity: int) -> str:
+    match verbosity:
+        case -1:
+            return "warning"
+        case 0:
+            return "info"
+        case _:
+            return "debug"
+
+
+def _announce(invocation: Invocation, client: Client, options: ClientOptions) -> None:
+    """Say who runs and where, at once: a script waits for the line to read the port from it."""
+    wal_path = options.resolved_wal_path() if options.enable_wal else None
+    host = options.transport_host
+    if invocation.json:
+        invocation.output.document(
+            {
+                "node": node_document(client, wal_path, is_running=True),
+                "transport": transport_document(client, client.peers(), host=host),
+            }
+        )
+    else:
+        invocation.output.line(
+            f"Softadastra node running. Node {options.node_id} on {host}:{client.transport_port},"
+            f" {'nothing kept on disk' if wal_path is None else f'WAL {wal_path}'}"
+        )
+    sys.stdout.flush()
+    invocation.output.note("Press Ctrl+C to stop.")
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], object]]:
+    """Turn the stop signals into the end of a wait; a second one ends the process the hard way.
+
+    A handler that set a `threading.Event` could run while this very thread holds the event's
+    lock, and wait for itself for ever. A byte in a socket pair has no lock.
+    """
+    waiting, woken = socket.socketpair()
+    with waiting, woken:
+        woken.setblocking(False)
+        previous_descriptor = signal.set_wakeup_fd(woken.fileno())
+        previous = {each: signal.signal(each, lambda *_: None) for each in STOP_SIGNALS}
+        try:
+            yield lambda: waiting.recv(1)
+        finally:
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+            signal.set_wakeup_fd(previous_descriptor)

@@ -1,0 +1,171 @@
+"""Show results: data on standard output, notes and errors on standard error.
+
+Text that came from a store or a peer is shown with its control characters escaped, so that it
+cannot move the cursor, colour the terminal or forge a line. A terminal gets tables that fit its
+width, down to 40 columns; a pipe gets lines of any width, so that nothing is cut or folded.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["SCHEMA", "Output", "as_time", "as_yes_no", "printable"]
+
+SCHEMA = 1
+"""The version of the documents that `--json` prints. Fields may be added to it; one that goes
+or changes its meaning makes it 2."""
+
+UNLIMITED_WIDTH = 1_000_000
+"""Columns of a pipe; more than the longest value takes."""
+
+FOLDED_COLUMNS_MAX = 3
+"""Columns of a table whose long words are folded on a narrow terminal; with more columns the
+remaining width of each is too small to read."""
+
+LISTING_SAMPLE_ROWS = 1_000
+"""Rows that decide the column widths of a listing: a listing shows its first lines at once and
+takes the same memory however long it is."""
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would obey instead of show, and what nobody can see."""
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def as_yes_no(condition: bool) -> str:
+    """Write a truth value for people."""
+    return "yes" if condition else "no"
+
+
+def as_time(timestamp_ms: object) -> str:
+    """Write a time in UTC for people, "-" for none."""
+    if not isinstance(timestamp_ms, int):
+        return "-"
+    instant = datetime.fromtimestamp(timestamp_ms / 1000, UTC)
+    return instant.isoformat(sep=" ", timespec="milliseconds").replace("+00:00", "Z")
+
+
+class Output:
+    """Where one command shows what it has found.
+
+    Args:
+        as_json: whether the command was asked for a JSON document.
+        no_color: no colours even on a terminal.
+        is_quiet: no notes.
+    """
+
+    __slots__ = ("_no_color", "as_json", "is_quiet")
+
+    def __init__(self, *, as_json: bool, no_color: bool, is_quiet: bool) -> None:
+        self.as_json = as_json
+        self.is_quiet = is_quiet
+        self._no_color = no_color or bool(os.environ.get("NO_COLOR"))
+
+    def document(self, document: Mapping[str, object]) -> None:
+        """Print the one JSON document of a command, on one line."""
+        self.line(encode({"schema": SCHEMA, **document}))
+
+    def line(self, text: str) -> None:
+        """Print a line of data; it may wait in the buffer until the command ends."""
+        sys.stdout.write(f"{text}\n")
+
+    def note(self, text: str) -> None:
+        """Tell people something that is not data; programs and -q do not see it."""
+        if not self.is_quiet:
+            click.echo(printable(text), err=True)
+
+    def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""
+        from rich.text import Text
+
+        console = self._console()
+        cells = [[printable(str(cell)) for cell in row] for row in rows]
+        console.print(Text(title, style="bold"))
+        table = _table(columns, cells)
+        if len(columns) <= FOLDED_COLUMNS_MAX or _fits(table, console):
+            console.print(table)
+            return
+        for row in cells:
+            block = _table(("", ""), zip(columns, row, strict=True), has_header=False)
+            console.print(block, end="\n\n")
+
+    def listing(self, columns: tuple[str, str], rows: Iterable[tuple[str, str]]) -> bool:
+        """Print any number of rows, one a line; a terminal gets as much of each as fits.
+
+        Returns:
+            Whether there was a row; without one nothing is printed.
+        """
+        from rich.cells import cell_len, set_cell_size
+
+        width = self._console().width
+        lines = iter(rows)
+        sample = list(islice(lines, LISTING_SAMPLE_ROWS))
+        if not sample:
+            return False
+        sample.insert(0, columns)
+        first_width = min(max(cell_len(printable(first)) for first, _ in sample), width // 2)
+        for first, second in chain(sample, lines):
+            first = printable(first)
+            padding = " " * (first_width - cell_len(first))
+            line = f"{first}{padding}  {printable(second)}"
+            self.line(line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…")
+        return True
+
+    def _console(self) -> Console:
+        """Make a console for what standard output is at this moment."""
+        from rich.console import Console
+
+        is_terminal = sys.stdout.isatty()
+        return Console(
+            color_system=None if self._no_color or not is_terminal else "auto",
+            width=None if is_terminal or "COLUMNS" in os.environ else UNLIMITED_WIDTH,
+            highlight=False,
+            markup=False,
+            emoji=False,
+        )
+
+
+def encode(document: object) -> str:
+    """Write JSON that the encoding of standard output can carry."""
+    is_unicode = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    return json.dumps(document, ensure_ascii=not is_unicode, allow_nan=False)
+
+
+def _table(
+    columns: Iterable[str], rows: Iterable[Sequence[str]], *, has_header: bool = True
+) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=has_header)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _fits(table: Table, console: Console) -> bool:
+    """Tell whether no word of the table would have to be folded."""
+    from rich.measure import Measurement
+
+    unlimited = console.options.update(width=UNLIMITED_WIDTH)
+    return Measurement.get(console, unlimited, table).minimum <= console.width

@@ -1,0 +1,66 @@
+"""`softadastra status`: one look at the node and each of its parts."""
+
+from __future__ import annotations
+
+import click
+
+from softadastra.cli.command import Command
+from softadastra.cli.documents import (
+    discovery_document,
+    fields_of,
+    node_document,
+    store_document,
+    sync_document,
+    transport_document,
+)
+from softadastra.cli.invocation import Invocation
+from softadastra.cli.local_node import open_node
+from softadastra.cli.output import as_yes_no
+
+__all__ = ["status"]
+
+
+@click.command("status", cls=Command)
+@click.pass_obj
+def status(invocation: Invocation) -> None:
+    """Show the node, its store, its outbox and its peers."""
+    with open_node(invocation, creates=False) as local:
+        client = local.client
+        peers = client.peers()
+        node = node_document(client, local.wal_path, is_running=False)
+        store = store_document(client)
+        sync = sync_document(client.sync_state())
+        transport = transport_document(client, peers)
+        discovery = discovery_document(client, peers)
+    if invocation.json:
+        invocation.output.document(
+            {
+                "node": node,
+                "store": store,
+                "sync": sync,
+                "transport": transport,
+                "discovery": discovery,
+                "peers": [fields_of(peer) for peer in peers],
+            }
+        )
+        return
+    running = as_yes_no(bool(node["running"]))
+    invocation.output.table(
+        "Softadastra status",
+        ("Component", "Metric", "Value"),
+        (
+            ("node", "id", node["id"]),
+            ("node", "running", running),
+            ("store", "entries", store["entries"]),
+            ("sync", "outbox", sync["outbox_size"]),
+            ("sync", "queued", sync["queued_count"]),
+            ("sync", "in_flight", sync["in_flight_count"]),
+            ("sync", "acknowledged", sync["acknowledged_count"]),
+            ("sync", "failed", sync["failed_count"]),
+            ("transport", "running", as_yes_no(bool(transport["running"]))),
+            ("transport", "peers", transport["peers"]),
+            ("discovery", "running", as_yes_no(bool(discovery["running"]))),
+            ("discovery", "peers", discovery["peers"]),
+            ("metadata", "running", running),
+        ),
+    )

@@ -1,0 +1,200 @@
+"""`softadastra store`: write, read and list the keys of a node."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+
+import click
+
+from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
+from softadastra.cli.documents import entry_document
+from softadastra.cli.invocation import Invocation
+from softadastra.cli.local_node import open_node
+from softadastra.cli.output import as_time, encode
+from softadastra.cli.tagged_json import parse_json, to_json
+from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.types import Value
+
+__all__ = ["get", "list_entries", "put", "remove", "store"]
+
+store = Group(
+    "store",
+    help="Read and write the keys of this node.",
+    lazy={
+        "put": Lazy("softadastra.cli.store:put", "Store a value under a key."),
+        "get": Lazy("softadastra.cli.store:get", "Show the value of a key."),
+        "remove": Lazy("softadastra.cli.store:remove", "Remove a key."),
+        "list": Lazy("softadastra.cli.store:list_entries", "List keys and values."),
+        "import": Lazy(
+            "softadastra.cli.transfer:import_rows", "Store the keys and values of a file."
+        ),
+        "export": Lazy(
+            "softadastra.cli.transfer:export_rows", "Print keys and values as JSON Lines."
+        ),
+    },
+)
+
+VALUE_BYTES_MAX = 16 * 1024 * 1024
+"""The most that is read for one value from a file or standard input. A value of 1 MiB takes up
+to 6 MiB as JSON; whether it can be stored is decided when it is."""
+
+
+@click.command("put", cls=Command)
+@click.argument(
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key or value argument.",
+    empty="Key cannot be empty.",
+)
+@click.argument("value", cls=RequiredArgument, missing="Missing key or value argument.")
+@click.option("--json-value", is_flag=True, help="The value is JSON, not text.")
+@click.option("--bytes-value", is_flag=True, help="The value is bytes, not text.")
+@click.pass_obj
+def put(
+    invocation: Invocation, *, key: str, value: str, json_value: bool, bytes_value: bool
+) -> None:
+    """Store a value under a key.
+
+    VALUE is text; "-" reads it from standard input and "@FILE" from a file, to the last byte.
+    "@@text" stores "@text". Put -- before a value that begins with "-".
+    """
+    if json_value and bytes_value:
+        raise click.UsageError("Choose one of --json-value and --bytes-value.")
+    stored = _typed(_content(value), json_value=json_value, bytes_value=bytes_value)
+    with open_node(invocation, creates=True) as local:
+        result = local.client.put(key, stored)
+    if invocation.json:
+        invocation.output.document({**result._asdict(), "sync_id": result.sync_id})
+        return
+    invocation.output.table(
+        "Stored value.",
+        ("Field", "Value"),
+        (("key", result.key), ("version", result.version), ("status", result.status)),
+    )
+
+
+def _content(argument: str) -> bytes:
+    """Read the value that the argument holds or names."""
+    if argument == "-":
+        content = sys.stdin.buffer.read(VALUE_BYTES_MAX + 1)
+    elif argument.startswith("@@"):
+        return argument.removeprefix("@").encode()
+    elif argument.startswith("@"):
+        try:
+            with Path(argument[1:]).open("rb") as file:
+                content = file.read(VALUE_BYTES_MAX + 1)
+        except OSError as error:
+            raise click.UsageError(
+                f"Cannot read the value from {argument[1:]!r}: {error.strerror}. Write @@ for a"
+                " value that begins with @."
+            ) from error
+    else:
+        return argument.encode()
+    if len(content) > VALUE_BYTES_MAX:
+        raise InvalidArgumentError(
+            f"the value is longer than {VALUE_BYTES_MAX:,} bytes: expected at most"
+            " max_value_bytes of the settings"
+        )
+    return content
+
+
+def _typed(content: bytes, *, json_value: bool, bytes_value: bool) -> Value:
+    if bytes_value:
+        return content
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"the value is not UTF-8 text at its byte {error.start + 1}: store it with"
+            " --bytes-value"
+        ) from error
+    return parse_json(text) if json_value else text
+
+
+@click.command("get", cls=Command)
+@click.argument(
+    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+)
+@click.option("--raw", is_flag=True, help="Print text and bytes as they are, all else as JSON.")
+@click.pass_obj
+def get(invocation: Invocation, *, key: str, raw: bool) -> None:
+    """Show the value of a key.
+
+    Exits with 3 when there is none.
+    """
+    if raw and invocation.json:
+        raise click.UsageError("Choose one of --raw and --json.")
+    with open_node(invocation, creates=False) as local:
+        entry = local.client.entry(key)
+    if entry is None:
+        raise NotFoundError(f"Key not found: {key}", key=key)
+    if raw:
+        click.echo(_raw(entry.value), nl=False)
+    elif invocation.json:
+        invocation.output.document(entry_document(entry))
+    else:
+        invocation.output.table(
+            "Store entry",
+            ("Field", "Value"),
+            (
+                ("key", entry.key),
+                ("value", _shown(entry.value)),
+                ("version", entry.version),
+                ("timestamp", as_time(entry.timestamp_ms)),
+            ),
+        )
+
+
+def _raw(value: Value) -> str | bytes:
+    return value if isinstance(value, str | bytes) else encode(to_json(value))
+
+
+def _shown(value: Value) -> str:
+    return value if isinstance(value, str) else encode(to_json(value))
+
+
+@click.command("remove", cls=Command)
+@click.argument(
+    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+)
+@click.pass_obj
+def remove(invocation: Invocation, *, key: str) -> None:
+    """Remove a key.
+
+    Exits with 3 when there is none.
+    """
+    with open_node(invocation, creates=False) as local:
+        was_there = local.client.remove(key)
+    if not was_there:
+        raise NotFoundError(f"Key not found: {key}", key=key)
+    if invocation.json:
+        invocation.output.document({"key": key, "removed": True})
+    else:
+        invocation.output.table("Removed value", ("Field", "Value"), (("key", key),))
+
+
+@click.command("list", cls=Command)
+@click.argument("prefix", default="")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N keys.")
+@click.pass_obj
+def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> None:
+    """List keys and values.
+
+    Those that begin with PREFIX if it is given, in the order of the keys. A terminal shows as
+    much of each value as fits a line; a pipe gets all of it.
+    """
+    with open_node(invocation, creates=False) as local:
+        items = iter(local.client.items(prefix))
+        shown = items if limit is None else islice(items, limit)
+        if invocation.json:
+            entries = [{"key": key, "value": to_json(value)} for key, value in shown]
+            has_more = next(items, None) is not None
+            invocation.output.document({"entries": entries, "has_more": has_more})
+            return
+        rows = ((key, _shown(value)) for key, value in shown)
+        if not invocation.output.listing(("Key", "Value"), rows):
+            invocation.output.note("No keys found.")
+        elif next(items, None) is not None:
+            invocation.output.note(f"The first {limit:,} keys; there are more.")

@@ -1,0 +1,463 @@
+"""The client: one node of the network, inside this process.
+
+The public face of `node.py`, which puts the parts together. Every call is safe from any thread.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, MutableMapping
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast, overload
+
+from softadastra.batch import Batch
+from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
+from softadastra.node import Node
+from softadastra.options import ClientOptions
+from softadastra.store.clock import milliseconds
+from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.values import unpack_value
+from softadastra.store.writes import Assignment
+from softadastra.sync.engine import Push
+from softadastra.sync.records import Forgotten, Pruned, Released
+from softadastra.sync.status import peer_statuses, sync_state
+from softadastra.types import (
+    Entry,
+    NodeInfo,
+    Peer,
+    PeerStatus,
+    PutResult,
+    SyncState,
+    TickResult,
+    Value,
+)
+from softadastra.views import PrefixItems, PrefixKeys
+
+__all__ = ["Client"]
+
+T = TypeVar("T")
+
+PAGE_KEYS = 512
+"""Keys that a scan reads at a time, so that it holds up nobody."""
+CONNECT_SECONDS = 5.0
+"""Longer than a TCP handshake with two lost packets takes."""
+
+
+class Client(MutableMapping[str, Value]):
+    """A node: a durable store that keeps in step with its peers.
+
+    Use it as a context manager, or call `open` and `close`. It is a mapping of str keys to
+    values, and true also when it is empty. All calls are safe from any thread. A network
+    fault never raises from a read or a write.
+
+    Args:
+        options: the node's settings; checked as a whole by `open`.
+
+    Example:
+        >>> with Client(ClientOptions.memory_only("node-a")) as node:
+        ...     node["greeting"] = "hello"
+        ...     node.get("greeting")
+        'hello'
+    """
+
+    def __init__(self, options: ClientOptions | None = None) -> None:
+        self._options = options or ClientOptions()
+        self._node: Node | None = None
+        self._lifecycle = Lock()
+
+    # Opening and closing.
+
+    def open(self) -> Self:
+        """Lock the write-ahead log, recover from it, and be ready. Open already: nothing.
+
+        Raises:
+            InvalidArgumentError: the options are wrong; the message lists every problem.
+            StoreLockedError: another client has the log open; the message names its process.
+            WalCorruptionError: the log is damaged; nothing was changed.
+            StorageError: the file or its directory cannot be used.
+        """
+        with self._lifecycle:
+            if self._node is None:
+                self._options.validate()
+                self._node = Node(self._options)
+        return self
+
+    def close(self) -> None:
+        """Take leave of the peers, make everything durable, unlock. Never raises; idempotent.
+
+        Returns within a second, with peers dead or alive, unless the disk hangs.
+        """
+        with self._lifecycle:
+            node, self._node = self._node, None
+            if node is not None:
+                node.close()
+
+    def __enter__(self) -> Self:
+        return self.open()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_node", None) is not None:
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            self.close()
+
+    def __repr__(self) -> str:
+        state = "open" if self.is_open else "closed"
+        return f"<Client {self._options.node_id} {state}>"
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a Client holds files and threads: it cannot be copied or pickled")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was opened and not closed."""
+        return self._node is not None
+
+    @property
+    def options(self) -> ClientOptions:
+        """The settings it was made with. Changing them changes nothing while it is open."""
+        return self._options
+
+    def _opened(self) -> Node:
+        node = self._node
+        if node is None:
+            raise InvalidStateError(
+                f"client {self._options.node_id!r} is not open: call open(), or use it in a with"
+            )
+        return node
+
+    # Values.
+
+    def put(self, key: str, value: Value) -> PutResult:
+        """Store a value, and track it until every peer has it.
+
+        With `auto_flush` it is durable when this returns. A put of the value that the key
+        holds already writes nothing and is "unchanged".
+
+        Args:
+            key: non-empty, at most `max_key_bytes` of UTF-8.
+            value: what MessagePack carries, at most `max_value_bytes` packed.
+
+        Raises:
+            InvalidArgumentError: the key or the value cannot be stored; nothing has changed.
+            InvalidStateError: the client is not open.
+            StorageError: the disk refused; nothing has changed. After a failed sync the
+                outcome is unknown, and nothing is written until the client is opened again.
+        """
+        node = self._opened()
+        (result,) = node.write([node.assignment(key, value)])
+        return cast(PutResult, result)
+
+    def remove(self, key: str) -> bool:
+        """Remove a key here and at every peer; False when it is absent, then nothing is written.
+
+        Raises as `put`.
+        """
+        node = self._opened()
+        (result,) = node.write([Assignment(node.key(key), TOMBSTONE)])
+        return result is not None
+
+    @overload
+    def get(self, key: str) -> Value: ...
+    @overload
+    def get(self, key: str, default: T) -> Value | T: ...
+    def get(self, key: str, default: object = None) -> object:
+        """Give the value of a key, `default` when it is absent.
+
+        Raises:
+            InvalidArgumentError: no such key can exist.
+            InvalidStateError: the client is not open.
+        """
+        node = self._opened()
+        packed = node.replica.value(node.key(key))
+        return default if packed is None else unpack_value(packed)
+
+    def entry(self, key: str) -> Entry | None:
+        """Give a key's value with its version and where it came from; None when it is absent."""
+        node = self._opened()
+        sibling = node.replica.sibling(node.key(key))
+        if sibling is None:
+            return None
+        number, n, stamp, version, packed = sibling
+        origin = node.replica.origins[number].node_id
+        return Entry(
+            key=key,
+            value=unpack_value(packed),
+            version=version,
+            timestamp_ms=milliseconds(stamp),
+            origin=origin,
+            sync_id=f"{origin}-{n}",
+        )
+
+    def contains(self, key: object) -> bool:
+        """Whether a key has a value. What cannot be a key has none."""
+        node = self._opened()
+        return isinstance(key, str) and node.replica.sibling(key) is not None
+
+    def size(self) -> int:
+        """Count the keys that have a value."""
+        return len(self._opened().replica)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key has a value."""
+        return self.size() == 0
+
+    def keys(self, prefix: str = "") -> PrefixKeys:
+        """View the keys with a prefix, in order. Costs what it yields, not what is stored."""
+        self._opened()
+        return PrefixKeys(self, self._scan, prefix)
+
+    def items(self, prefix: str = "") -> PrefixItems:
+        """View the keys with a prefix and their values, in the order of the keys."""
+        self._opened()
+        return PrefixItems(self, self._scan, prefix)
+
+    def _scan(self, prefix: str) -> Iterator[str]:
+        """Give keys that have a value when they are read, a page at a time."""
+        after: str | None = None
+        while True:
+            node = self._opened()
+            with node.lock:
+                page = node.replica.page(prefix=prefix, after=after, limit=PAGE_KEYS)
+            yield from (key for key in page if node.replica.sibling(key) is not None)
+            if len(page) < PAGE_KEYS:
+                return
+            after = page[-1]
+
+    def batch(self) -> Batch:
+        """Gather writes that become one atomic, durable record.
+
+        Example:
+            >>> with Client(ClientOptions.memory_only("node-a")) as node:
+            ...     with node.batch() as batch:
+            ...         batch.put("a", 1)
+            ...         batch.put("b", 2)
+            ...     node.size()
+            2
+        """
+        node = self._opened()
+        return Batch(node.assignment, node.key, lambda asked: self._opened().write(asked))
+
+    def digest(self) -> str:
+        """Give a hash of the state, as 32 hexadecimal digits.
+
+        Equal on two nodes exactly when their live keys, values and versions are. O(1).
+        """
+        node = self._opened()
+        with node.lock:
+            return node.replica.digest.hex()
+
+    # The mapping protocol.
+
+    def __getitem__(self, key: str) -> Value:
+        node = self._opened()
+        packed = node.replica.value(node.key(key))
+        if packed is None:
+            raise NotFoundError(f"key not found: {key!r}", key=key)
+        return unpack_value(packed)
+
+    def __setitem__(self, key: str, value: Value) -> None:
+        self.put(key, value)
+
+    def __delitem__(self, key: str) -> None:
+        if not self.remove(key):
+            raise NotFoundError(f"key not found: {key!r}", key=key)
+
+    def __contains__(self, key: object) -> bool:
+        return self.contains(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._scan("")
+
+    def __len__(self) -> int:
+        return self.size()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = object.__hash__
+
+    # Synchronization.
+
+    def tick(self, prune: bool = False) -> TickResult:
+        """Send what is due now: new writes, relays, and batches whose answer is overdue.
+
+        With `auto_tick` the node does so by itself. What it sends is acknowledged later.
+
+        Args:
+            prune: also remove acknowledged writes from the outbox; values always stay.
+        """
+        node = self._opened()
+        pushed = node.push(Push.ALL)
+        return TickResult(
+            retried_count=pushed.retried,
+            pruned_count=self.prune_completed() if prune else 0,
+            batch_size=pushed.writes,
+            sent_count=pushed.messages,
+            connected_peers=len(node.engine.active),
+        )
+
+    def sync_state(self) -> SyncState:
+        """Count this node's own writes by how far they have come."""
+        node = self._opened()
+        with node.lock:
+            return sync_state(node.engine)
+
+    def retry_expired(self) -> int:
+        """Send batches again whose acknowledgement is overdue; give how many writes they hold."""
+        return self._opened().push(Push.OVERDUE).retried
+
+    def prune_completed(self) -> int:
+        """Stop tracking writes that every member has; give how many. No value is removed."""
+        node = self._opened()
+        with node.lock:
+            pruned = sync_state(node.engine).acknowledged_count
+            floor = node.engine.floor + pruned
+        if pruned:
+            node.commit([Pruned(floor)])
+        return pruned
+
+    def requeue_failed(self) -> int:
+        """Try faulted peers again at once; give how many writes only they lack."""
+        node = self._opened()
+        with node.lock:
+            failed = sync_state(node.engine).failed_count
+            node.engine.requeue_failed(node.now())
+        node.wake()
+        return failed
+
+    def queue_pending(self) -> int:
+        """Let go what `auto_queue=False` holds back; give how many writes."""
+        node = self._opened()
+        with node.lock:
+            held = sync_state(node.engine).held_count
+            top = node.replica.top
+        if held:
+            node.commit([Released(top)])
+            node.wake()
+        return held
+
+    def wait_synced(
+        self, timeout: float | None = None, peers: str | int | Iterable[str] = "all"
+    ) -> bool:
+        """Wait until this node's writes of up to now are durable at its peers.
+
+        Args:
+            timeout: seconds; None waits as long as it takes.
+            peers: "all" known peers, also those not met yet; "any" one; how many; or their ids.
+
+        Returns:
+            Whether they are. Without any peer they are nowhere else: False, unless this node
+            has written nothing.
+        """
+        node = self._opened()
+        if isinstance(peers, str) and peers not in ("all", "any"):
+            raise InvalidArgumentError(
+                f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
+            )
+        if isinstance(peers, str | int):
+            wanted: str | int | frozenset[str] = peers
+        else:
+            wanted = frozenset(peers)
+        with node.lock:
+            top = node.replica.top
+        return node.wait(lambda: node.is_synced(top, wanted), timeout)
+
+    # Peers.
+
+    @property
+    def transport_running(self) -> bool:
+        """Whether `start_transport` was called and the transport works."""
+        return self._node is not None and self._node.transport_port is not None
+
+    @property
+    def transport_port(self) -> int | None:
+        """The port that is bound, None when the transport does not run."""
+        return self._node.transport_port if self._node else None
+
+    def start_transport(self) -> None:
+        """Bind the port, and dial every known peer. Running already: nothing.
+
+        Raises:
+            TransportError: the transport is disabled by the options, or the address cannot be
+                bound; the message says why.
+        """
+        node = self._opened()
+        with self._lifecycle:
+            node.start_transport()
+
+    def stop_transport(self) -> None:
+        """Take leave of the peers and unbind. Reads and writes go on. Not running: nothing."""
+        node = self._opened()
+        with self._lifecycle:
+            node.stop_transport()
+
+    def connect(self, peer: Peer | str, timeout: float = CONNECT_SECONDS) -> Peer:
+        """Register a peer and wait until it is connected.
+
+        The peer is remembered over restarts and dialled again whenever the connection is lost.
+
+        Args:
+            peer: where it is, or "id@host:port".
+            timeout: seconds to wait.
+
+        Raises:
+            TransportError: it cannot be reached now ("connection refused", for one). It stays
+                registered and is tried again in the background; writes wait for it.
+            InvalidStateError: the transport does not run.
+        """
+        node = self._opened()
+        if isinstance(peer, str):
+            peer = Peer.parse(peer)
+        node.connect(peer, timeout)
+        return peer
+
+    def disconnect(self, peer: Peer | str) -> None:
+        """End the connection with a peer and stop dialling it. It stays a member.
+
+        Raises:
+            NotFoundError: no such peer is known.
+        """
+        node = self._opened()
+        node_id = node.known_peer(peer)
+        with node.lock:
+            node.engine.disconnect(node_id, node.now())
+        node.wake()
+
+    def forget(self, node_id: str) -> None:
+        """Strike a peer off: its confirmation is waited for no more.
+
+        Raises:
+            NotFoundError: no such peer is known.
+        """
+        node = self._opened()
+        self.disconnect(node.known_peer(node_id))
+        node.commit([Forgotten(node_id)])
+
+    def peers(self) -> list[PeerStatus]:
+        """Give every known peer and how it stands, by name."""
+        node = self._opened()
+        with node.lock:
+            return peer_statuses(node.engine, node.now())
+
+    # The node.
+
+    def node_info(self) -> NodeInfo:
+        """Describe this node. The machine's name and system are those of when it was opened."""
+        return self._opened().node_info()
+
+    def refresh_node_info(self) -> NodeInfo:
+        """Describe this node, reading the machine's name and system anew."""
+        return self._opened().node_info(refresh=True)

@@ -1,0 +1,1 @@
+"""Who this node is: its identity, and the machine it runs on."""

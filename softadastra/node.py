@@ -1,0 +1,318 @@
+"""An open node: the composition root, which alone knows the log, the engine and the transport.
+
+It exists from `Client.open` to `Client.close`; that it exists is that it is open.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+from collections.abc import Callable, Sequence
+
+from softadastra.errors import (
+    InvalidStateError,
+    NotFoundError,
+    StorageError,
+    TransportError,
+)
+from softadastra.metadata.node import describe_node
+from softadastra.options import ClientOptions
+from softadastra.runtime.clock import read_clocks
+from softadastra.runtime.commit import Committer
+from softadastra.runtime.events import Events
+from softadastra.runtime.reactor import Pushed, Reactor
+from softadastra.runtime.recovery import replay
+from softadastra.store.replica import Replica
+from softadastra.store.values import check_key, pack_value
+from softadastra.store.writes import Assignment
+from softadastra.sync.batches import Limits
+from softadastra.sync.engine import Engine, EngineOptions, Now, Push
+from softadastra.sync.notices import Level, Notice
+from softadastra.transport.links import Transport
+from softadastra.transport.offline import Offline
+from softadastra.types import NodeInfo, Peer, PeerSource, PutResult
+from softadastra.wal.disk import OsDisk
+from softadastra.wal.log import WriteAheadLog
+
+__all__ = ["Node"]
+
+
+class Node:
+    """One open node.
+
+    Args:
+        options: valid settings; read once, here.
+
+    Raises:
+        StoreLockedError, WalCorruptionError, StoreError, StorageError: see `Client.open`.
+    """
+
+    def __init__(self, options: ClientOptions) -> None:
+        self._options = options
+        self._max_key_bytes = options.max_key_bytes
+        self._max_value_bytes = options.max_value_bytes
+        self._events = Events(options.node_id)
+        self._reactor: Reactor | None = None
+        self._info: NodeInfo | None = None
+        self.now: Callable[[], Now] = read_clocks
+        self.transport_port: int | None = None
+        self._started_at_ms = self.now().wall_ms
+        self._log = (
+            WriteAheadLog(options.resolved_wal_path(), disk=OsDisk())
+            if (options.enable_wal)
+            else None
+        )
+        incarnation = secrets.randbits(64)
+        if self._log is not None:
+            header = self._log.open(node_id=options.node_id, incarnation=incarnation)
+            incarnation = header.incarnation
+        self.replica = Replica(options.node_id, incarnation)
+        self.engine = Engine(
+            self.replica,
+            engine_options(options),
+            nonce=secrets.randbits(64),
+            jitter=random.random,
+        )
+        self._committer = Committer(self.engine, self._log, flush=options.auto_flush, now=self.now)
+        self.lock = self._committer.lock
+        self.commit = self._committer.commit
+        try:
+            self._recover()
+        except BaseException:
+            if self._log is not None:
+                self._log.close()
+            raise
+        self.engine.traced = self._events.is_enabled(Level.DEBUG)
+        self._go_offline()
+
+    def _recover(self) -> None:
+        if self._log is None:
+            return
+        records = replay(self.engine, self._log.replay())
+        fields: dict[str, object] = {"path": str(self._log.path), "records": records}
+        self._events.emit(Notice(Level.INFO, "wal.replayed", fields | {"keys": len(self.replica)}))
+        torn = self._log.torn_tail
+        if torn is not None:
+            fields |= {"offset": torn.offset, "size_bytes": torn.size_bytes}
+            fields["kept_at"] = str(torn.kept_at)
+            self._events.emit(Notice(Level.WARNING, "wal.tail_cut", fields))
+
+    def close(self) -> None:
+        """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
+        self._stop_reactor()
+        self.transport_port = None
+        try:
+            self._committer.sync()
+            if self._log is not None:
+                self._log.close()
+        except StorageError as error:
+            self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
+        self._events.emit(Notice(Level.INFO, "node.closed", {}))
+
+    # Writing.
+
+    def key(self, key: object) -> str:
+        """Check a key."""
+        return check_key(key, max_bytes=self._max_key_bytes)
+
+    def assignment(self, key: object, value: object) -> Assignment:
+        """Check and pack a write."""
+        return Assignment(self.key(key), pack_value(value, max_bytes=self._max_value_bytes))
+
+    def write(self, asked: Sequence[Assignment]) -> list[PutResult | None]:
+        """Commit local writes, and let the reactor send them."""
+        was_dirty = self._committer.is_dirty
+        results = self._committer.write(asked)
+        reactor = self._reactor
+        if reactor is not None and (
+            (self.engine.active and self._options.auto_tick)
+            or self._committer.is_dirty is not was_dirty
+        ):
+            reactor.wake()
+        return results
+
+    # The reactor and its transport.
+
+    def _bound(self) -> Transport:
+        """Give a transport that is bound as the options say."""
+        # Imported here: a node without a network needs no ZeroMQ (40 ms).
+        from softadastra.transport.zeromq import ZeroMQTransport
+
+        transport = ZeroMQTransport()
+        try:
+            host, port = self._options.transport_host, self._options.transport_port
+            self.transport_port = transport.bind(host, port)
+        except BaseException:
+            transport.close()
+            raise
+        return transport
+
+    def _go_offline(self) -> None:
+        """Run without connections; without a thread when there is nothing to sync in time."""
+        self.transport_port = None
+        with self.lock:
+            self.engine.dialer.attempts.clear()
+        if self._log is not None and not self._options.auto_flush:
+            self._start_reactor(Offline())
+
+    def _start_reactor(self, transport: Transport) -> None:
+        options = self._options
+        self._reactor = Reactor(
+            self._committer,
+            transport,
+            events=self._events,
+            now=self.now,
+            auto_tick=options.auto_tick,
+            flush_interval_ms=round(options.flush_interval * 1000),
+        )
+        self._reactor.start()
+
+    def _stop_reactor(self) -> None:
+        reactor, self._reactor = self._reactor, None
+        if reactor is not None:
+            reactor.stop()
+
+    def start_transport(self) -> None:
+        """Bind, and dial every known peer."""
+        options = self._options
+        if not options.enable_transport:
+            raise TransportError(
+                "transport is disabled: set enable_transport=True in the options, "
+                "or make them with with_transport(host, port)"
+            )
+        if self.transport_port is not None:
+            return
+        transport = self._bound()
+        self._stop_reactor()
+        with self.lock:
+            for member in self.engine.members.values():
+                if member.host:
+                    peer = Peer(member.node_id, member.host, member.port)
+                    self.engine.dialer.add(peer, self.now().mono_ms)
+        for peer in options.peers:
+            self._register(peer)
+        self._start_reactor(transport)
+        fields: dict[str, object] = {"host": options.transport_host, "port": self.transport_port}
+        self._events.emit(Notice(Level.INFO, "transport.started", fields))
+
+    def stop_transport(self) -> None:
+        """Take leave of the peers and unbind."""
+        if self.transport_port is None:
+            return
+        self._stop_reactor()
+        self._go_offline()
+        self._events.emit(Notice(Level.INFO, "transport.stopped", {}))
+
+    def wake(self) -> None:
+        """Let the reactor look at what has changed."""
+        if self._reactor is not None:
+            self._reactor.wake()
+
+    def push(self, push: Push) -> Pushed:
+        """Send what is due now."""
+        reactor = self._reactor
+        if reactor is None or self.transport_port is None:
+            return Pushed()
+        return reactor.call(lambda: reactor.push(push))
+
+    # Peers.
+
+    def _register(self, peer: Peer) -> None:
+        if peer.node_id == self._options.node_id:
+            raise TransportError(
+                f"{peer} is this node itself: each node needs its own node_id and port"
+            )
+        with self.lock:
+            member = self.engine.register(peer, PeerSource.MANUAL, self.now())
+        if member is not None:
+            self.commit([member])
+
+    def connect(self, peer: Peer, timeout: float) -> None:
+        """Register a peer and wait until it is connected, or has failed to be."""
+        if self.transport_port is None:
+            raise InvalidStateError("the transport does not run: call start_transport() first")
+        self._register(peer)
+        engine = self.engine
+        with self.lock:
+            attempt = engine.dialer.attempts[peer.node_id]
+            failures = attempt.failed_total
+        self.wake()
+
+        def is_settled() -> bool:
+            return peer.node_id in engine.active or attempt.failed_total > failures
+
+        settled = self.wait(is_settled, timeout)
+        if peer.node_id in engine.active:
+            return
+        reason = attempt.last_error if settled else f"no answer within {timeout:g} s"
+        raise TransportError(
+            f"cannot connect to {peer}: {reason}; it stays registered and is tried again in the "
+            "background",
+            peer=str(peer),
+            reason=reason,
+        )
+
+    def known_peer(self, peer: Peer | str) -> str:
+        """Give the node id of a known peer, from it or its address."""
+        node_id = peer.node_id if isinstance(peer, Peer) else peer.partition("@")[0]
+        if node_id not in self.engine.members:
+            raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
+        return node_id
+
+    def is_synced(self, top: int, peers: str | int | frozenset[str]) -> bool:
+        """Whether own writes up to `top` are durable at these peers. Holding the lock."""
+        if top == 0:
+            return True
+        members = self.engine.members
+        have = {node_id for node_id, member in members.items() if member.confirmed >= top}
+        match peers:
+            case "all":
+                return bool(members) and len(have) == len(members)
+            case "any":
+                return bool(have)
+            case int():
+                return len(have) >= peers
+            case _:
+                return set(peers) <= have
+
+    def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until a condition on the engine holds, or the transport stops, or time is up."""
+        changed = self._committer.changed
+        with changed:
+            changed.wait_for(lambda: condition() or self._reactor is None, timeout)
+            return condition()
+
+    # The node.
+
+    def node_info(self, *, refresh: bool = False) -> NodeInfo:
+        """Describe this node."""
+        if self._info is None or refresh:
+            capabilities = {"core", "store", "sync", "metadata"}
+            if self._options.enable_wal:
+                capabilities.add("wal")
+            if self._options.enable_transport:
+                capabilities.add("transport")
+            self._info = describe_node(
+                node_id=self._options.node_id,
+                display_name=self._options.display_name,
+                version=self._options.version,
+                started_at_ms=self._started_at_ms,
+                now_ms=self.now().wall_ms,
+                capabilities=frozenset(capabilities),
+            )
+        return self._info
+
+
+def engine_options(options: ClientOptions) -> EngineOptions:
+    """Give the engine's part of the settings, in its units."""
+    return EngineOptions(
+        cluster=options.cluster,
+        batch=Limits(options.sync_batch_size, options.sync_batch_bytes),
+        window=options.sync_window,
+        max_retries=options.max_sync_retries,
+        retry_interval_ms=max(1, round(options.retry_interval * 1000)),
+        ack_timeout_ms=max(1, round(options.ack_timeout * 1000)),
+        tick_interval_ms=max(1, round(options.tick_interval * 1000)),
+        require_ack=options.require_ack,
+        auto_queue=options.auto_queue,
+    )

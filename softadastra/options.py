@@ -1,0 +1,371 @@
+"""The settings of a node: what there is to set, its defaults, and the check of the whole.
+
+Options are mutable so that they can be built step by step, and are checked as a whole by
+`validate()` when a client opens. A client reads them then: a later change has no effect on it.
+They are not meant to be changed by two threads at once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
+
+from softadastra.errors import InvalidArgumentError
+from softadastra.settings import (
+    FILE_PATH,
+    FLAG,
+    PEERS,
+    POLICIES,
+    SECONDS,
+    Kind,
+    PathType,
+    nearest_name,
+    one_of,
+    parse_peers,
+    read_environment,
+    read_file,
+    refuse_unknown,
+    text,
+    whole,
+)
+from softadastra.types import Peer
+
+__all__ = ["CONFLICT_POLICIES", "ClientOptions"]
+
+CONFLICT_POLICIES = ("last_write_wins", "manual", "keep_local", "keep_remote")
+"""What can become of two writes of one key that did not know of each other."""
+
+_MEBIBYTE = 1 << 20
+
+_KEY_BYTES_MAX = 1 << 16
+"""With a value of 1 MiB this leaves 190 KiB of a frame (1.25 MiB) to what goes with an entry."""
+
+
+@dataclass(slots=True)
+class ClientOptions:
+    """How one node behaves.
+
+    `ClientOptions()` is a node "node-1" with a write-ahead log in data/node-1.wal and no network.
+    The factories `local`, `memory_only`, `persistent`, `durable` and `fast` give usual mixtures,
+    and take any field as a keyword. Times are in seconds.
+    """
+
+    node_id: Annotated[str, text(minimum=1)] = "node-1"
+    """The node's name, unique in its cluster; peers know it and each write carries it."""
+
+    _: KW_ONLY
+
+    display_name: Annotated[str, text()] = ""
+    """A name for people, shown instead of the node id."""
+
+    version: Annotated[str, text()] = "0.1.0"
+    """The version of the application, shown to people. Not the version of this package. It has
+    no variable: SOFTADASTRA_VERSION belongs to the installer."""
+
+    cluster: Annotated[str, text(minimum=1)] = "default"
+    """Nodes of different clusters refuse each other. A name, not a secret."""
+
+    wal_path: Annotated[PathType | None, FILE_PATH] = None
+    """The write-ahead log, one file for this node alone, relative to the current directory. None:
+    data/<node_id>.wal. Missing directories are made."""
+
+    enable_wal: Annotated[bool, FLAG] = True
+    """Keep a write-ahead log. Without one the node forgets everything when it is closed."""
+
+    auto_flush: Annotated[bool, FLAG] = True
+    """Sync the disk before a write returns, so that it survives a power cut. Otherwise the last
+    `flush_interval` of writes can be lost to one, never to a crash of the process alone."""
+
+    flush_interval: Annotated[float, SECONDS] = 0.05
+    """With `auto_flush=False`, the longest time that a returned write may stay unsynced. 50 ms
+    costs a busy disk 20 syncs a second."""
+
+    auto_tick: Annotated[bool, FLAG] = True
+    """Send by itself. Otherwise no batch, retry or relay leaves before `tick()` is called;
+    receiving and acknowledging go on."""
+
+    tick_interval: Annotated[float, SECONDS] = 0.05
+    """With `auto_tick`, the time between two looks at retries and timers. A write does not wait
+    for it: it is sent at once."""
+
+    auto_queue: Annotated[bool, FLAG] = True
+    """Offer new writes to the peers. Otherwise they are held back until `queue_pending()`."""
+
+    require_ack: Annotated[bool, FLAG] = True
+    """Count a write as delivered when the peer has confirmed it. Otherwise when it was sent, with
+    no retry; the regular comparison between peers still repairs what was lost."""
+
+    sync_batch_size: Annotated[int, whole(1, 65536)] = 64
+    """The most writes in one batch. A batch is full at this or at `sync_batch_bytes`."""
+
+    sync_batch_bytes: Annotated[int, whole(1024, _MEBIBYTE)] = 262144
+    """The most bytes in one batch; a larger entry travels alone. The limit is the largest batch
+    that a peer accepts."""
+
+    sync_window: Annotated[int, whole(1, 1024)] = 4
+    """Batches that one peer may leave unconfirmed before it is sent more: at most
+    `sync_window * sync_batch_bytes` bytes are on their way to it."""
+
+    max_sync_retries: Annotated[int, whole(1, 1_000_000)] = 5
+    """After so many resends without an answer a peer is faulted and its share counts as failed.
+    Nothing is given up: when it answers, delivery goes on by itself."""
+
+    retry_interval: Annotated[float, SECONDS] = 5.0
+    """The wait before the first resend; it doubles with each further one, up to a minute."""
+
+    ack_timeout: Annotated[float, SECONDS] = 10.0
+    """A connected peer that confirms nothing for so long is shown as stale."""
+
+    conflict_policy: Annotated[str, text(minimum=1)] = "last_write_wins"
+    """One of `CONFLICT_POLICIES`, the same on all nodes of a cluster."""
+
+    conflict_policies: Annotated[dict[str, str], POLICIES] = field(default_factory=dict)
+    """Policies for keys by prefix; the longest prefix wins, then `conflict_policy`."""
+
+    enable_transport: Annotated[bool, FLAG] = False
+    """Allow `start_transport()`, which listens for peers and dials them."""
+
+    transport_host: Annotated[str, text(minimum=1)] = "127.0.0.1"
+    """The address to listen on. Anything but loopback needs `insecure`."""
+
+    transport_port: Annotated[int, whole(0, 65535)] = 0
+    """The port to listen on. 0: the system picks a free one, shown by `client.transport_port`."""
+
+    peers: Annotated[tuple[Peer, ...], PEERS] = ()
+    """Nodes to dial when the transport starts. "id@host:port" is accepted for each and comes out
+    as a `Peer`; what cannot be read is refused where it is assigned."""
+
+    enable_discovery: Annotated[bool, FLAG] = False
+    """Allow `start_discovery()`, which looks for peers on the local network."""
+
+    security: Annotated[str | None, one_of("curve")] = None
+    """How connections are encrypted and checked: "curve", with a key pair for each node. None:
+    whoever reaches the port can read and write everything."""
+
+    insecure: Annotated[bool, FLAG] = False
+    """Consent to listen beyond loopback without `security`."""
+
+    max_key_bytes: Annotated[int, whole(1, _KEY_BYTES_MAX)] = 1024
+    """The longest key, in bytes of UTF-8."""
+
+    max_value_bytes: Annotated[int, whole(1, _MEBIBYTE)] = _MEBIBYTE
+    """The largest value, in bytes as packed; more does not fit the frame that peers accept."""
+
+    if not TYPE_CHECKING:  # a type checker that sees it lets any name be assigned
+
+        def __setattr__(self, name: str, value: object) -> None:
+            if name == "peers":
+                value = parse_peers(value)
+            elif name == "conflict_policies" and isinstance(value, Mapping):
+                value = dict(value)  # a copy of the options must not share its table
+            object.__setattr__(self, name, value)
+
+    @classmethod
+    def memory_only(cls, node_id: str, **settings: Any) -> Self:
+        """Make options for a node without a file, as for tests and caches; 2 retries.
+
+        Acknowledgements stay required: they are what makes delivery certain, and cost no file.
+
+        Raises:
+            InvalidArgumentError: a keyword is no field; the message names the nearest.
+        """
+        return cls._from_preset(
+            node_id, settings, enable_wal=False, auto_flush=False, max_sync_retries=2
+        )
+
+    @classmethod
+    def local(cls, node_id: str, **settings: Any) -> Self:
+        """Make the same options as `memory_only`: a free starting point on one machine."""
+        return cls.memory_only(node_id, **settings)
+
+    @classmethod
+    def persistent(cls, node_id: str, wal_path: PathType, **settings: Any) -> Self:
+        """Make options for a node whose every returned write survives a power cut.
+
+        Raises:
+            InvalidArgumentError: a keyword is no field; the message names the nearest.
+        """
+        return cls._from_preset(
+            node_id, settings, enable_wal=True, wal_path=wal_path, auto_flush=True
+        )
+
+    @classmethod
+    def durable(cls, node_id: str, wal_path: PathType, **settings: Any) -> Self:
+        """Make the same options as `persistent`, by the name that says why."""
+        return cls.persistent(node_id, wal_path, **settings)
+
+    @classmethod
+    def fast(cls, node_id: str, wal_path: PathType, **settings: Any) -> Self:
+        """Make options for a node that syncs every `flush_interval`; batches of 128, 2 retries.
+
+        Raises:
+            InvalidArgumentError: a keyword is no field; the message names the nearest.
+        """
+        return cls._from_preset(
+            node_id,
+            settings,
+            enable_wal=True,
+            wal_path=wal_path,
+            auto_flush=False,
+            sync_batch_size=128,
+            max_sync_retries=2,
+        )
+
+    @classmethod
+    def _from_preset(cls, node_id: str, settings: dict[str, Any], **preset: Any) -> Self:
+        refuse_unknown(settings, _kinds(), place="among the keywords")
+        return cls(node_id, **(preset | settings))
+
+    @classmethod
+    def load(
+        cls,
+        path: PathType | None = None,
+        environ: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> Self:
+        """Read options from keywords, variables and a TOML file, the first that has a field wins.
+
+        The variable of a field is SOFTADASTRA_ and its name in capitals (`version` has none).
+        Flags are true, false, 1, 0, yes, no, on or off; `peers` are separated by commas. The
+        result is not validated as a whole, so that it can be changed first.
+
+        Args:
+            path: the file; it must exist. None: softadastra.toml of the current directory, if it
+                is there.
+            environ: the variables, as a mapping; None: those of the process.
+            overrides: fields, stronger than both.
+
+        Raises:
+            InvalidArgumentError: the named file is missing or is not TOML, or a key, a variable or
+                a keyword is unknown (the message names the nearest) or has a wrong value.
+            StorageError: the file cannot be read.
+        """
+        kinds = _kinds()
+        refuse_unknown(overrides, kinds, place="among the keywords")
+        variables = read_environment(os.environ if environ is None else environ, kinds)
+        settings: dict[str, Any] = read_file(path, kinds) | variables | overrides
+        return cls(**settings)
+
+    def with_transport(self, host: str, port: int) -> Self:
+        """Return a copy that listens at this address; port 0 lets the system pick one."""
+        return replace(self, enable_transport=True, transport_host=host, transport_port=port)
+
+    def with_local_transport(self, port: int = 0) -> Self:
+        """Return a copy that listens on this machine's loopback interface."""
+        return self.with_transport("127.0.0.1", port)
+
+    def with_discovery(self, *, enabled: bool = True) -> Self:
+        """Return a copy that looks for peers, and listens, since found peers are dialled."""
+        return replace(
+            self,
+            enable_discovery=enabled,
+            enable_transport=self.enable_transport or enabled,
+        )
+
+    def with_metadata(self, display_name: str, version: str = "0.1.0") -> Self:
+        """Return a copy that shows these to people."""
+        return replace(self, display_name=display_name, version=version)
+
+    def resolved_wal_path(self) -> Path:
+        """Return `wal_path`, or data/<node_id>.wal when it is None; nothing is looked up."""
+        return Path("data", f"{self.node_id}.wal") if self.wal_path is None else Path(self.wal_path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return every field as JSON can carry it; `ClientOptions(**d)` makes equal options."""
+        values = {name: getattr(self, name) for name in _kinds()}
+        values["wal_path"] = None if self.wal_path is None else os.fspath(self.wal_path)
+        values["peers"] = [str(peer) for peer in self.peers]
+        values["conflict_policies"] = dict(self.conflict_policies)
+        return values
+
+    def validate(self) -> None:
+        """Check every field, and that they fit each other; nothing is changed.
+
+        Raises:
+            InvalidArgumentError: the message lists every problem, and so does
+                `.context["problems"]`.
+        """
+        problems = [
+            *_field_problems(self),
+            *_policy_problems(self),
+            *_wal_problems(self),
+            *_exposure_problems(self),
+            *_unavailable(self),
+        ]
+        if problems:
+            raise InvalidArgumentError(
+                "\n- ".join((f"the options of node {self.node_id!r} cannot be used:", *problems)),
+                problems=problems,
+            )
+
+
+@cache
+def _kinds() -> dict[str, Kind]:
+    hints = get_type_hints(ClientOptions, include_extras=True)
+    return {field.name: hints[field.name].__metadata__[0] for field in fields(ClientOptions)}
+
+
+def _field_problems(options: ClientOptions) -> Iterator[str]:
+    for name, kind in _kinds().items():
+        value = getattr(options, name)
+        if not kind.accepts(value):
+            yield f"{name} must be {kind.expected}, got {value!r}"
+
+
+def _policy_problems(options: ClientOptions) -> Iterator[str]:
+    named = {"conflict_policy": options.conflict_policy}
+    if POLICIES.accepts(options.conflict_policies):
+        for prefix, policy in options.conflict_policies.items():
+            named[f"conflict_policies[{prefix!r}]"] = policy
+    for place, policy in named.items():
+        if isinstance(policy, str) and policy not in CONFLICT_POLICIES:
+            nearest = nearest_name(policy, CONFLICT_POLICIES)
+            yield f"{place} {policy!r} is unknown: did you mean {nearest!r}?"
+
+
+def _wal_problems(options: ClientOptions) -> Iterator[str]:
+    name = f"{options.node_id}.wal"
+    unnamed = options.enable_wal is True and options.wal_path is None
+    if unnamed and ("/" in name or not text().accepts(name)):
+        yield (
+            f"node_id {options.node_id!r} cannot name the file of its write-ahead log, where names"
+            ' have no "/" and at most 255 bytes: set wal_path'
+        )
+
+
+def _exposure_problems(options: ClientOptions) -> Iterator[str]:
+    exposed = options.enable_transport is True and not _is_loopback(options.transport_host)
+    if exposed and options.security is None and options.insecure is not True:
+        yield (
+            f"transport_host {options.transport_host!r} lets every machine that reaches it read and"
+            ' write all data: listen on "127.0.0.1", or set insecure=True on a trusted network'
+        )
+
+
+def _is_loopback(host: object) -> bool:
+    if not isinstance(host, str) or host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _unavailable(options: ClientOptions) -> Iterator[str]:
+    """List what this version does not do yet, so that no setting is ignored in silence."""
+    if options.enable_discovery is True:
+        yield "enable_discovery=True is not available in this version: name peers in `peers`"
+    if options.security is not None:
+        yield f"security={options.security!r} is not available in this version: use None"
+    if options.conflict_policy in CONFLICT_POLICIES[1:]:
+        yield (
+            f"conflict_policy {options.conflict_policy!r} is not available in this version:"
+            ' use "last_write_wins"'
+        )
+    if options.conflict_policies:
+        yield "conflict_policies are not available in this version: leave them empty"

@@ -1,0 +1,272 @@
+"""Decide, make durable, evolve: the only way in which a node's state changes.
+
+With `flush`, writers share syncs: a writer that finds nobody at work does its own write and
+sync; those that come meanwhile wait, and are then decided, written and synced together, as
+one record, by the first of them. Nobody holds the lock over a sync, so readers and the
+reactor go on. (A lock over the whole commit makes a convoy of one sync a writer; a writer
+thread of its own costs a lone writer two thread switches. research/performance.md.)
+
+Nothing is visible before it is durable: reads show evolved state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Condition, Lock
+from typing import Protocol
+
+from softadastra.errors import InternalError, InvalidStateError, SoftadastraError, StorageError
+from softadastra.store.writes import Assignment, decide_writes
+from softadastra.sync.engine import Engine, Now
+from softadastra.sync.notices import Level, Notice
+from softadastra.sync.records import Record, encode_record
+from softadastra.types import PutResult
+
+__all__ = ["Committer", "Log"]
+
+
+class Log(Protocol):
+    """The durable history, as `wal.log.WriteAheadLog` is one."""
+
+    def append_many(self, frames: Sequence[tuple[int, bytes]]) -> None:
+        """Append all of the frames, or none and raise StorageError."""
+
+    def sync(self) -> None:
+        """Make what was appended before durable; a failure is for good."""
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether a sync failed, so that nothing is written any more."""
+
+
+class Ticket:
+    """What one caller wants committed."""
+
+    __slots__ = ("asked", "error", "gate", "group", "records", "results")
+
+    def __init__(self, asked: Sequence[Assignment], records: Sequence[Record]) -> None:
+        self.asked = asked
+        self.records = records
+        self.results: list[PutResult | None] = []
+        self.error: BaseException | None = None
+        self.gate: Lock | None = None
+        """What its caller waits on while another one commits."""
+        self.group: list[Ticket] | None = None
+        """The tickets that its caller is to commit when it wakes; None: it is done."""
+
+
+class Committer:
+    """Commits for any number of threads.
+
+    Args:
+        engine: the state. Everything that touches it holds `lock`.
+        log: where records become durable; None: nowhere, the node is memory only.
+        flush: whether a commit returns only when it is synced.
+        now: reads both clocks.
+    """
+
+    def __init__(
+        self, engine: Engine, log: Log | None, *, flush: bool, now: Callable[[], Now]
+    ) -> None:
+        self.engine = engine
+        self.lock = Lock()
+        self.changed = Condition(self.lock)
+        """Notified when peers or cursors have changed and somebody waits for it."""
+        self._log = log
+        self._flush = flush and log is not None
+        self._now = now
+        self._busy = False
+        self._waiting: list[Ticket] = []
+        self._broken: str | None = None
+        self._is_dirty = False
+
+    @property
+    def is_dirty(self) -> bool:
+        """Whether state has evolved from records that are not synced yet."""
+        return self._is_dirty
+
+    def write(self, asked: Sequence[Assignment]) -> list[PutResult | None]:
+        """Commit local writes as one record.
+
+        Returns:
+            Per write its result; None for the remove of an absent key.
+
+        Raises:
+            StorageError: nothing has changed, except after a failed sync, whose outcome is
+                unknown and after which nothing is written until the log is opened again.
+        """
+        ticket = Ticket(asked, ())
+        self._commit(ticket)
+        return ticket.results
+
+    def commit(self, records: Sequence[Record]) -> None:
+        """Commit records that are decided. Raises as `write`."""
+        self._commit(Ticket((), records))
+
+    def remember(self, records: Sequence[Record]) -> bool:
+        """Append records that may be lost without harm, and sync nothing. Holding the lock.
+
+        Returns:
+            Whether they were appended; not while a commit is under way: ask again later.
+
+        Raises:
+            StorageError: the disk refused them.
+        """
+        if self._busy or self._broken is not None:
+            return False
+        if self._log is not None:
+            origins = self.engine.replica.origins
+            self._log.append_many([encode_record(record, origins) for record in records])
+        return True
+
+    def sync(self) -> None:
+        """Make durable what `flush=False` has left. Not holding the lock; one caller at a time.
+
+        Raises:
+            StorageError: the outcome is unknown, and nothing is written any more.
+        """
+        if self._is_dirty and self._log is not None:
+            # Before the sync: what is appended while it runs needs another one.
+            self._is_dirty = False
+            self._log.sync()
+
+    def _commit(self, ticket: Ticket) -> None:
+        if not self._flush:
+            with self.lock:
+                self._commit_at_once(ticket)
+        else:
+            gate = self._join(ticket)
+            if gate is not None:
+                self._wait(ticket, gate)
+            if ticket.group is not None:
+                self._lead(ticket.group)
+        if ticket.error is not None:
+            raise ticket.error
+
+    def _join(self, ticket: Ticket) -> Lock | None:
+        """Take the lead when nobody is at work; else give the gate to wait at."""
+        with self.lock:
+            self._check_writable()
+            if not self._busy:
+                self._busy = True
+                ticket.group = [ticket]
+                return None
+            gate = ticket.gate = Lock()
+            gate.acquire()
+            self._waiting.append(ticket)
+            return gate
+
+    def _wait(self, ticket: Ticket, gate: Lock) -> None:
+        try:
+            gate.acquire()
+        except BaseException:
+            # A signal's exception. What is not begun is withdrawn; what is on its way has an
+            # outcome, and may have been given the lead, so it is waited for all the same.
+            with self.lock:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                    raise
+            gate.acquire()
+            if ticket.group is not None:
+                self._lead(ticket.group)
+            raise
+
+    def _commit_at_once(self, ticket: Ticket) -> None:
+        self._check_writable()
+        group = [ticket]
+        frames = self._decide(group)
+        if self._log is not None and frames:
+            self._log.append_many(frames)
+            self._is_dirty = True
+        self._evolve(group)
+
+    def _lead(self, group: list[Ticket]) -> None:
+        """Commit a group and hand over to the next one. Not holding the lock."""
+        error: BaseException | None = None
+        is_begun = False
+        try:
+            with self.lock:
+                frames = self._decide(group)
+            if self._log is not None and frames:
+                is_begun = True
+                self._log.append_many(frames)
+                self._log.sync()
+        except StorageError as failure:
+            error = failure
+        except BaseException as interruption:  # a signal's exception may come anywhere
+            if is_begun:
+                self._broken = "a write was interrupted, whether it is durable is unknown"
+            error = interruption
+        with self.lock:
+            if error is None:
+                self._evolve(group)
+            else:
+                self._fail(group, error)
+            following, self._waiting = self._waiting, []
+            if following:
+                following[0].group = following
+            else:
+                self._busy = False
+        for ticket in group:
+            if ticket.gate is not None and ticket is not group[0]:
+                ticket.gate.release()
+        if following and following[0].gate is not None:
+            following[0].gate.release()
+
+    def _decide(self, group: list[Ticket]) -> list[tuple[int, bytes]]:
+        """Decide what a group asks for, as the frames of its records."""
+        origins = self.engine.replica.origins
+        asked = group[0].asked if len(group) == 1 else [a for t in group for a in t.asked]
+        records: list[Record] = []
+        if asked:
+            writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._now().wall_ms)
+            start = 0
+            for ticket in group:
+                ticket.results = results[start : start + len(ticket.asked)]
+                start += len(ticket.asked)
+            if writes is not None:
+                records.append(writes)
+        for ticket in group:
+            records += ticket.records
+        group[0].records = records
+        return [] if self._log is None else [encode_record(r, origins) for r in records]
+
+    def _evolve(self, group: list[Ticket]) -> None:
+        now = self._now()
+        try:
+            for record in group[0].records:
+                self.engine.evolve(record, now)
+        except BaseException:
+            self._broken = "the state in memory is not that of the log"
+            raise
+        if self.engine.traced:
+            for ticket in group:
+                self._trace(ticket)
+
+    def _trace(self, ticket: Ticket) -> None:
+        for result in ticket.results:
+            if result is not None and result.status != "unchanged":
+                fields: dict[str, object] = {"sync_id": result.sync_id, "key": result.key}
+                notice = Notice(Level.DEBUG, "write.accepted", fields)
+                self.engine.notices.append(notice)
+
+    def _fail(self, group: list[Ticket], error: BaseException) -> None:
+        level = Level.ERROR
+        fields: dict[str, object] = {"error": str(error), "writes": len(group[0].records)}
+        self.engine.notices.append(Notice(level, "wal.failed", fields))
+        for ticket in group:
+            # Each caller raises its own: a shared one would collect all their tracebacks.
+            ticket.error = error if ticket is group[0] else copy_of(error)
+
+    def _check_writable(self) -> None:
+        if self._broken is not None:
+            raise InvalidStateError(f"this client writes no more: {self._broken}; open it again")
+
+
+def copy_of(error: BaseException) -> SoftadastraError:
+    """Give another waiter's exception for the same failure."""
+    if isinstance(error, StorageError):
+        return StorageError(
+            error.message, errno=error.errno, filename=error.filename, **error.context
+        )
+    return InternalError(f"the thread that wrote this together with others failed: {error!r}")

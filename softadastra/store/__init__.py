@@ -1,0 +1,13 @@
+"""The replicated state, as pure values: what a node holds, and how two states merge.
+
+Nothing in here knows of time, disks, sockets, threads or logs. Reading order:
+
+- `origins.py`: who writes: (node id, incarnation), interned to a small number
+- `clock.py`: hybrid logical clock stamps
+- `dots.py`: sets of write numbers: a base and the ranges above it
+- `siblings.py`: the state of one key, the total order, the merge rule
+- `index.py`: per origin, the key of each write that this node has
+- `keys.py`: the keys in order, for prefix scans
+- `replica.py`: all of it together: entries, digest, `have`; decide and evolve for writes
+- `values.py`: what can be stored, packed and checked
+"""

@@ -1,0 +1,264 @@
+"""One node's copy of the replicated state: entries, index and digest, changed only by records.
+
+Every change comes as a value (`Writes`, `Arrivals`) that is durable before it is given to
+`evolve_*`; recovery is the same calls over the log. Reading is safe from any thread: an entry
+is one immutable object, replaced in one step. Changing is for one thread at a time.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
+
+from softadastra.store.index import OriginLog
+from softadastra.store.keys import OrderedKeys
+from softadastra.store.origins import Origin, Origins
+from softadastra.store.siblings import (
+    Context,
+    KeyState,
+    Sibling,
+    State,
+    merge,
+    order,
+    siblings_of,
+)
+
+__all__ = ["Arrivals", "Claim", "Conflict", "Merged", "Replica", "Writes"]
+
+MASK_64 = 2**64 - 1
+MASK_128 = 2**128 - 1
+
+
+class Writes(NamedTuple):
+    """This node's next writes, decided and not yet done. One record in the log.
+
+    A named tuple, not a dataclass: it is made at each put (2x faster).
+    """
+
+    first: int
+    """The number of the first write; the others follow without a gap."""
+    clock: int
+    """The local clock after them."""
+    keys: list[str]
+    stamps: list[int] | None
+    """Per write; None: all are `clock`. They differ only above a sibling from the future."""
+    versions: list[int]
+    values: list[bytes]
+    """Packed, or TOMBSTONE."""
+    contexts: dict[int, Context]
+    """By position, for the few that supersede other nodes' writes."""
+
+
+class Claim(NamedTuple):
+    """Consecutive writes of one origin that a batch brings, by the position of their entry.
+
+    Each run is (count, position, stride): stride 1 for writes of consecutive entries, 0 for
+    writes of one and the same entry.
+    """
+
+    origin: int
+    first: int
+    runs: list[tuple[int, int, int]]
+
+
+class Arrivals(NamedTuple):
+    """A peer's batch, with origins by our numbers."""
+
+    claims: list[Claim]
+    keys: list[str]
+    """The keys of `siblings`, then those of `states`, each once."""
+    siblings: list[Sibling]
+    """Entries with one sibling and no context: nearly all."""
+    states: list[KeyState]
+
+
+class Conflict(NamedTuple):
+    """Writes that did not know of the one that now stands, and lost to it."""
+
+    key: str
+    losers: tuple[Sibling, ...]
+
+
+class Merged(NamedTuple):
+    """What a batch changed."""
+
+    applied: int
+    """Entries that changed here."""
+    conflicts: list[Conflict]
+
+
+def fingerprint(key: str, sibling: Sibling) -> int:
+    """Give what one live sibling adds to the digest: a hash of key, version and value.
+
+    XXH3 is not cryptographic: members are trusted with the data. 0.2 us; BLAKE2b takes 0.7.
+    """
+    seed = (xxh3_64_intdigest(key.encode()) + sibling[3]) & MASK_64
+    return xxh3_128_intdigest(sibling[4], seed)
+
+
+class Replica:
+    """The entries of all keys, with the index of all writes that made them.
+
+    Args:
+        node_id: this node.
+        incarnation: of this node's log.
+    """
+
+    __slots__ = (
+        "_digest",
+        "_live",
+        "_ordered",
+        "_rank",
+        "clock",
+        "entries",
+        "last_remote",
+        "logs",
+        "me",
+        "node_id",
+        "origins",
+    )
+
+    def __init__(self, node_id: str, incarnation: int) -> None:
+        self.node_id = node_id
+        self.origins = Origins()
+        self.me = self.origins.number(Origin(node_id, incarnation))
+        self.entries: dict[str, State] = {}
+        self.logs: defaultdict[int, OriginLog] = defaultdict(OriginLog)
+        self.logs[self.me] = OriginLog()
+        self.clock = 0
+        """The last stamp given out here, or a later one that was seen."""
+        self.last_remote = 0
+        """The number, at its origin, of the last write taken from a peer."""
+        self._digest = 0
+        self._live = 0
+        self._ordered = OrderedKeys()
+        self._rank = order(self.origins)
+
+    @property
+    def top(self) -> int:
+        """The number of this node's last write."""
+        return len(self.logs[self.me].keys)
+
+    def __len__(self) -> int:
+        return self._live
+
+    @property
+    def digest(self) -> bytes:
+        """16 bytes, equal on two nodes exactly when their live keys, values and versions are.
+
+        The sum of the siblings' fingerprints: kept up with each write, whatever their order.
+        """
+        return self._digest.to_bytes(16, "big")
+
+    def value(self, key: str) -> bytes | None:
+        """Give the packed value of a key, None when it is absent or removed."""
+        sibling = self.sibling(key)
+        return sibling[4] if sibling else None
+
+    def sibling(self, key: str) -> Sibling | None:
+        """Give the sibling that stands for a key, None when it is absent or removed."""
+        state = self.entries.get(key)
+        if state is None:
+            return None
+        if not isinstance(state, KeyState):
+            return state if state[4] else None
+        live = [s for s in siblings_of(state) if s[4]]
+        return max(live, key=self._rank) if live else None
+
+    def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
+        """Give up to `limit` keys in order, removed ones included, that come after `after`."""
+        return self._ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
+
+    def evolve_writes(self, writes: Writes) -> None:
+        """Do this node's own writes. They are durable."""
+        me, n, clock = self.me, writes.first, writes.clock
+        log = self.logs[me]
+        for position, key in enumerate(writes.keys):
+            stamp = writes.stamps[position] if writes.stamps else clock
+            sibling = (me, n, stamp, writes.versions[position], writes.values[position])
+            context = writes.contexts.get(position)
+            self._replace(key, KeyState((sibling,), context) if context else sibling)
+            log.add(n, key)
+            n += 1
+        self.clock = max(self.clock, clock)
+
+    def evolve_arrivals(self, arrivals: Arrivals) -> Merged:
+        """Merge a peer's batch. It is durable."""
+        keys, logs, entries = arrivals.keys, self.logs, self.entries
+        applied = 0
+        conflicts: list[Conflict] = []
+        for key, theirs in zip(keys, arrivals.siblings, strict=False):
+            ours = entries.get(key)
+            origin, n = theirs[0], theirs[1]
+            if ours is None or (not isinstance(ours, KeyState) and ours[0] == origin):
+                # The usual cases of `merge`: a new key, or the next write of its one writer.
+                if n not in logs[origin] and (ours is None or n > ours[1]):
+                    self._replace(key, theirs)
+                    applied += 1
+            else:
+                applied += self._merge(key, ours, theirs, conflicts)
+        for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
+            applied += self._merge(key, entries.get(key), state, conflicts)
+        for claim in arrivals.claims:
+            self._claim(claim, keys)
+        # Without the dots of what it was sent a node would hold writes that it can never
+        # pass on, and the loss of one node would split the rest for good.
+        for key, sibling in zip(keys, arrivals.siblings, strict=False):
+            log = logs[sibling[0]]
+            if sibling[1] > len(log.keys):
+                log.add(sibling[1], key)
+        for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
+            for sibling in state.siblings:
+                logs[sibling[0]].add(sibling[1], key)
+        return Merged(applied, conflicts)
+
+    def _merge(
+        self, key: str, ours: State | None, theirs: State, conflicts: list[Conflict]
+    ) -> bool:
+        state, losers = merge(ours, theirs, had=self._had, rank=self._rank)
+        if losers:
+            conflicts.append(Conflict(key, losers))
+        if state is None or state == ours:
+            return False
+        self._replace(key, state)
+        return True
+
+    def _had(self, origin: int, n: int) -> bool:
+        return n in self.logs[origin]
+
+    def _claim(self, claim: Claim, keys: list[str]) -> None:
+        log = self.logs[claim.origin]
+        n = claim.first
+        for count, position, stride in claim.runs:
+            run = keys[position : position + count] if stride else [keys[position]] * count
+            if n == len(log.keys) + 1 and not log.beyond:
+                log.keys += run
+            else:
+                for offset, key in enumerate(run):
+                    log.add(n + offset, key)
+            n += count
+        self.last_remote = n - 1
+
+    def _replace(self, key: str, new: State) -> None:
+        entries = self.entries
+        old = entries.get(key)
+        change = 0
+        if old is None:
+            self._ordered.add(key)
+        for sibling in siblings_of(old):
+            if sibling[4]:
+                change -= fingerprint(key, sibling)
+                self._live -= 1
+        for sibling in siblings_of(new):
+            if sibling[4]:
+                change += fingerprint(key, sibling)
+                self._live += 1
+        self._digest = (self._digest + change) & MASK_128
+        entries[key] = new
+
+    def haves(self) -> Iterator[tuple[int, OriginLog]]:
+        """Give every origin, by number, of which this node has a write."""
+        return ((number, log) for number, log in self.logs.items() if log.keys or log.beyond)

@@ -1,0 +1,23 @@
+"""The replication engine, as pure code: it decides what to send and what to accept.
+
+No socket, file, clock, thread, randomness or log call in here: time is an argument, output is
+a value. Writing is in two steps, so that a failed disk leaves no trace:
+
+    decide    an input and the state give a record; nothing changes
+    (the driver makes the record durable)
+    evolve    the record changes the state
+    poll      the state gives the messages that may leave now
+
+Messages are made from evolved state only, so none can speak of what is not durable here.
+Reading order:
+
+- `messages.py`: what nodes say to each other, and its bytes
+- `records.py`: what the log holds, and its bytes
+- `members.py`: the peers that were ever accepted
+- `session.py`: one connection to one peer: cursors, window, retry timers
+- `batches.py`: choosing what a peer lacks
+- `outbox.py`: the arithmetic of sync_state()
+- `engine.py`: inputs in, records and messages out
+- `dialing.py`: when to dial whom
+- `notices.py`: what there is to tell
+"""

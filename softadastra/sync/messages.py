@@ -1,0 +1,142 @@
+"""What nodes say to each other. `wire.py` has the bytes.
+
+A connection begins with a Hello each way. Then both sides send what the other lacks in
+batches, acknowledge what is durable, and tell now and then what they have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TypeAlias
+
+from softadastra.store.dots import DotSet
+from softadastra.store.origins import Origin, Origins
+from softadastra.store.replica import Arrivals, Claim
+from softadastra.store.siblings import KeyState
+
+__all__ = [
+    "Ack",
+    "Batch",
+    "Bye",
+    "Have",
+    "Haves",
+    "Hello",
+    "Message",
+    "Ping",
+    "Pong",
+    "Reject",
+    "RejectReason",
+]
+
+Haves: TypeAlias = Mapping[Origin, DotSet]
+
+
+class RejectReason(IntEnum):
+    """Why a greeting is refused."""
+
+    DIFFERENT_CLUSTER = 1
+    PROTOCOL = 2
+    UNAUTHORIZED = 3
+    DUPLICATE_IDENTITY = 4
+    POLICY_MISMATCH = 5
+    BUSY = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hello:
+    """The first message both ways on every connection."""
+
+    cluster: str
+    node_id: str
+    incarnation: int
+    nonce: int
+    """Drawn when the node opens: two live nodes of one name differ in it."""
+    wall_ms: int
+    have: Haves
+    digest: bytes
+    credit: int
+    """How many batches the sender takes before it has acknowledged one."""
+    neighbours: frozenset[str]
+    """The node ids that the sender is connected to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """The greeting is refused; the connection ends."""
+
+    reason: RejectReason
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Writes that the receiver lacks: claims, and the current state of the key of each."""
+
+    id: int
+    origins: list[Origin]
+    """What the numbers in this message stand for, by position."""
+    claims: list[Claim]
+    keys: list[str]
+    columns: tuple[list[int], list[int], list[int], list[int], list[bytes]]
+    """Origins, numbers, stamps, versions and values of the entries with one sibling."""
+    states: list[KeyState]
+    """The states of the keys behind those."""
+
+    def arrivals(self, origins: Origins) -> Arrivals:
+        """Give the content with origins by the receiver's numbers."""
+        local = [origins.number(origin) for origin in self.origins]
+        numbers, ns, stamps, versions, values = self.columns
+        ours = map(local.__getitem__, numbers)
+        siblings = list(zip(ours, ns, stamps, versions, values, strict=True))
+        claims = [Claim(local[o], first, runs) for o, first, runs in self.claims]
+        states = [
+            KeyState(
+                tuple((local[s[0]], *s[1:]) for s in state.siblings),
+                {local[o]: n for o, n in state.context.items()},
+            )
+            for state in self.states
+        ]
+        return Arrivals(claims, self.keys, siblings, states)
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The batches are durable at the sender of this."""
+
+    batches: list[int]
+    have: Haves
+    """Of the origins that the batches brought writes of; exact for those."""
+    credit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Have:
+    """What the sender has, told now and then, so that what was dropped is found out."""
+
+    have: Haves
+    digest: bytes
+    neighbours: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Are you there? `sent_ms` is the asker's monotonic clock, for the round trip."""
+
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """I am; the `sent_ms` of the Ping."""
+
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bye:
+    """The sender closes; not an error."""
+
+
+Message: TypeAlias = Hello | Reject | Batch | Ack | Have | Ping | Pong | Bye

@@ -1,0 +1,171 @@
+"""What the log holds, and its bytes: each record is one decided change.
+
+Recovery is `Engine.evolve` over them. A peer's batch is kept as the very bytes that came.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Any, NamedTuple, TypeAlias, assert_never
+
+import msgpack
+
+from softadastra.errors import StoreError
+from softadastra.store.origins import Origin, Origins
+from softadastra.store.replica import Arrivals, Writes
+from softadastra.sync.members import Member
+from softadastra.sync.messages import Batch
+from softadastra.sync.wire import decode
+from softadastra.types import PeerSource
+
+__all__ = [
+    "Arrived",
+    "Forgotten",
+    "Pruned",
+    "Record",
+    "Released",
+    "decode_record",
+    "encode_record",
+]
+
+
+class Kind(IntEnum):
+    """The kind of a frame in the log. 0 is invalid; numbers are never given out again."""
+
+    WRITES = 1
+    ARRIVED = 2
+    MEMBER = 3
+    PRUNED = 4
+    RELEASED = 5
+    FORGOTTEN = 6
+
+
+class Arrived(NamedTuple):
+    """A peer's batch."""
+
+    clock: int
+    """The local clock after it."""
+    payload: bytes
+    """The message as it came."""
+    arrivals: Arrivals
+    """The same, decoded."""
+    link: int | None
+    """Where it came from and is to be acknowledged; None when it is replayed."""
+    batch_id: int
+
+
+class Pruned(NamedTuple):
+    """The outbox no longer tracks own writes up to `floor`."""
+
+    floor: int
+
+
+class Released(NamedTuple):
+    """Own writes up to `n` may be sent (`auto_queue=False`)."""
+
+    n: int
+
+
+class Forgotten(NamedTuple):
+    """A member was forgotten by hand."""
+
+    node_id: str
+
+
+Record: TypeAlias = Writes | Arrived | Member | Pruned | Released | Forgotten
+
+
+def encode_record(record: Record, origins: Origins) -> tuple[int, bytes]:
+    """Give a record's kind and its bytes."""
+    match record:
+        case Writes():
+            contexts = [
+                [position, [[*origins[o], n] for o, n in context.items()]]
+                for position, context in record.contexts.items()
+            ]
+            return Kind.WRITES, packed(
+                record.first,
+                record.clock,
+                record.keys,
+                record.stamps,
+                record.versions,
+                record.values,
+                contexts,
+            )
+        case Arrived():
+            return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
+        case Member():
+            return Kind.MEMBER, packed(
+                record.node_id,
+                record.host,
+                record.port,
+                record.source.value,
+                record.accepted,
+                record.confirmed,
+                record.retries,
+            )
+        case Pruned():
+            return Kind.PRUNED, packed(record.floor)
+        case Released():
+            return Kind.RELEASED, packed(record.n)
+        case Forgotten():
+            return Kind.FORGOTTEN, packed(record.node_id)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def packed(*fields: Any) -> bytes:
+    """Pack fields as one array."""
+    return bytes(msgpack.packb(fields))
+
+
+def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
+    """Read a record of the log. Its bytes are intact, the log has checked them.
+
+    Raises:
+        StoreError: a newer version wrote a kind that this one does not know.
+    """
+    if kind == Kind.ARRIVED:
+        batch = decode(payload[8:])
+        if not isinstance(batch, Batch):
+            raise StoreError(f"the log holds a {type(batch).__name__} message, expected a batch")
+        clock = int.from_bytes(payload[:8], "big")
+        return Arrived(clock, payload[8:], batch.arrivals(origins), None, batch.id)
+    fields = msgpack.unpackb(payload)
+    match kind:
+        case Kind.WRITES:
+            first, clock, keys, stamps, versions, values, contexts = fields
+            return Writes(
+                first,
+                clock,
+                keys,
+                stamps,
+                versions,
+                values,
+                {
+                    position: {origins.number(Origin(i, c)): n for i, c, n in context}
+                    for position, context in contexts
+                },
+            )
+        case Kind.MEMBER:
+            node_id, host, port, source, accepted, confirmed, retries = fields
+            return Member(
+                node_id=node_id,
+                host=host,
+                port=port,
+                source=PeerSource(source),
+                accepted=accepted,
+                confirmed=confirmed,
+                retries=retries,
+            )
+        case Kind.PRUNED:
+            return Pruned(*fields)
+        case Kind.RELEASED:
+            return Released(*fields)
+        case Kind.FORGOTTEN:
+            return Forgotten(*fields)
+        case _:
+            raise StoreError(
+                f"the log holds a record of kind {kind}, which this version does not know: "
+                "open it with the version that wrote it"
+            )

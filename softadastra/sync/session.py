@@ -1,0 +1,153 @@
+"""One connection to one peer: what it has, what is on its way to it, and when to try again.
+
+A slow or dead peer costs constant memory: what it lacks is a cursor, never a queue. A session
+ends with its connection; the next greeting starts from what the peer then says it has.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from softadastra.store.dots import DotSet, Range, subtract
+from softadastra.sync.messages import Batch, Hello
+
+__all__ = [
+    "PING_INTERVAL_MS",
+    "SILENCE_MAX_MS",
+    "Flight",
+    "Session",
+    "backoff_ms",
+]
+
+PING_INTERVAL_MS: Final = 2_000
+"""A peer that was silent for so long is asked. DESIGN.md section 8."""
+SILENCE_MAX_MS: Final = 6_000
+"""A peer that was silent for so long is lost: three pings without an answer."""
+BACKOFF_MAX_MS: Final = 60_000
+JITTER: Final = 0.2
+"""Retries of many nodes must not meet: each waits up to this part longer."""
+
+
+def backoff_ms(base_ms: int, attempts: int, jitter: Callable[[], float]) -> int:
+    """Give how long to wait after so many attempts: doubling, with jitter, at most 60 s.
+
+    Args:
+        base_ms: the wait after the first attempt.
+        attempts: how many there were, from 1.
+        jitter: gives a number from 0 to 1, uniformly.
+    """
+    wait = min(base_ms << min(attempts - 1, 16), BACKOFF_MAX_MS)
+    return min(int(wait * (1 + JITTER * jitter())), BACKOFF_MAX_MS)
+
+
+@dataclass(slots=True)
+class Flight:
+    """A batch that is sent and not acknowledged."""
+
+    batch: Batch
+    covers: list[tuple[int, Range]]
+    """The writes, by origin number, that the peer has when it acknowledges this."""
+    writes: int
+    sent_ms: int
+    due_ms: int
+    """When it is sent again."""
+    attempts: int = 1
+
+
+@dataclass(slots=True)
+class Session:
+    """A connection, from its first message to its loss."""
+
+    link: int
+    dialled: bool
+    heard_ms: int
+    """When the peer last said anything."""
+    hello_due: bool = False
+    peer: Hello | None = None
+    """Its greeting; None until it came."""
+    known: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
+    """What the peer has, by origin number, as it last said."""
+    sent: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
+    """That, and what is on its way. Invariant: contains `known`."""
+    flights: dict[int, Flight] = field(default_factory=dict)
+    batches_sent: int = 0
+    credit: int = 1
+    acks_due: list[int] = field(default_factory=list)
+    ack_origins: set[int] = field(default_factory=set)
+    neighbours: frozenset[str] = frozenset()
+    relay_ms: dict[int, int] = field(default_factory=dict)
+    """Origin number -> when to relay its writes though the peer is connected to it."""
+    have_ms: int = 0
+    """When to tell what this node has."""
+    pinged_ms: int = 0
+    pong_due: int | None = None
+    unanswered_ms: int | None = None
+    """Since when the oldest flight waits; None when none does."""
+    skew_ms: int | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether both have greeted."""
+        return self.peer is not None
+
+    @property
+    def peer_id(self) -> str:
+        """The peer's node id; empty before its greeting."""
+        return self.peer.node_id if self.peer else ""
+
+    def learn(self, origin: int, dots: DotSet) -> None:
+        """Take what the peer says that it has of an origin: it is believed, also if it is less."""
+        if dots.base > self.known[origin].base:
+            # It gets these writes from elsewhere: another delay before they are relayed.
+            self.relay_ms.pop(origin, None)
+        self.known[origin] = dots
+        sent = dots.copy()
+        for flight in self.flights.values():
+            for number, (first, last) in flight.covers:
+                if number == origin:
+                    sent.add(first, last)
+        self.sent[origin] = sent
+
+    def holds(self, origin: int, first: int, last: int) -> None:
+        """Take in that the peer has these writes: it sent them."""
+        self.known[origin].add(first, last)
+        self.sent[origin].add(first, last)
+
+    def launch(self, flight: Flight) -> None:
+        """Note a batch that leaves now."""
+        self.flights[flight.batch.id] = flight
+        for origin, (first, last) in flight.covers:
+            self.sent[origin].add(first, last)
+        if self.unanswered_ms is None:
+            self.unanswered_ms = flight.sent_ms
+
+    def land(self, batch_ids: Iterable[int], now_ms: int) -> int:
+        """Note that batches are durable at the peer.
+
+        Returns:
+            How many of them were in flight; the others were acknowledged before.
+        """
+        landed = sum(1 for batch_id in batch_ids if self.flights.pop(batch_id, None))
+        if landed:
+            self.unanswered_ms = now_ms if self.flights else None
+        return landed
+
+    def arrived(self) -> list[int]:
+        """Give the batches in flight of which the peer has everything, acknowledged or not."""
+        return [
+            flight.batch.id
+            for flight in self.flights.values()
+            if not any(
+                True
+                for origin, covered in flight.covers
+                for _ in subtract([covered], self.known[origin])
+            )
+        ]
+
+    def flying(self, origin: int) -> Iterator[Range]:
+        """Give the writes of an origin that are sent and unconfirmed."""
+        for flight in self.flights.values():
+            yield from (covered for number, covered in flight.covers if number == origin)

@@ -1,0 +1,116 @@
+"""Turns what people write as an address into numeric ones, without blocking the reactor.
+
+libzmq would resolve names itself, but in the one I/O thread that serves all links of a
+node, and `getaddrinfo` can take many seconds: every heartbeat would be late, and every
+link would fall. So libzmq is only ever given numeric addresses, and a name is looked up
+in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import NamedTuple
+
+__all__ = ["Address", "Answer", "NameResolver", "numeric_address", "resolve"]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A numeric IP address and a TCP port."""
+
+    family: socket.AddressFamily
+    host: str
+    """Without brackets; an IPv6 address may carry its interface, as "fe80::1%eth0"."""
+    port: int
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether a socket needs IPv6 for it."""
+        return self.family == socket.AF_INET6
+
+    @property
+    def endpoint(self) -> str:
+        """The address as ZeroMQ writes it."""
+        return f"tcp://{self}"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if self.is_ipv6 else f"{self.host}:{self.port}"
+
+
+class Answer(NamedTuple):
+    """What a look-up found, in the order in which to try it; nothing when it found nothing."""
+
+    host: str
+    port: int
+    addresses: tuple[Address, ...]
+
+
+def resolve(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
+    """Look up a host, numeric or by name; blocks for a name.
+
+    Args:
+        host: an address, with or without brackets, or a name.
+        port: 0 to 65535.
+        flags: of `getaddrinfo`.
+
+    Returns:
+        The addresses in the system's order of preference (RFC 6724); none when the host is
+        unknown, or is no host at all.
+    """
+    name = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    try:
+        found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    except (OSError, ValueError):  # unknown; or not encodable as a name, or a NUL in it
+        return ()
+    return tuple(Address(family, str(place[0]), port) for family, _, _, _, place in found)
+
+
+def numeric_address(host: str, port: int) -> Address | None:
+    """Read a host that is an address already; None for a name. Never blocks."""
+    return next(iter(resolve(host, port, socket.AI_NUMERICHOST)), None)
+
+
+class NameResolver:
+    """Looks up names, one thread for each name in flight.
+
+    Asking for a name that is in flight joins that look-up, so there are never more threads
+    than distinct names. The threads are daemons: nothing can interrupt `getaddrinfo`, and
+    nobody shall wait for it.
+
+    Args:
+        answered: called from a look-up's thread when there is something in `answers()`.
+    """
+
+    __slots__ = ("_answered", "_answers", "_asked")
+
+    def __init__(self, answered: Callable[[], None]) -> None:
+        self._answered = answered
+        self._answers: SimpleQueue[Answer] = SimpleQueue()
+        self._asked: set[tuple[str, int]] = set()
+
+    def ask(self, host: str, port: int) -> None:
+        """Begin a look-up; its answer comes in `answers()`."""
+        if (host, port) in self._asked:
+            return
+        self._asked.add((host, port))
+        Thread(
+            target=self._look_up, args=(host, port), name=f"softadastra-resolve-{host}", daemon=True
+        ).start()
+
+    def answers(self) -> Iterator[Answer]:
+        """Take the look-ups that have ended. From the thread that asks."""
+        while True:
+            try:
+                answer = self._answers.get_nowait()
+            except Empty:
+                return
+            self._asked.discard((answer.host, answer.port))
+            yield answer
+
+    def _look_up(self, host: str, port: int) -> None:
+        self._answers.put(Answer(host, port, resolve(host, port)))
+        self._answered()

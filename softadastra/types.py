@@ -1,0 +1,266 @@
+"""The values that the public calls return, and the address of a peer.
+
+All are immutable snapshots: they do not change when the node does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal, NamedTuple, TypeAlias
+
+from softadastra.errors import InvalidArgumentError
+
+__all__ = [
+    "Entry",
+    "NodeInfo",
+    "Peer",
+    "PeerSource",
+    "PeerState",
+    "PeerStatus",
+    "PeerSync",
+    "PutResult",
+    "PutStatus",
+    "SyncState",
+    "TickResult",
+    "Value",
+]
+
+Value: TypeAlias = (
+    "str | bytes | int | float | bool | datetime | list[Value] | dict[str, Value] | None"
+)
+"""What can be stored: MessagePack's types. A tuple is accepted and comes out as a list."""
+
+PutStatus: TypeAlias = Literal["created", "updated", "unchanged"]
+
+
+class PeerState(StrEnum):
+    """How a peer stands with this node."""
+
+    AVAILABLE = "available"
+    """Known, and not being tried at this moment."""
+    CONNECTING = "connecting"
+    """Being dialled, or greeted."""
+    CONNECTED = "connected"
+    """Greeted, and answering."""
+    STALE = "stale"
+    """Was connected; silent, or not acknowledging, for longer than `ack_timeout`."""
+    FAULTED = "faulted"
+    """Did not acknowledge after `max_sync_retries` resends; its share counts as failed."""
+    SUSPENDED = "suspended"
+    """Away for so long that it no longer holds back collection."""
+
+
+class PeerSource(StrEnum):
+    """How this node came to know a peer."""
+
+    MANUAL = "manual"
+    MDNS = "mdns"
+    INBOUND = "inbound"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Where a node can be reached.
+
+    Args:
+        node_id: the peer's own name, non-empty.
+        host: a host name or address, as "127.0.0.1" or "[::1]".
+        port: 1 to 65535.
+
+    Raises:
+        InvalidArgumentError: a part is missing or out of range.
+    """
+
+    node_id: str
+    host: str
+    port: int
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.node_id, str) or not self.node_id:
+            raise InvalidArgumentError(
+                f"a peer needs a non-empty node id, got {self.node_id!r}", node_id=self.node_id
+            )
+        if not isinstance(self.host, str) or not self.host:
+            raise InvalidArgumentError(
+                f"peer {self.node_id!r} needs a host name or address, got {self.host!r}",
+                host=self.host,
+            )
+        if type(self.port) is not int or not 1 <= self.port <= 65535:
+            raise InvalidArgumentError(
+                f"peer {self.node_id!r} needs a port from 1 to 65535, got {self.port!r}",
+                port=self.port,
+            )
+
+    @classmethod
+    def local(cls, node_id: str, port: int) -> Peer:
+        """Name a peer on this machine's loopback interface."""
+        return cls(node_id, "127.0.0.1", port)
+
+    @classmethod
+    def parse(cls, text: str) -> Peer:
+        """Read "id@host:port"; `str(peer)` gives the same text back.
+
+        Raises:
+            InvalidArgumentError: the text has another form.
+        """
+        node_id, at, address = text.partition("@")
+        host, colon, port = address.rpartition(":")
+        if not (at and colon and port.isascii() and port.isdigit()):
+            raise InvalidArgumentError(
+                f"cannot read peer {text!r}: expected ID@HOST:PORT, as node-b@127.0.0.1:4042",
+                peer=text,
+            )
+        return cls(node_id, host, int(port))
+
+    @property
+    def is_localhost(self) -> bool:
+        """Whether the host is this machine's loopback interface."""
+        return self.host in ("localhost", "::1", "[::1]") or self.host.startswith("127.")
+
+    def __str__(self) -> str:
+        return f"{self.node_id}@{self.host}:{self.port}"
+
+
+class PutResult(NamedTuple):
+    """What a `put` did. A named tuple, not a dataclass: it is made at each put (2x faster)."""
+
+    key: str
+    version: int
+    """Counts the versions of this key, from 1."""
+    status: PutStatus
+    """"unchanged": the key had this very value, so nothing was written."""
+    origin: str
+    """The node that made the write that the key now holds."""
+    n: int
+    """The write's number at its origin, from 1."""
+
+    @property
+    def sync_id(self) -> str:
+        """The write's name for people and logs, as "node-a-1"."""
+        return f"{self.origin}-{self.n}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """The current value of a key and where it came from."""
+
+    key: str
+    value: Value
+    version: int
+    timestamp_ms: int
+    """The writer's hybrid clock, in milliseconds since 1970."""
+    origin: str
+    sync_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerSync:
+    """What one member still lacks of this node's own writes."""
+
+    lag: int
+    """Own writes that it has not confirmed."""
+    in_flight: int
+    acknowledged: int
+    """Own writes that it has confirmed without a gap, since the first."""
+    retries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncState:
+    """The outbox: this node's own writes, by how far they have come.
+
+    Always: outbox_size = held_count + queued_count + in_flight_count + acknowledged_count +
+    failed_count.
+    """
+
+    outbox_size: int
+    """Own writes that are tracked: all that were not pruned."""
+    queued_count: int
+    """Waiting to be sent to a member, or for a first member."""
+    in_flight_count: int
+    """Sent, and not yet acknowledged."""
+    acknowledged_count: int
+    """Durable at every member; `prune_completed()` removes them from the outbox."""
+    failed_count: int
+    """Lacked only by faulted peers; sent again by itself when they answer."""
+    held_count: int
+    """Held back by `auto_queue=False` until `queue_pending()`."""
+    total_retries: int
+    """Batches sent again, since the node was made."""
+    last_submitted_version: int
+    """The number of this node's last write."""
+    last_applied_remote_version: int
+    """The number, at its origin, of the last write that was taken from a peer."""
+    per_peer: Mapping[str, PeerSync] = field(default_factory=dict)
+
+    @property
+    def has_work(self) -> bool:
+        """Whether any own write is not yet acknowledged by every member."""
+        return self.outbox_size > self.acknowledged_count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickResult:
+    """What one `tick` did."""
+
+    retried_count: int
+    """Writes sent again because their acknowledgement was overdue."""
+    pruned_count: int
+    """Acknowledged writes removed from the outbox; no value is ever removed."""
+    batch_size: int
+    """Distinct writes that were put into batches."""
+    sent_count: int
+    """Batches handed to the transport."""
+    connected_peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStatus:
+    """How one peer stands with this node."""
+
+    node_id: str
+    host: str
+    """Empty when the peer dialled us and its address is not known."""
+    port: int
+    state: PeerState
+    source: PeerSource
+    lag: int
+    """Own writes that the peer has not confirmed."""
+    in_flight: int
+    retries: int
+    last_seen_ms: int | None
+    """When it was last heard, in milliseconds since 1970; None: never."""
+    last_error: str
+    clock_skew_ms: int | None
+    """Its clock minus ours, from the last greeting; None: not measured."""
+
+    @property
+    def peer(self) -> Peer | None:
+        """The address to dial, when one is known."""
+        return Peer(self.node_id, self.host, self.port) if self.host and self.port else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeInfo:
+    """Who this node is and what it runs on."""
+
+    node_id: str
+    display_name: str
+    hostname: str
+    os_name: str
+    version: str
+    started_at_ms: int
+    uptime_ms: int
+    capabilities: frozenset[str]
+
+    @property
+    def label(self) -> str:
+        """The display name, or the node id when there is none."""
+        return self.display_name or self.node_id
+
+    def has_capability(self, name: str) -> bool:
+        """Whether the node offers this service, as "sync" or "transport"."""
+        return name in self.capabilities

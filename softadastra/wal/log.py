@@ -1,0 +1,384 @@
+"""The write-ahead log: open it, replay it, append to it, sync it.
+
+    open() -> replay() to its end -> append() and sync(), any number of times -> close()
+
+Rules:
+
+- A frame is durable when a `sync` that began after its `append` has returned.
+- What failed has changed nothing: a partial frame is cut off before the error is raised.
+- All bytes behind the last frame are zero or beyond the end of the file; recovery rests on it.
+- After a failed sync, or a failed cut, nobody knows what the disk holds: the log is poisoned,
+  takes nothing more, and only recovery at the next open finds out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Final, assert_never
+from weakref import WeakSet
+
+from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Bytes, Disk, File, write_all
+from softadastra.wal.frames import (
+    FILE_HEADER_BYTES,
+    FRAME_OVERHEAD_BYTES,
+    KIND_MARK,
+    Header,
+    encode_frame,
+)
+from softadastra.wal.lock import LockFile
+from softadastra.wal.log_file import open_log_file
+from softadastra.wal.recovery import (
+    End,
+    Record,
+    TornTail,
+    keep_tail,
+    read_records,
+    rewrite,
+    torn_bytes,
+)
+
+__all__ = ["WriteAheadLog"]
+
+_ALLOCATION_BYTES: Final = 4 * 2**20
+"""Space reserved at a time: about 30,000 small records for one system call."""
+
+
+class _State(Enum):
+    CLOSED = 0
+    OPENED = 1
+    """Locked and known to be ours; what it holds has not been replayed."""
+    READY = 2
+    POISONED = 3
+
+
+class WriteAheadLog:
+    """One file of frames, each a kind and a payload, held open by one process.
+
+    One caller at a time, except that `sync` may run in one thread while another appends: it
+    then covers what was appended before it began.
+
+    Args:
+        path: the file; it and its directory are made when they are missing.
+        disk: where it is.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_allocated",
+        "_disk",
+        "_durable",
+        "_end",
+        "_file",
+        "_lock",
+        "_path",
+        "_seed",
+        "_state",
+        "torn_tail",
+    )
+
+    _file: File
+    _seed: int
+    _allocated: int
+    """Up to where space was reserved, or asked for in vain. Invariant: never below the end
+    after an append."""
+    _durable: int
+    """Up to where the file is known durable. Invariant: a frame boundary, never above the end."""
+    _end: tuple[int, int, int, int]
+    """An `End`, as a plain tuple for speed. One value, so that an interrupt between two stores
+    cannot leave an offset with the sequence and the chain of another."""
+
+    def __init__(self, path: Path, *, disk: Disk) -> None:
+        self._path = path
+        self._disk = disk
+        self._lock = LockFile(path, disk=disk)
+        self._state = _State.CLOSED
+        self._durable = FILE_HEADER_BYTES
+        self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
+        self.torn_tail: TornTail | None = None
+        """What the last replay cut off, None when the log ended cleanly."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._path
+
+    @property
+    def size_bytes(self) -> int:
+        """Where the last frame ends; the file is larger by the space allocated ahead."""
+        return self._end[0]
+
+    @property
+    def has_unsynced(self) -> bool:
+        """Whether there are frames that a power cut may take back."""
+        return self._durable < self._end[0]
+
+    @property
+    def is_poisoned(self) -> bool:
+        """Whether a failure left the file in an unknown state: only `close` is of use now."""
+        return self._state is _State.POISONED
+
+    def open(self, *, node_id: str, incarnation: int) -> Header:
+        """Lock the log, create it when it is missing, and check whose it is.
+
+        Args:
+            node_id: whose log it has to be.
+            incarnation: 64 bits for a new log; an existing one keeps its own.
+
+        Returns:
+            The header that the file has.
+
+        Raises:
+            InvalidStateError: it is open already.
+            InvalidArgumentError: node id or incarnation are out of range.
+            StoreLockedError: another process, or another log here, has it open.
+            StoreError: it is another node's log, of another format, or no log at all.
+            WalCorruptionError: its header is damaged.
+            StorageError: the system refused, as in a directory that is not writable.
+        """
+        if self._state is not _State.CLOSED:
+            raise InvalidStateError(f"{self._path} is open already: close it first")
+        header = Header(node_id=node_id, incarnation=incarnation, generation=1)
+        self._disk.make_directory(self._path.parent)
+        self._lock.acquire(node_id=node_id)
+        try:
+            self._file, header, self._seed = open_log_file(self._disk, self._path, header)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._durable = FILE_HEADER_BYTES
+        self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
+        self.torn_tail = None
+        self._state = _State.OPENED
+        _open_logs.add(self)
+        return header
+
+    def replay(self) -> Iterator[Record]:
+        """Give the kind and the payload of each intact frame, in order.
+
+        When the last one is taken, the end of the file is settled: a torn tail is copied aside,
+        cut off, and reported in `torn_tail`; what was written since the last sync of the
+        previous run is made durable. Only then may `append` be called. A replay that is not
+        taken to its end changes nothing and may be begun again.
+
+        Raises:
+            InvalidStateError: the log is not open, or replayed already.
+            WalCorruptionError: it is damaged; nothing was changed on disk.
+            StorageError: the system refused; close the log and open it again.
+        """
+        if self._state is not _State.OPENED:
+            raise self._refusal("replay")
+        end = yield from read_records(self._file, self._seed)
+        torn = None
+        if size_bytes := torn_bytes(self._file, end, self._seed):
+            torn = keep_tail(self._disk, self._file, end.offset, size_bytes)
+            self._file.truncate(end.offset)
+        if torn or end.mark < end.offset:
+            rewrite(self._file, end.mark, end.offset)
+            self._sync_file()
+        self._durable = end.offset
+        self._end = end
+        self._allocated = self._file.size()
+        self.torn_tail = torn
+        self._state = _State.READY
+
+    def append(self, kind: int, payload: bytes) -> None:
+        """Write one frame, in one call to the system; durable after the next `sync`.
+
+        Args:
+            kind: 1 to 255, with the caller's meaning.
+            payload: at most PAYLOAD_BYTES_MAX bytes.
+
+        Raises:
+            InvalidArgumentError: the payload is too large; nothing has changed.
+            InvalidStateError: the log is not open, or not replayed to its end.
+            StorageError: the system refused, and nothing has changed: after ENOSPC or EFBIG a
+                later append works as soon as there is room. Or the log is poisoned.
+        """
+        assert 1 <= kind <= 255, kind
+        if self._state is not _State.READY:
+            raise self._refusal("append to")
+        offset, sequence, chain, _ = self._end
+        mark = self._durable
+        sequence += 1
+        frame, chain = encode_frame(
+            kind, payload, sequence=sequence, mark=mark, seed=self._seed, chain=chain
+        )
+        self._write(frame, (offset + len(frame), sequence, chain, mark))
+
+    def append_many(self, frames: Sequence[Record]) -> None:
+        """Write several frames in one call to the system: all of them, or none and an error.
+
+        A power cut before the next `sync` may keep some of the first of them; what must survive
+        whole belongs into one frame. Memory: a second copy of all payloads. None is no error.
+
+        Args:
+            frames: kinds and payloads, as `append` takes them.
+
+        Raises:
+            InvalidArgumentError: as in `append`.
+            InvalidStateError: as in `append`.
+            StorageError: as in `append`.
+        """
+        if self._state is not _State.READY:
+            raise self._refusal("append to")
+        offset, sequence, chain, _ = self._end
+        mark = self._durable
+        encoded = []
+        for kind, payload in frames:
+            assert 1 <= kind <= 255, kind
+            sequence += 1
+            frame, chain = encode_frame(
+                kind, payload, sequence=sequence, mark=mark, seed=self._seed, chain=chain
+            )
+            encoded.append(frame)
+        if encoded:
+            data = b"".join(encoded)
+            self._write(data, (offset + len(data), sequence, chain, mark))
+
+    def sync(self) -> None:
+        """Make all frames durable that were appended before this call; none is no work.
+
+        May run beside `append` in another thread.
+
+        Raises:
+            InvalidStateError: as in `append`.
+            StorageError: the outcome is unknown, and the log is poisoned. It is never tried
+                again: the system may have dropped the data and report success the next time.
+        """
+        if self._state is not _State.READY:
+            raise self._refusal("sync")
+        end = self._end[0]
+        if end > self._durable:
+            self._sync_file()
+            self._durable = end
+
+    def close(self) -> None:
+        """Sync, mark all as durable, give allocated space back, and unlock; again is no error.
+
+        A log that is poisoned, or was not replayed, is closed as it is.
+
+        Raises:
+            StorageError: the sync or another last step failed. The log is closed and unlocked
+                all the same.
+        """
+        if self._state is _State.CLOSED:
+            return
+        try:
+            if self._state is _State.READY:
+                self.sync()
+                self._write_mark()
+                self._file.truncate(self._end[0])
+        finally:
+            self._state = _State.CLOSED
+            _open_logs.discard(self)
+            try:
+                self._file.close()
+            finally:
+                self._lock.release()
+
+    def _write(self, data: Bytes, end: tuple[int, int, int, int]) -> None:
+        """Write at the end and move the end, or do neither."""
+        if end[0] > self._allocated:
+            # Overwriting reserved zeros leaves the file's size alone, so a sync has less to
+            # write to the journal. Asked for once a chunk, also when it was in vain.
+            until = end[0] + _ALLOCATION_BYTES
+            self._file.allocate(self._end[0], until - self._end[0])
+            self._allocated = until
+        try:
+            write_all(self._file, data, self._end[0])
+            self._end = end
+        except BaseException:
+            # Also for an interrupt: frames left behind the end would be taken for damage once
+            # shorter ones are written over the front of them.
+            self._cut_off()
+            raise
+
+    def _cut_off(self) -> None:
+        """Remove what is behind the end, durably, so that nothing is appended behind a piece."""
+        end = self._end[0]
+        try:
+            self._file.truncate(end)
+        except StorageError as error:
+            self._state = _State.POISONED
+            raise StorageError(
+                f"{self._path} ends in a partial frame that cannot be cut off: {error.message}; "
+                "close the log and open it again",
+                errno=error.errno,
+                filename=str(self._path),
+            ) from error
+        self._allocated = end
+        self._sync_file()
+        self._durable = end
+
+    def _write_mark(self) -> None:
+        """Say in a frame that all is durable, so that no later damage passes for a torn tail.
+
+        It also spares the next open from writing the frames of the last sync again.
+        """
+        offset, sequence, chain, mark = self._end
+        if offset - mark <= FRAME_OVERHEAD_BYTES:
+            return  # Nothing but such a frame is above the last mark.
+        sequence += 1
+        frame, chain = encode_frame(
+            KIND_MARK, b"", sequence=sequence, mark=offset, seed=self._seed, chain=chain
+        )
+        try:
+            self._write(frame, (offset + len(frame), sequence, chain, offset))
+        except StorageError as error:
+            # A full disk is no reason to fail: all is durable, and the frame was cut off.
+            if self._state is not _State.READY or error.errno not in NO_SPACE_ERRNOS:
+                raise
+
+    def _sync_file(self) -> None:
+        try:
+            self._file.sync()
+        except StorageError as error:
+            self._state = _State.POISONED
+            raise StorageError(
+                f"{error.message}: the outcome of the last writes is unknown, and nothing more is "
+                "written; close the log and open it again, recovery will find out",
+                errno=error.errno,
+                filename=str(self._path),
+            ) from error
+
+    def _abandon(self) -> None:
+        """Let go of the log in a forked child: writing stays the right of the parent."""
+        self._state = _State.CLOSED
+        self._file.close()
+        self._lock.abandon()
+
+    def _refusal(self, action: str) -> SoftadastraError:
+        match self._state:
+            case _State.CLOSED:
+                reason = "it is not open, call open() first (a forked child too)"
+            case _State.OPENED:
+                reason = "take replay() to its end first"
+            case _State.READY:
+                reason = "it was replayed already, close it and open it again"
+            case _State.POISONED:
+                return StorageError(
+                    f"cannot {action} {self._path}: an earlier failure left its end unknown; close "
+                    "the log and open it again, recovery will find out",
+                    filename=str(self._path),
+                )
+            case _:
+                assert_never(self._state)
+        return InvalidStateError(f"cannot {action} {self._path}: {reason}", path=str(self._path))
+
+
+_open_logs: WeakSet[WriteAheadLog] = WeakSet()
+
+
+def _abandon_in_child() -> None:
+    for log in list(_open_logs):
+        log._abandon()
+    _open_logs.clear()
+
+
+# A forked child shares descriptors and file offsets with its parent: its writes would damage
+# the parent's log, and its copy of the lock would outlive the parent.
+os.register_at_fork(after_in_child=_abandon_in_child)

@@ -1,0 +1,62 @@
+"""The file of a log: opened or created, and known to be this node's before it is used."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+from softadastra.errors import StorageError, StoreError
+from softadastra.wal.disk import Disk, File, OpenMode, replace_file
+from softadastra.wal.frames import (
+    FILE_HEADER_BYTES,
+    Header,
+    decode_file_header,
+    encode_file_header,
+)
+
+__all__ = ["open_log_file"]
+
+
+def open_log_file(disk: Disk, path: Path, header: Header) -> tuple[File, Header, int]:
+    """Open the log of a node, or create it with this header. The caller holds its lock.
+
+    Returns:
+        The open file, the header that it has, and the seed of its frames.
+
+    Raises:
+        StoreError: it is another node's log, of another format, or no log at all.
+        WalCorruptionError: its header is damaged.
+        StorageError: the system refused.
+    """
+    file = _open_or_create(disk, path, header)
+    try:
+        found, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
+        _check_owner(path, found.node_id, header.node_id)
+        # A process that was killed while it created the file may have left a name that a power
+        # cut would take away, and with it all that is synced into the file.
+        disk.sync_directory(path.parent)
+    except BaseException:
+        file.close()
+        raise
+    return file, found, seed
+
+
+def _open_or_create(disk: Disk, path: Path, header: Header) -> File:
+    try:
+        return disk.open(path, OpenMode.EXISTING)
+    except StorageError as error:
+        if error.errno != errno.ENOENT:
+            raise
+    replace_file(disk, path, [encode_file_header(header)])
+    return disk.open(path, OpenMode.EXISTING)
+
+
+def _check_owner(path: Path, found: str, expected: str) -> None:
+    if found != expected:
+        raise StoreError(
+            f"{path} is the log of node {found!r}, and this is node {expected!r}: give each node "
+            "a log of its own, or open this one as the node that wrote it",
+            path=str(path),
+            found=found,
+            expected=expected,
+        )

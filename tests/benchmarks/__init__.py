@@ -1,0 +1,1 @@
+"""The product beside the same work done by its bare parts: `python -m tests.benchmarks`."""

@@ -1,0 +1,81 @@
+"""The product on one node, through its public calls. Each function returns writes per second."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+from softadastra import Client, ClientOptions
+
+from .workload import writes
+
+__all__ = ["batch_put", "durable_put", "durable_put_threads", "put"]
+
+
+def durable_put(directory: Path, count: int) -> float:
+    """Put one write at a time, each durable when `put` returns: the default options."""
+    return _put_all(_options(directory), count)
+
+
+def put(directory: Path, count: int) -> float:
+    """Put one write at a time without a sync."""
+    return _put_all(_options(directory, auto_flush=False), count)
+
+
+def durable_put_threads(directory: Path, count: int, threads: int) -> float:
+    """Put durably from several threads, each with its own share of the keys."""
+    shares = [writes(count)[first::threads] for first in range(threads)]
+    with Client(_options(directory)) as client:
+        together = threading.Barrier(threads + 1)
+
+        def put_share(share: list[tuple[str, str]]) -> None:
+            together.wait()
+            for key, value in share:
+                client.put(key, value)
+
+        workers = [threading.Thread(target=put_share, args=(share,)) for share in shares]
+        for worker in workers:
+            worker.start()
+        together.wait()
+        start = time.perf_counter()
+        for worker in workers:
+            worker.join()
+        seconds = time.perf_counter() - start
+        _check_size(client, count)
+    return count / seconds
+
+
+def batch_put(directory: Path, count: int, batch_writes: int) -> float:
+    """Put in `batch()`es, without a sync."""
+    pairs = writes(count)
+    with Client(_options(directory, auto_flush=False)) as client:
+        start = time.perf_counter()
+        for first in range(0, count, batch_writes):
+            with client.batch() as batch:
+                for key, value in pairs[first : first + batch_writes]:
+                    batch.put(key, value)
+        seconds = time.perf_counter() - start
+        _check_size(client, count)
+    return count / seconds
+
+
+def _put_all(options: ClientOptions, count: int) -> float:
+    pairs = writes(count)
+    with Client(options) as client:
+        start = time.perf_counter()
+        for key, value in pairs:
+            client.put(key, value)
+        seconds = time.perf_counter() - start
+        _check_size(client, count)
+    return count / seconds
+
+
+def _options(directory: Path, *, auto_flush: bool = True) -> ClientOptions:
+    return ClientOptions.persistent("bench", directory / "bench.wal", auto_flush=auto_flush)
+
+
+def _check_size(client: Client, count: int) -> None:
+    """Refuse a rate of writes that are not there."""
+    if client.size() != count:
+        raise RuntimeError(f"the node holds {client.size()} of {count} writes")

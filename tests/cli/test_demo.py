@@ -1,0 +1,119 @@
+"""The demo as a user runs it: what it prints, how it exits, and that it can fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from softadastra.cli.demo_story import named_characters
+from softadastra.testing import wait_until
+
+DEADLINE_SECONDS = 60.0
+DEMO = [sys.executable, "-m", "softadastra", "demo", "--seed", "7"]
+
+
+def run_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*DEMO, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+        env={**os.environ, **environment},
+    )
+
+
+def children_of(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
+    pairs = [line.split() for line in listed.stdout.splitlines()]
+    return [int(child) for child, parent in pairs if int(parent) == pid]
+
+
+def has_ended(pid: int) -> bool:
+    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
+    return listed.stdout.strip()[:1] in ("", "Z")
+
+
+def test_the_demo_loses_nothing_and_its_last_line_says_so() -> None:
+    demo = run_demo("--keys", "400", COLUMNS="60")
+
+    assert (demo.returncode, demo.stderr) == (0, "")
+    *lines, last = demo.stdout.splitlines()
+    assert re.fullmatch(r"3 nodes, [\d,]+ writes, converged in \d+\.\d\d s, 0 writes lost", last)
+    for event in ("is stopped (SIGSTOP)", "goes on (SIGCONT)", "kill -9", "started again"):
+        assert any(event in line for line in lines)
+    assert max(map(len, lines)) <= 80
+    assert "\x1b" not in demo.stdout
+
+
+def test_the_json_document_tells_the_whole_story(tmp_path: Path) -> None:
+    directory = tmp_path / "kept"
+
+    demo = run_demo("--json", "--nodes", "2", "--keys", "50", "--directory", str(directory))
+
+    document = json.loads(demo.stdout)
+    assert (demo.returncode, demo.stderr, document["schema"]) == (0, "", 1)
+    assert (document["keys"], document["seed"], document["lost"]) == (50, 7, 0)
+    assert document["converged"] is True
+    assert document["violations"] == []
+    assert document["writes"] > 50
+    first, second = document["nodes"]
+    assert first["digest"] == second["digest"]
+    assert first["keys"] == second["keys"] > 50
+    assert len(document["story"]) == 8
+    assert (directory / "node-b.wal").exists()
+
+
+def test_ctrl_c_exits_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [*DEMO, "--directory", str(tmp_path)], stdout=subprocess.PIPE, text=True
+    ) as demo:
+        assert demo.stdout is not None
+        while "is stopped" not in (line := demo.stdout.readline()):
+            assert line, "the demo ended before its first fault"
+        children = children_of(demo.pid)
+        assert len(children) == 3
+
+        demo.send_signal(signal.SIGINT)
+
+        assert demo.wait(DEADLINE_SECONDS) == 130
+    assert wait_until(lambda: all(map(has_ended, children)), DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--nodes", "1"], "--nodes"),
+        (["--keys", "0"], "--keys"),
+        (["--node-id", "x"], "leave out --node-id"),
+    ],
+)
+def test_wrong_arguments_are_refused_as_usage_errors(arguments: list[str], message: str) -> None:
+    demo = run_demo(*arguments)
+
+    assert demo.returncode == 2
+    assert message in demo.stderr
+
+
+def test_a_directory_with_files_in_it_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("kept")
+
+    demo = run_demo("--directory", str(tmp_path))
+
+    assert demo.returncode == 2
+    assert "is not empty" in demo.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_every_named_character_is_listed_once_by_its_code_point() -> None:
+    characters = named_characters()
+
+    assert len(characters) == len(dict(characters)) > 130_000
+    assert dict(characters)["U+0041"] == "LATIN CAPITAL LETTER A"
+    assert named_characters(1) == [("U+0020", "SPACE")]

@@ -1,0 +1,130 @@
+"""Entries, digest and index together."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.values import pack_value
+from softadastra.store.writes import Assignment, decide_writes
+
+
+def write(replica: Replica, *asked: tuple[str, object], wall_ms: int = 1_000):
+    """Values are packed; None removes."""
+    assignments = [
+        Assignment(k, TOMBSTONE if v is None else pack_value(v, max_bytes=100)) for k, v in asked
+    ]
+    writes, results = decide_writes(replica, assignments, wall_ms=wall_ms)
+    if writes is not None:
+        replica.evolve_writes(writes)
+    return results
+
+
+def test_deciding_changes_nothing():
+    replica = Replica("a", 1)
+
+    decide_writes(replica, [Assignment("k", b"\x01")], wall_ms=1)
+
+    assert (len(replica), replica.top, replica.clock) == (0, 0, 0)
+
+
+def test_statuses_and_versions():
+    replica = Replica("a", 1)
+
+    assert write(replica, ("k", 1))[0][1:3] == (1, "created")
+    assert write(replica, ("k", 2))[0][1:3] == (2, "updated")
+    assert write(replica, ("k", 2))[0][1:3] == (2, "unchanged")
+    assert write(replica, ("k", None))[0] is not None
+    assert write(replica, ("k", None)) == [None]
+    assert write(replica, ("k", 2))[0][1:3] == (4, "created")
+    assert replica.top == 4
+
+
+def test_several_writes_of_a_key_in_one_record_get_a_number_each():
+    replica = Replica("a", 1)
+
+    results = write(replica, ("k", 1), ("k", 2), ("k", None), ("k", None), ("k", 3))
+
+    assert [r and r.sync_id for r in results] == ["a-1", "a-2", "a-3", None, "a-4"]
+    assert replica.value("k") == b"\x03"
+    assert replica.logs[replica.me].keys == ["k"] * 4
+
+
+def test_one_is_not_true_and_not_one_point_zero():
+    replica = Replica("a", 1)
+    write(replica, ("k", 1))
+
+    assert write(replica, ("k", True))[0].status == "updated"
+    assert write(replica, ("k", 1.0))[0].status == "updated"
+
+
+def test_the_digest_is_that_of_the_live_state():
+    left, right = Replica("a", 1), Replica("b", 2)
+    empty = left.digest
+
+    write(left, ("x", 1), ("y", 2))
+    write(right, ("y", 2))
+    write(right, ("x", 1))
+    assert left.digest == right.digest != empty
+
+    write(right, ("x", 3))
+    assert left.digest != right.digest
+
+    write(left, ("x", None), ("y", None))
+    assert left.digest == empty
+
+
+def test_a_version_counts_for_the_digest():
+    left, right = Replica("a", 1), Replica("b", 2)
+    write(left, ("x", 1))
+    write(right, ("x", 0))
+    write(right, ("x", 1))
+
+    assert left.digest != right.digest
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["a", "b", "ab", "abc", "é", "b/1"]), st.none() | st.integers(0, 3)
+        )
+    )
+)
+def test_a_replica_is_a_dict_with_ordered_pages(asked):
+    replica, plain = Replica("a", 1), {}
+    for key, value in asked:
+        write(replica, (key, value))
+        if value is None:
+            plain.pop(key, None)
+        else:
+            plain[key] = value
+        if len(plain) % 2:
+            replica.page(prefix="", after=None, limit=1)  # the order is built now and then
+
+    assert len(replica) == len(plain)
+    for prefix in ("", "a", "ab", "b", "zz"):
+        found, after = [], None
+        while page := replica.page(prefix=prefix, after=after, limit=2):
+            found += [k for k in page if replica.value(k) is not None]
+            after = page[-1]
+        assert found == sorted(k for k in plain if k.startswith(prefix))
+
+
+def test_stamps_are_above_a_sibling_from_the_future_and_leave_the_clock_alone():
+    from softadastra.store.origins import Origin
+    from softadastra.store.replica import Arrivals, Claim
+
+    replica = Replica("a", 1)
+    far = replica.origins.number(Origin("b", 2))
+    future = 10**15 << 16
+    replica.evolve_arrivals(
+        Arrivals([Claim(far, 1, [(1, 0, 1)])], ["k"], [(far, 1, future, 1, b"\x01")], [])
+    )
+
+    write(replica, ("k", 2), ("other", 3), wall_ms=1_000)
+
+    assert replica.sibling("k")[2] == future + 1
+    assert replica.sibling("other")[2] == 1_000 << 16
+    assert replica.clock == 1_000 << 16

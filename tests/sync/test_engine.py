@@ -1,0 +1,503 @@
+"""Two engines and more, joined by fake links."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from softadastra.sync.batches import Limits
+from softadastra.sync.engine import Push
+from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
+from softadastra.sync.records import Pruned
+from tests.engines import OPTIONS, Network
+
+
+def test_a_write_reaches_the_peer_and_is_acknowledged():
+    network = Network("a", "b")
+    network["a"].write(("k", "v"))
+    network.join("a", "b")
+
+    network.run()
+
+    assert network["b"].get("k") == "v"
+    assert network["a"].state.acknowledged_count == 1
+    assert network["a"].digest == network["b"].digest
+
+
+def test_writes_go_both_ways_over_one_connection():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("from-a", 1))
+    network["b"].write(("from-b", 2))
+
+    network.run()
+
+    assert network["a"].items() == network["b"].items() == {"from-a": 1, "from-b": 2}
+
+
+def test_before_any_peer_the_outbox_is_queued():
+    network = Network("a")
+
+    network["a"].write(("k", "v"))
+
+    state = network["a"].state
+    assert (state.outbox_size, state.queued_count, state.acknowledged_count) == (1, 1, 0)
+
+
+def test_a_relay_passes_on_writes_with_their_origin():
+    network = Network("a", "b", "c")
+    network.join("a", "b")
+    network.join("b", "c")
+
+    network["a"].write(("k", "v"))
+    network.run()
+
+    sibling = network["c"].engine.replica.sibling("k")
+    assert sibling is not None
+    assert network["c"].engine.replica.origins[sibling[0]].node_id == "a"
+
+
+def test_in_a_line_nothing_waits_for_a_timer():
+    network = Network(*"abcdefgh")
+    for left, right in zip("abcdefg", "bcdefgh", strict=True):
+        network.join(left, right)
+    network.run()
+
+    network["a"].write(("k", "v"))
+    network.run()
+
+    assert all(node.get("k") == "v" for node in network.nodes.values())
+
+
+def test_in_a_full_mesh_each_write_crosses_the_wire_once_per_receiver():
+    names = "abcdefgh"
+    network = Network(*names)
+    for i, left in enumerate(names):
+        for right in names[i + 1 :]:
+            network.join(left, right)
+    network.advance(2_000)
+    network.sent.clear()
+
+    for i in range(20):
+        network[names[i % 8]].write((f"k{i}", i))
+        network.advance(100, step=50)
+    network.advance(3_000)
+
+    assert len({node.digest for node in network.nodes.values()}) == 1
+    assert len(network.messages(Batch)) <= 1.3 * 7 * 20
+
+
+def test_an_overwrite_by_another_node_supersedes_what_its_writer_saw():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", "first"))
+    network.run()
+
+    network["b"].skew_ms = -(10**9)  # its clock is eleven days behind
+    network["b"].write(("k", "second"))
+    network.run()
+
+    assert network["a"].get("k") == network["b"].get("k") == "second"
+
+
+def test_concurrent_writes_have_the_same_winner_everywhere():
+    network = Network("a", "b", "c")
+    for name in "abc":
+        network[name].write(("k", name))
+
+    network.join("a", "b")
+    network.run()
+    network.join("b", "c")
+    network.run()
+
+    assert {node.get("k") for node in network.nodes.values()} == {"c"}
+    assert len({node.digest for node in network.nodes.values()}) == 1
+
+
+def test_a_remove_is_not_undone_by_the_put_it_superseded():
+    network = Network("a", "b", "c")
+    network.join("a", "b")
+    network["a"].write(("k", "v"))
+    network.run()
+    late = Network("a", "c")  # the put, on its way to c by another road
+    late.nodes["a"].log = list(network["a"].log)
+
+    network["b"].remove("k")
+    network.run()
+    network.join("b", "c")
+    network.run()
+    network.join("a", "c")
+    network.run()
+
+    assert all(node.items() == {} for node in network.nodes.values())
+
+
+def test_a_duplicate_batch_is_acknowledged_but_not_applied():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", "v"))
+    network.run()
+    (batch,) = [m for _, _, m in network.sent if isinstance(m, Batch)]
+    digest = network["b"].digest
+    acknowledged = len(network.messages(Ack))
+
+    network.send(network["a"], 1, batch)
+    network.run()
+
+    assert network["b"].digest == digest
+    assert len(network.messages(Ack)) == acknowledged + 1
+
+
+def test_an_acknowledgement_is_made_from_evolved_state_only():
+    network = Network("a", "b")
+    link = network.join("a", "b")
+    network.run()
+    network["a"].write(("k", "v"))
+    network["a"].poll()
+    (_, _, batch), network.wire = network.wire[0], type(network.wire)()
+    b = network["b"]
+
+    from softadastra.sync.wire import encode
+
+    record = b.engine.receive(link, batch, encode(batch), b.now)
+
+    assert record is not None
+    assert b.engine.poll(b.now, Push.ALL).sends == []  # not durable: nothing is said
+    b.commit(record)
+    assert [type(m) for _, m in b.engine.poll(b.now, Push.ALL).sends] == [Ack]
+
+
+def test_a_lost_batch_is_sent_again_with_backoff():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, Batch)
+
+    network["a"].write(("k", "v"))
+    network.run()
+    times = []
+    for _ in range(40):
+        before = network["a"].state.total_retries
+        network.advance(1_000)
+        if network["a"].state.total_retries > before:
+            times.append(network.now_ms // 1000)
+
+    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    assert len(times) >= 3
+    assert gaps == sorted(gaps)
+    assert gaps[-1] > gaps[0]
+
+    network.passes = lambda *_: True
+    network.advance(70_000)
+
+    assert network["b"].get("k") == "v"
+    assert network["a"].state.acknowledged_count == 1
+
+
+def test_a_peer_that_never_acknowledges_is_faulted_and_comes_back_by_itself():
+    network = Network("a", "b", options=replace(OPTIONS, max_retries=2))
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, (Ack, Have))
+
+    network["a"].write(("k", "v"))
+    network.advance(40_000)
+
+    assert network["a"].state.failed_count == 1
+    assert network["a"].state.queued_count == 0
+
+    network.passes = lambda *_: True
+    network.advance(70_000)
+
+    assert network["a"].state.failed_count == 0
+    assert network["a"].state.acknowledged_count == 1
+
+
+def test_one_peers_acknowledgement_completes_nothing_for_another():
+    network = Network("a", "b", "c")
+    network.join("a", "b")
+    away = network.join("a", "c")
+    network.run()
+    network.close(away)
+
+    network["a"].write(("k", "v"))
+    network.run()
+
+    state = network["a"].state
+    assert (state.acknowledged_count, state.queued_count) == (0, 1)
+    assert (state.per_peer["b"].lag, state.per_peer["c"].lag) == (0, 1)
+
+
+def test_a_peer_that_was_away_gets_what_it_lacks_and_no_more():
+    network = Network("a", "b")
+    link = network.join("a", "b")
+    network["a"].write(*[(f"k{i}", i) for i in range(1_000)])
+    network.run()
+    network.close(link)
+    network["a"].write(*[(f"k{i}", -i) for i in range(10, 15)])
+    network.sent.clear()
+
+    network.join("a", "b")
+    network.run()
+
+    batches = [m for _, _, m in network.sent if isinstance(m, Batch)]
+    assert [sorted(m.keys) for m in batches] == [[f"k{i}" for i in range(10, 15)]]
+    assert network["a"].digest == network["b"].digest
+
+
+def test_a_backlog_of_one_hot_key_goes_over_as_one_entry():
+    network = Network("a", "b")
+    for i in range(10_000):
+        network["a"].write(("hot", i))
+    network.join("a", "b")
+    network.run()
+
+    (batch,) = [m for _, _, m in network.sent if isinstance(m, Batch)]
+
+    assert batch.keys == ["hot"]
+    assert network["b"].get("hot") == 9_999
+    assert network["a"].state.acknowledged_count == 10_000
+
+
+def test_the_window_bounds_what_is_in_flight():
+    network = Network("a", "b", options=replace(OPTIONS, batch=Limits(10, 262_144), window=3))
+    network.join("a", "b")
+    network.run()
+    network["a"].write(*[(f"k{i}", i) for i in range(100)])
+
+    network["a"].poll()
+
+    state = network["a"].state
+    assert (state.in_flight_count, state.queued_count) == (30, 70)
+
+    network.run()
+
+    assert network["a"].state.acknowledged_count == 100
+
+
+def test_batches_keep_to_their_bytes_and_take_at_least_one_entry():
+    network = Network("a", "b", options=replace(OPTIONS, batch=Limits(64, 2_000)))
+    network["a"].write(*[(f"k{i}", "x" * 500) for i in range(10)], ("large", "y" * 10_000))
+    network.join("a", "b")
+
+    network.run()
+
+    sizes = [len(m.keys) for _, _, m in network.sent if isinstance(m, Batch)]
+    assert max(sizes) <= 4
+    assert network["a"].digest == network["b"].digest
+
+
+def test_a_restarted_node_goes_on_where_its_log_ends():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", 1))
+    network.run()
+    before = network["a"].state
+
+    network["a"].restart()
+
+    assert network["a"].state == before
+    network["a"].write(("k", 2))
+    assert network["a"].engine.replica.top == 2
+    network.join("a", "b")
+    network.run()
+    assert network["b"].get("k") == 2
+
+
+def test_a_peer_that_lost_data_is_believed():
+    network = Network("a", "b")
+    link = network.join("a", "b")
+    network["a"].write(("k", "v"))
+    network.run()
+    network.close(link)
+    network["b"].log.clear()
+    network["b"].restart()
+
+    network.join("a", "b")
+    network.run()
+
+    assert network["b"].get("k") == "v"
+
+
+def test_cut_after_every_batch_no_overwrite_is_claimed_without_its_value():
+    """A claim of a superseded write must bring what superseded it: else a third node drops it."""
+    options = replace(OPTIONS, batch=Limits(1, 262_144), window=1)
+    for cut_after in range(6):
+        network = Network("a", "b", "c", options=options)
+        network.join("a", "b")
+        network["a"].write(("x", "old"), ("y", "old"))
+        network.run()
+        network["b"].write(("x", "new"))
+        network.run()
+        link = network.join("a", "c")
+        for _ in range(cut_after):
+            network["a"].poll()
+            network["c"].poll()
+            network.deliver()
+        network.close(link)
+        network.cut(network["a"])  # lost for good
+        del network.nodes["a"]
+
+        network.join("b", "c")
+        network.run()
+
+        assert network["b"].items() == network["c"].items() == {"x": "new", "y": "old"}
+        assert network["b"].digest == network["c"].digest
+
+
+def test_when_both_dial_one_connection_is_used():
+    network = Network("a", "b")
+    network.join("b", "a")
+    network.join("a", "b")
+    network.run()
+
+    network["a"].write(("k", "v"))
+    network.run()
+
+    assert network["a"].engine.active["b"] == network["b"].engine.active["a"] == 2
+    assert list(network.links) == [2]
+    assert len(network.messages(Batch)) == 1
+
+
+@pytest.mark.parametrize("names", [("a", "b"), ("b", "a")])
+def test_a_second_connection_of_the_same_dialler_replaces_the_first(names):
+    network = Network("a", "b")
+    network.join(*names)
+    network.run()
+
+    network.join(*names)
+    network.run()
+
+    network["a"].write(("k", "v"))
+    network.run()
+    assert network["b"].get("k") == "v"
+    assert list(network.links) == [2]
+
+
+def test_two_nodes_in_step_exchange_a_constant_amount():
+    counts = []
+    for keys in (10, 1_000):
+        network = Network("a", "b")
+        link = network.join("a", "b")
+        network["a"].write(*[(f"k{i}", i) for i in range(keys)])
+        network.run()
+        network.close(link)
+        network.sent.clear()
+        network.join("a", "b")
+        network.run()
+        counts.append([type(m) for _, _, m in network.sent])
+
+    assert counts == [[Hello, Hello]] * 2
+
+
+def test_anti_entropy_finds_what_was_dropped_without_acknowledgements():
+    options = replace(OPTIONS, require_ack=False)
+    network = Network("a", "b", options=options)
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, Batch)
+    network["a"].write(("k", "v"))
+    network.run()
+    assert network["a"].state.acknowledged_count == 1  # sent counts
+    network.passes = lambda *_: True
+
+    network.advance(45_000)
+
+    assert network["b"].get("k") == "v"
+    assert network["a"].state.total_retries == 0
+    assert network.messages(Have)
+
+
+def test_a_silent_peer_is_asked_and_then_dropped():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda sender, _to, _message: sender.name == "a"
+
+    network.advance(3_000)
+    assert ("a", "b") in network.messages(Ping)
+    assert "b" in network["a"].engine.active
+
+    network.advance(5_000)
+
+    assert network["a"].engine.active == {}
+    assert any(n.event == "peer.lost" for n in network["a"].engine.notices)
+
+
+def test_a_connection_that_never_greets_is_dropped():
+    network = Network("a")
+    network["a"].engine.link_up(9, dialled=False, now=network["a"].now)
+
+    network.advance(6_000)
+
+    assert network["a"].engine.sessions == {}
+
+
+def test_nodes_of_different_clusters_refuse_each_other():
+    network = Network("a", "b")
+    network["b"].options = replace(OPTIONS, cluster="other")
+    network["b"].start()
+    network.join("a", "b")
+
+    network["a"].write(("k", "v"))
+    network.run()
+
+    assert network["b"].items() == {}
+    assert network.links == {}
+    reasons = [
+        n.fields["reason"] for n in network["a"].engine.notices if n.event == "peer.rejected"
+    ]
+    assert "different_cluster" in str(reasons)
+
+
+def test_a_peer_that_has_more_of_our_writes_than_we_do_is_refused():
+    """Our log is an old copy: going on would give out numbers twice."""
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", 1))
+    network.run()
+    copy = list(network["a"].log)
+    network["a"].write(("k", 2))
+    network.run()
+    network["a"].log = copy
+    network["a"].restart()
+
+    network.join("a", "b")
+    network.run()
+
+    assert network["a"].engine.active == network["b"].engine.active == {}
+    assert any("older copy" in str(n.fields) for n in network["a"].engine.notices)
+
+
+def test_held_writes_leave_only_when_released():
+    from softadastra.sync.records import Released
+
+    network = Network("a", "b", options=replace(OPTIONS, auto_queue=False))
+    network["a"].write(("k", 1))
+    network.join("a", "b")
+    network.run()
+    assert (network["a"].state.held_count, network["b"].items()) == (1, {})
+
+    network["a"].commit(Released(1))
+    network["a"].write(("k", 2), ("other", 3))
+    network.run()
+    assert network["b"].items() == {}  # the state of k has a write that is held
+    assert network["a"].state.held_count == 2
+
+    network["a"].commit(Released(3))
+    network.run()
+    assert network["b"].items() == {"k": 2, "other": 3}
+
+
+def test_pruning_removes_no_value_and_survives_a_restart():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", "v"))
+    network.run()
+
+    network["a"].commit(Pruned(1))
+    network["a"].restart()
+
+    assert network["a"].state.outbox_size == 0
+    assert network["a"].get("k") == "v"

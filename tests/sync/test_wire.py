@@ -1,0 +1,190 @@
+"""The bytes of the messages: what is encoded is decoded, and nothing else is."""
+
+from __future__ import annotations
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from softadastra.errors import ProtocolError
+from softadastra.store.dots import DotSet
+from softadastra.store.origins import Origin
+from softadastra.store.replica import Claim
+from softadastra.store.siblings import KeyState
+from softadastra.sync.messages import (
+    Ack,
+    Batch,
+    Bye,
+    Have,
+    Hello,
+    Ping,
+    Pong,
+    Reject,
+    RejectReason,
+)
+from softadastra.sync.wire import decode, encode
+
+A, B = Origin("a", 2**64 - 1), Origin("b", 0)
+HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(0, [(2, 2)])}
+BATCH = Batch(
+    id=3,
+    origins=[A, B],
+    claims=[Claim(0, 5, [(2, 0, 1), (7, 2, 0)]), Claim(1, 1, [(1, 3, 1)])],
+    keys=["x", "y", "z", "w"],
+    columns=([0, 0, 1], [5, 6, 9], [100, 100, 107], [1, 1, 1], [b"\x01", b"", b"\xa1v"]),
+    states=[KeyState(((1, 1, 9, 2, b"\x02"),), {0: 4})],
+)
+MESSAGES = [
+    Hello(
+        cluster="c",
+        node_id="a",
+        incarnation=1,
+        nonce=2**64 - 1,
+        wall_ms=1,
+        have=HAVES,
+        digest=bytes(16),
+        credit=4,
+        neighbours=frozenset({"x", "y"}),
+    ),
+    Reject(RejectReason.BUSY, "later"),
+    BATCH,
+    Ack([1, 2], HAVES, 4),
+    Have(HAVES, bytes(range(16)), frozenset()),
+    Ping(1),
+    Pong(2**40),
+    Bye(),
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_every_message_comes_back_equal(message):
+    assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: type(m).__name__)
+def test_every_truncation_is_refused(message):
+    payload = encode(message)
+
+    for end in range(len(payload)):
+        with pytest.raises(ProtocolError):
+            decode(payload[:end])
+
+
+def encodable(plain: object) -> bytes:
+    return msgpack.packb(plain)
+
+
+def changed(message: object, position: int, value: object) -> bytes:
+    """The bytes of a message with one element replaced."""
+    plain = msgpack.unpackb(encode(message))
+    plain[position] = value
+    return encodable(plain)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"\xc1",
+        encodable(1),
+        encodable([]),
+        encodable([1]),
+        encodable([2, 9, 1]),
+        encodable([1, 99, 1]),
+        encodable([1, [], 1]),
+        encodable([1, 9]),
+        encodable([1, 9, 1, 2]),
+        encodable([1, 9, -1]),
+        encodable([1, 9, True]),
+        encodable([1, 9, 1.0]),
+        encodable([1, 9, msgpack.Timestamp(1)]),
+        encodable([1, 9, msgpack.ExtType(5, b"")]),
+        b"\x91" * 2_000,
+        changed(MESSAGES[0], 2, ""),
+        changed(MESSAGES[0], 3, "n" * 256),
+        changed(MESSAGES[0], 4, 2**63 * -1),
+        changed(MESSAGES[0], 7, [["a", 1, 5, [6, 7]]]),
+        changed(MESSAGES[0], 7, [["a", 1, 5, [9, 8]]]),
+        changed(MESSAGES[0], 7, [["a", 1, 5, [7]]]),
+        changed(MESSAGES[0], 8, b"short"),
+        changed(MESSAGES[0], 9, 0),
+        changed(MESSAGES[0], 10, [b"bytes"]),
+        changed(BATCH, 3, []),
+        changed(BATCH, 4, [[0, 0, [2, 0, 1]]]),
+        changed(BATCH, 4, [[2, 1, [2, 0, 1]]]),
+        changed(BATCH, 4, [[0, 1, [5, 0, 1]]]),
+        changed(BATCH, 4, [[0, 1, [0, 0, 1]]]),
+        changed(BATCH, 4, [[0, 1, [1, 0, 2]]]),
+        changed(BATCH, 4, [[0, 1, [2**40, 0, 0]]]),
+        changed(BATCH, 4, [[0, 1, [1, 0]]]),
+        changed(BATCH, 5, ["x", "x", "z", "w"]),
+        changed(BATCH, 5, ["x", "", "z", "w"]),
+        changed(BATCH, 5, ["x", b"y", "z", "w"]),
+        changed(BATCH, 5, ["x", "y", "z"]),
+        changed(BATCH, 5, ["x", "y", "z", "w" * 70_000]),
+        changed(BATCH, 6, [0, 0, 2]),
+        changed(BATCH, 6, [0, 0]),
+        changed(BATCH, 7, [0, 1, "2"]),
+        changed(BATCH, 9, [2**64 - 1] * 3),
+        changed(BATCH, 11, [b"\x01", b"", b"\xa5v"]),
+        changed(BATCH, 11, [b"\x01", b"", "text"]),
+        changed(BATCH, 12, [[[], []]]),
+        changed(BATCH, 12, [[[[1, 1, 9, 2, b"\x02"]], [7, 1]]]),
+        changed(BATCH, 12, [[[[1, 1, 9, 2, b"\x02"]] * 2, []]]),
+        b"\x00" * 1_310_721,
+    ],
+)
+def test_what_is_no_message_is_refused_with_a_reason(payload):
+    with pytest.raises(ProtocolError) as refusal:
+        decode(payload)
+
+    assert 0 < len(refusal.value.message) < 400
+
+
+@given(st.binary(max_size=200))
+def test_random_bytes_are_refused_or_understood(payload):
+    try:
+        decode(payload)
+    except ProtocolError:
+        return
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.binary() | st.text(),
+    lambda inner: st.lists(inner, max_size=4),
+)
+
+
+@given(st.integers(0, 12), st.integers(1, 12), plain)
+def test_any_element_of_a_message_may_be_anything(kind, position, value):
+    message = msgpack.unpackb(encode(MESSAGES[kind % len(MESSAGES)]))
+    message[position % len(message)] = value
+    try:
+        decode(encodable(message))
+    except ProtocolError:
+        return
+
+
+def test_a_regular_batch_is_small():
+    """100 writes as they usually are: the bytes beside key and value stay under 20 each."""
+    rows = 100
+    batch = Batch(
+        id=1,
+        origins=[A],
+        claims=[Claim(0, 1, [(rows, 0, 1)])],
+        keys=[f"user/{i:018d}" for i in range(rows)],
+        columns=(
+            [0] * rows,
+            list(range(1, rows + 1)),
+            [10**15 + i for i in range(rows)],
+            [1] * rows,
+            [b"\xd9\x36" + b"x" * 54] * rows,
+        ),
+        states=[],
+    )
+
+    payload = encode(batch)
+
+    assert len(payload) < rows * (23 + 56 + 20)
+    assert decode(payload) == batch

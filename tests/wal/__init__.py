@@ -1,0 +1,1 @@
+"""The write-ahead log: its bytes, its recovery, its faults, its lock."""

@@ -1,0 +1,370 @@
+"""A log that nothing goes wrong with: what is appended comes back."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
+from softadastra.wal import Header, OsDisk, WriteAheadLog
+from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_OVERHEAD_BYTES
+from softadastra.wal.recovery import READ_BYTES
+
+from .faulty_disk import FaultyDisk
+from .logs import NODE_ID, Record, image_of, opened, records_of
+
+ALLOCATION_BYTES = 4 * 2**20
+
+
+def test_records_come_back_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    records = [(1, b"one"), (255, b""), (2, bytes(range(256)))]
+
+    with opened(path) as (log, found):
+        assert found == []
+        for kind, payload in records:
+            log.append(kind, payload)
+
+    with opened(path) as (log, found):
+        assert records == found
+        assert log.torn_tail is None
+        log.append(3, b"later")
+
+    assert [*records, (3, b"later")] == records_of(path)
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    sessions=st.lists(
+        st.lists(
+            st.lists(st.tuples(st.integers(1, 255), st.binary(max_size=300)), max_size=5),
+            max_size=5,
+        ),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_any_records_survive_any_number_of_sessions(
+    tmp_path: Path, sessions: list[list[list[Record]]]
+) -> None:
+    path = tmp_path / "any.wal"
+    path.unlink(missing_ok=True)
+    expected: list[Record] = []
+
+    for groups in sessions:
+        with opened(path) as (log, found):
+            assert expected == found
+            for group in groups:
+                log.append_many(group)
+                expected += group
+
+    assert expected == records_of(path)
+
+
+@pytest.mark.parametrize("delta", range(-2 * FRAME_OVERHEAD_BYTES, 2))
+def test_frames_that_end_around_a_read_come_back(tmp_path: Path, delta: int) -> None:
+    """The reader goes on at the frame that its last read cut through, wherever that is."""
+    path = tmp_path / "node-a.wal"
+    records = [(1, b"a" * (READ_BYTES - FRAME_OVERHEAD_BYTES + delta)), (2, b"bc"), (3, b"")]
+
+    with opened(path) as (log, _):
+        log.append_many(records)
+
+    assert records == records_of(path)
+
+
+def test_frames_larger_than_a_read_come_back(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    records = [(1, b"small"), (2, b"x" * (3 * READ_BYTES)), (3, b"y" * (2 * READ_BYTES)), (4, b"z")]
+
+    with opened(path) as (log, _):
+        log.append_many(records)
+
+    assert records == records_of(path)
+
+
+@pytest.mark.timeout(30)
+def test_a_hundred_thousand_frames_are_written_and_read_in_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+
+    with opened(path) as (log, _):
+        for number in range(100_000):
+            log.append(1, b"%06d" % number * 17)
+
+    with opened(path) as (log, found):
+        assert [(1, b"%06d" % number * 17) for number in range(100_000)] == found
+        assert log.size_bytes == FILE_HEADER_BYTES + 100_000 * (102 + 32) + 32
+
+
+def test_open_tells_whose_log_it_is_and_keeps_its_incarnation(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    log = WriteAheadLog(path, disk=OsDisk())
+
+    created = log.open(node_id=NODE_ID, incarnation=5)
+    log.close()
+    reopened = log.open(node_id=NODE_ID, incarnation=6)
+    log.close()
+
+    assert Header(node_id=NODE_ID, incarnation=5, generation=1) == created == reopened
+
+
+def test_log_of_another_node_is_refused_by_both_names(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    records_of(path)
+    content = path.read_bytes()
+    log = WriteAheadLog(path, disk=OsDisk())
+
+    with pytest.raises(StoreError, match=r"log of node 'node-a'.*this is node 'node-b'") as caught:
+        log.open(node_id="node-b", incarnation=1)
+
+    assert {"path": str(path), "found": "node-a", "expected": "node-b"} == caught.value.context
+    assert content == path.read_bytes()
+    assert records_of(path) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 5000, b"[settings]\n"])
+def test_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "node-a.wal"
+    path.write_bytes(content)
+
+    with pytest.raises(StoreError, match="not a Softadastra write-ahead log"):
+        WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+    assert content == path.read_bytes()
+
+
+def test_missing_directories_are_made(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "nodes" / "node-a.wal"
+
+    with opened(path) as (log, _):
+        log.append(1, b"one")
+
+    assert records_of(path) == [(1, b"one")]
+
+
+def test_new_log_is_synced_before_it_has_its_name_and_the_directory_after(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+
+    with opened(tmp_path / "node-a.wal", disk=disk):
+        pass
+
+    changes = [step for step in disk.operations if step[0] not in ("size", "pread", "open")]
+    aside, name = "node-a.wal.new", "node-a.wal"
+    start = changes.index(("pwrite", aside))
+    expected = [("pwrite", aside), ("sync", aside), ("rename", name)]
+    assert [*expected, ("sync_directory", tmp_path.name)] == changes[start : start + 4]
+
+
+def test_rest_of_an_interrupted_creation_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "node-a.wal.new").write_bytes(b"half a header")
+
+    assert records_of(tmp_path / "node-a.wal") == []
+    assert not (tmp_path / "node-a.wal.new").exists()
+
+
+def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    path = tmp_path / "file" / "data" / "node-a.wal"
+
+    with pytest.raises(StorageError, match="a file is where a directory should be") as caught:
+        WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+    assert str(tmp_path / "file") == caught.value.filename
+    assert caught.value.errno == errno.EEXIST
+
+
+def test_directory_that_is_not_writable_is_named() -> None:
+    """/proc takes no files, not even from root, whom permissions do not bind."""
+    path = Path("/proc/self/node-a.wal")
+    if not path.parent.is_dir():
+        pytest.skip("this system has no /proc")
+
+    with pytest.raises(StorageError, match=r"cannot open .*node-a\.wal\.lock") as caught:
+        WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+    assert f"{path}.lock" == caught.value.filename
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
+def test_refusal_of_the_system_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*arguments: object) -> int:
+        raise OSError(code, "refused")
+
+    monkeypatch.setattr("os.open", refuse)
+
+    with pytest.raises(StorageError, match=r"writable.* or choose another path") as caught:
+        WriteAheadLog(tmp_path / "node-a.wal", disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+    assert code == caught.value.errno
+
+
+def test_directory_at_the_path_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="a directory has this name"):
+        WriteAheadLog(tmp_path / "sub" / "..", disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+
+def test_calls_out_of_order_are_refused(tmp_path: Path) -> None:
+    log = WriteAheadLog(tmp_path / "node-a.wal", disk=OsDisk())
+    with pytest.raises(InvalidStateError, match="not open"):
+        log.append(1, b"")
+    with pytest.raises(InvalidStateError, match="not open"):
+        list(log.replay())
+    log.close()
+
+    log.open(node_id=NODE_ID, incarnation=1)
+    with pytest.raises(InvalidStateError, match="open already"):
+        log.open(node_id=NODE_ID, incarnation=1)
+    with pytest.raises(InvalidStateError, match="take replay"):
+        log.append(1, b"")
+    with pytest.raises(InvalidStateError, match="take replay"):
+        log.append_many([(1, b"")])
+    with pytest.raises(InvalidStateError, match="take replay"):
+        log.sync()
+
+    assert list(log.replay()) == []
+    with pytest.raises(InvalidStateError, match="replayed already"):
+        list(log.replay())
+    log.close()
+    log.close()
+    with pytest.raises(InvalidStateError, match="not open"):
+        log.sync()
+
+
+def test_replay_that_was_given_up_can_be_begun_again(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    records = [(1, b"one"), (2, b"two"), (3, b"three")]
+    with opened(path) as (log, _):
+        log.append_many(records)
+    log = WriteAheadLog(path, disk=OsDisk())
+    log.open(node_id=NODE_ID, incarnation=1)
+
+    first = next(log.replay())
+    again = list(log.replay())
+    log.append(4, b"four")
+    log.close()
+
+    assert records[0] == first
+    assert records == again
+    assert [*records, (4, b"four")] == records_of(path)
+
+
+def test_incarnation_out_of_range_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    with pytest.raises(InvalidArgumentError, match="incarnation"):
+        WriteAheadLog(tmp_path / "node-a.wal", disk=OsDisk()).open(
+            node_id=NODE_ID, incarnation=2**64
+        )
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_append_is_one_write_and_a_sync_is_one_sync(tmp_path: Path) -> None:
+    disk = FaultyDisk()
+
+    with opened(tmp_path / "node-a.wal", disk=disk) as (log, _):
+        log.append(1, b"one")
+        disk.operations.clear()
+        log.append(2, b"two")
+        log.append_many([(3, b"three"), (4, b"four")])
+        log.append_many([])
+        assert log.has_unsynced
+        log.sync()
+        assert not log.has_unsynced
+        log.sync()
+
+        assert [name for name, _ in disk.operations] == ["pwrite", "pwrite", "sync"]
+
+
+def test_space_is_allocated_once_a_chunk_and_given_back(tmp_path: Path) -> None:
+    disk = FaultyDisk(only=frozenset({"allocate"}))
+    path = tmp_path / "node-a.wal"
+
+    with opened(path, disk=disk) as (log, _):
+        for _ in range(9):
+            log.append(1, bytes(2**20))
+        assert disk.count == 3
+        assert path.stat().st_size >= log.size_bytes
+        size_bytes = log.size_bytes
+
+    assert size_bytes + FRAME_OVERHEAD_BYTES == path.stat().st_size
+
+
+def test_disk_that_cannot_allocate_is_written_to_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(descriptor: int, offset: int, size: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "not supported")
+
+    monkeypatch.setattr("os.posix_fallocate", refuse)
+    path = tmp_path / "node-a.wal"
+
+    with opened(path) as (log, _):
+        log.append(1, b"one")
+        log.sync()
+        assert log.size_bytes == path.stat().st_size
+
+    assert records_of(path) == [(1, b"one")]
+
+
+def test_space_left_allocated_by_a_killed_process_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    path.write_bytes(image_of(tmp_path, [[(1, b"one")]]) + bytes(ALLOCATION_BYTES))
+    disk = FaultyDisk()
+
+    with opened(path, disk=disk) as (log, found):
+        log.append(2, b"two")
+        assert found == [(1, b"one")]
+        assert log.torn_tail is None
+
+    assert ("allocate", path.name) not in disk.operations
+    assert records_of(path) == [(1, b"one"), (2, b"two")]
+
+
+def test_opening_and_closing_does_not_let_the_file_grow(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    with opened(path) as (log, _):
+        log.append(1, b"one")
+    size_bytes = path.stat().st_size
+
+    for _ in range(3):
+        assert records_of(path) == [(1, b"one")]
+
+    assert size_bytes == path.stat().st_size
+
+
+def test_sync_covers_what_was_appended_before_it_and_nothing_else(tmp_path: Path) -> None:
+    """Another thread appends while the sync waits for the disk: that is not durable by it."""
+    waiting, go_on = threading.Event(), threading.Event()
+
+    class SlowFile:
+        def __init__(self, log: WriteAheadLog) -> None:
+            self.sync_file = log._file.sync
+
+        def sync(self) -> None:
+            waiting.set()
+            assert go_on.wait(10)
+            self.sync_file()
+
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        log.append(1, b"one")
+        file, slow = log._file, SlowFile(log)
+        log._file = slow  # type: ignore[assignment]  # only its sync is called
+        thread = threading.Thread(target=log.sync)
+        thread.start()
+        assert waiting.wait(10)
+        log._file = file
+        log.append(2, b"two")
+        go_on.set()
+        thread.join()
+
+        assert log.has_unsynced
+        log.sync()
+        assert not log.has_unsynced
