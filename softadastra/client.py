@@ -305,8 +305,8 @@ class Client(MutableMapping[str, Value]):
             retried_count=pushed.retried,
             pruned_count=self.prune_completed() if prune else 0,
             batch_size=pushed.writes,
-            sent_count=pushed.messages,
-            connected_peers=len(node.engine.active),
+            sent_count=pushed.batches,
+            connected_peers=len(node.engine.connections.active),
         )
 
     def sync_state(self) -> SyncState:

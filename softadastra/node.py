@@ -26,8 +26,9 @@ from softadastra.store.replica import Replica
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assignment
 from softadastra.sync.batches import Limits
-from softadastra.sync.engine import Engine, EngineOptions, Now, Push
+from softadastra.sync.engine import Engine, Push
 from softadastra.sync.notices import Level, Notice
+from softadastra.sync.settings import EngineOptions, Now
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource, PutResult
@@ -82,7 +83,7 @@ class Node:
             if self._log is not None:
                 self._log.close()
             raise
-        self.engine.traced = self._events.is_enabled(Level.DEBUG)
+        self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
         self._go_offline()
 
     def _recover(self) -> None:
@@ -125,7 +126,7 @@ class Node:
         results = self._committer.write(asked)
         reactor = self._reactor
         if reactor is not None and (
-            (self.engine.active and self._options.auto_tick)
+            (self.engine.connections.active and self._options.auto_tick)
             or self._committer.is_dirty is not was_dirty
         ):
             reactor.wake()
@@ -185,7 +186,7 @@ class Node:
         transport = self._bound()
         self._stop_reactor()
         with self.lock:
-            for member in self.engine.members.values():
+            for member in self.engine.members:
                 if member.host:
                     peer = Peer(member.node_id, member.host, member.port)
                     self.engine.dialer.add(peer, self.now().mono_ms)
@@ -239,10 +240,10 @@ class Node:
         self.wake()
 
         def is_settled() -> bool:
-            return peer.node_id in engine.active or attempt.failed_total > failures
+            return peer.node_id in engine.connections.active or attempt.failed_total > failures
 
         settled = self.wait(is_settled, timeout)
-        if peer.node_id in engine.active:
+        if peer.node_id in engine.connections.active:
             return
         reason = attempt.last_error if settled else f"no answer within {timeout:g} s"
         raise TransportError(
@@ -264,7 +265,7 @@ class Node:
         if top == 0:
             return True
         members = self.engine.members
-        have = {node_id for node_id, member in members.items() if member.confirmed >= top}
+        have = {member.node_id for member in members if member.confirmed >= top}
         match peers:
             case "all":
                 return bool(members) and len(have) == len(members)

@@ -108,7 +108,7 @@ class Peer:
         """
         node_id, at, address = text.partition("@")
         host, colon, port = address.rpartition(":")
-        if not (at and colon and port.isascii() and port.isdigit()):
+        if not (at and colon and port.isascii() and port.isdigit() and len(port) <= 5):
             raise InvalidArgumentError(
                 f"cannot read peer {text!r}: expected ID@HOST:PORT, as node-b@127.0.0.1:4042",
                 peer=text,

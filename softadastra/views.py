@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from softadastra.types import Value
 
@@ -15,10 +15,11 @@ Scan: TypeAlias = Callable[[str], Iterator[str]]
 class PrefixKeys(KeysView[str]):
     """The keys that start with a prefix."""
 
-    __slots__ = ("_prefix", "_scan")
+    __slots__ = ("_client", "_prefix", "_scan")
 
     def __init__(self, client: Mapping[str, Value], scan: Scan, prefix: str) -> None:
         super().__init__(client)
+        self._client = client
         self._scan = scan
         self._prefix = prefix
 
@@ -26,10 +27,10 @@ class PrefixKeys(KeysView[str]):
         return self._scan(self._prefix)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and key.startswith(self._prefix) and key in self._mapping
+        return isinstance(key, str) and key.startswith(self._prefix) and key in self._client
 
     def __len__(self) -> int:
-        return sum(1 for _ in self) if self._prefix else len(self._mapping)
+        return sum(1 for _ in self) if self._prefix else len(self._client)
 
     def __repr__(self) -> str:
         return f"keys({self._prefix!r})"
@@ -38,20 +39,21 @@ class PrefixKeys(KeysView[str]):
 class PrefixItems(ItemsView[str, Value]):
     """The keys that start with a prefix, with their values."""
 
-    __slots__ = ("_prefix", "_scan")
+    __slots__ = ("_client", "_prefix", "_scan")
 
     def __init__(self, client: Mapping[str, Value], scan: Scan, prefix: str) -> None:
         super().__init__(client)
+        self._client = client
         self._scan = scan
         self._prefix = prefix
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
         absent = object()
         for key in self._scan(self._prefix):
-            value = self._mapping.get(key, absent)
-            # Removed by another thread since the scan saw it.
+            value = self._client.get(key, absent)
+            # Absent: removed by another thread since the scan saw it.
             if value is not absent:
-                yield key, value  # type: ignore[misc]  # not `absent`
+                yield key, cast(Value, value)
 
     def __contains__(self, item: object) -> bool:
         return (
@@ -59,11 +61,11 @@ class PrefixItems(ItemsView[str, Value]):
             and len(item) == 2
             and isinstance(item[0], str)
             and item[0].startswith(self._prefix)
-            and super().__contains__(item)
+            and self._client.get(item[0], self) == item[1]
         )
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._scan(self._prefix)) if self._prefix else len(self._mapping)
+        return sum(1 for _ in self._scan(self._prefix)) if self._prefix else len(self._client)
 
     def __repr__(self) -> str:
         return f"items({self._prefix!r})"

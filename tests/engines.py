@@ -14,9 +14,10 @@ from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
-from softadastra.sync.engine import Engine, EngineOptions, Now, Push
+from softadastra.sync.engine import Engine, Push
 from softadastra.sync.messages import Message
 from softadastra.sync.records import Record, decode_record, encode_record
+from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.status import sync_state
 from softadastra.sync.wire import decode, encode
 from softadastra.types import SyncState, Value
@@ -56,7 +57,7 @@ class Node:
         self.life += 1
         replica = Replica(self.name, self.incarnation)
         self.engine = Engine(replica, self.options, nonce=self.life, jitter=lambda: 0.5)
-        self.engine.traced = True
+        self.engine.notices.is_traced = True
         for kind, payload in self.log:
             self.engine.evolve(decode_record(kind, payload, replica.origins), Now(0, 0))
 
@@ -100,10 +101,9 @@ class Node:
         self.start()
 
     def remember(self) -> None:
-        for node_id in self.engine.marked:
-            member = self.engine.members[node_id]
+        for member in self.engine.members.changed:
             self.log.append(encode_record(member, self.engine.replica.origins))
-        self.engine.marked.clear()
+        self.engine.members.told()
 
     def poll(self, push: Push = Push.ALL) -> int:
         """Send what is due; give how many messages that were."""
@@ -145,8 +145,8 @@ class Network:
         link = next(self._numbers)
         a, b = self[dialler], self[listener]
         self.links[link] = (a, b)
-        a.engine.link_up(link, dialled=True, now=a.now)
-        b.engine.link_up(link, dialled=False, now=b.now)
+        a.engine.connections.up(link, dialled=True, now=a.now)
+        b.engine.connections.up(link, dialled=False, now=b.now)
         return link
 
     def close(self, link: int) -> None:
@@ -154,7 +154,7 @@ class Network:
         ends = self.links.pop(link, ())
         self.wire = deque(item for item in self.wire if item[0] != link)
         for node in ends:
-            node.engine.link_down(link, "closed", node.now)
+            node.engine.connections.down(link, "closed", node.now)
 
     def drop(self, link: int) -> None:
         """End a connection after what was on its way over it has come."""

@@ -36,6 +36,14 @@ class Command(click.Command):
         super().__init__(*args, **attributes)
         self.params.extend(common_options())
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the arguments; what is wrong with them is told with this command's usage."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx  # click leaves it out where an option lacks its value
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the command's own options first."""
         own: list[tuple[str, str]] = []
@@ -65,17 +73,17 @@ class Group(Command, click.Group):
         super().__init__(
             name, callback=_show_help_without_command, invoke_without_command=True, **attributes
         )
-        self._lazy = lazy
+        self.lazy = lazy
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Name the commands in the order in which they were given."""
-        return list(self._lazy)
+        return list(self.lazy)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command; None when the group has none of that name."""
-        if cmd_name not in self._lazy:
+        if cmd_name not in self.lazy:
             return None
-        module, _, attribute = self._lazy[cmd_name].location.partition(":")
+        module, _, attribute = self.lazy[cmd_name].location.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
         return command
@@ -84,9 +92,9 @@ class Group(Command, click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or say in the original's words that there is none."""
-        if args[0] not in self._lazy and not ctx.resilient_parsing:
+        if args[0] not in self.lazy and not ctx.resilient_parsing:
             group = "" if ctx.parent is None else f"{ctx.info_name} "
-            matches = get_close_matches(args[0], self._lazy, n=1)
+            matches = get_close_matches(args[0], self.lazy, n=1)
             hint = f"\nDid you mean {matches[0]}?" if matches else ""
             ctx.fail(f"Unknown {group}command: {args[0]}{hint}")
         return super().resolve_command(ctx, args)
@@ -98,7 +106,7 @@ class Group(Command, click.Group):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the commands, then the options."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, lazy.summary) for name, lazy in self._lazy.items()])
+            formatter.write_dl([(name, lazy.summary) for name, lazy in self.lazy.items()])
         super().format_options(ctx, formatter)
 
 

@@ -18,6 +18,7 @@ from rich.console import Console
 from softadastra.cli.demo_stage import Stage
 from softadastra.cli.demo_story import CONVERGENCE_SECONDS, Ending, Story, named_characters
 from softadastra.cli.invocation import Invocation
+from softadastra.errors import SoftadastraError
 from softadastra.testing import LocalCluster
 
 __all__ = ["run_demo"]
@@ -46,7 +47,12 @@ def run_demo(
         if kept is None:
             kept = Path(tempfile.mkdtemp(prefix="softadastra-demo-"))
             removal.callback(shutil.rmtree, kept)
-        ending, stage = _perform(invocation, nodes=nodes, keys=keys, seed=seed, directory=kept)
+        try:
+            ending, stage = _perform(invocation, nodes=nodes, keys=keys, seed=seed, directory=kept)
+        except SoftadastraError:
+            removal.pop_all()
+            invocation.output.note(f"the nodes' files and logs are in {kept}")
+            raise
         if not ending.is_good:
             removal.pop_all()
     if invocation.json:

@@ -38,7 +38,8 @@ class Stage:
         self._is_silent = is_silent
         has_color = console.color_system is not None and not console.no_color
         self._strip = StateStrip(has_block=has_color and console.encoding.startswith("utf"))
-        is_moving = console.is_terminal and not console.is_dumb_terminal and not is_silent
+        # Not `console.is_terminal`: FORCE_COLOR makes it true for a pipe, as in many CI systems.
+        is_moving = console.file.isatty() and not console.is_dumb_terminal and not is_silent
         self._live = Live(console=console, auto_refresh=False) if is_moving else None
         self._is_over = threading.Event()
         self._looking: Future[None] | None = None

@@ -69,11 +69,11 @@ class Root(Group):
         invocation = Invocation()
         try:
             _check_encoding(arguments)
-            with self.make_context(PROGRAM, arguments, obj=invocation) as context:
+            with self.make_context(PROGRAM, [*arguments], obj=invocation) as context:
                 self.invoke(context)
         except Exit as exit_:
             return exit_.exit_code, None
-        except click.ClickException as error:
+        except click.UsageError as error:
             _show_usage_error(error)
             # The parser may have stopped before it came to --json.
             as_json = invocation.json or "--json" in arguments
@@ -98,15 +98,14 @@ def _check_encoding(arguments: list[str]) -> None:
             ) from error
 
 
-def _show_usage_error(error: click.ClickException) -> None:
+def _show_usage_error(error: click.UsageError) -> None:
     """Show what was wrong, then how it is written."""
     _show(error.format_message())
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
         click.echo("Put -- before an argument that begins with '-'.", err=True)
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    if context is not None:
-        click.echo(context.get_usage(), err=True)
-        click.echo(f"Try '{context.command_path} --help'.", err=True)
+    if error.ctx is not None:
+        click.echo(error.ctx.get_usage(), err=True)
+        click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
 
 
 def _show(*texts: str) -> None:
@@ -163,7 +162,7 @@ cli = Root(
         "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
         "demo": Lazy(
             "softadastra.cli.demo:demo",
-            "Watch node processes replicate while one is stopped and one is killed.",
+            "Watch node processes replicate through a stop and a crash.",
         ),
         "version": Lazy("softadastra.cli.about:version", "Show the version."),
         "help": Lazy(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from softadastra.sync.engine import Now
+from softadastra.sync.settings import Now
 
 __all__ = ["read_clocks"]
 

@@ -17,9 +17,10 @@ from typing import Protocol
 
 from softadastra.errors import InternalError, InvalidStateError, SoftadastraError, StorageError
 from softadastra.store.writes import Assignment, decide_writes
-from softadastra.sync.engine import Engine, Now
-from softadastra.sync.notices import Level, Notice
+from softadastra.sync.engine import Engine
+from softadastra.sync.notices import Level
 from softadastra.sync.records import Record, encode_record
+from softadastra.sync.settings import Now
 from softadastra.types import PutResult
 
 __all__ = ["Committer", "Log"]
@@ -239,21 +240,18 @@ class Committer:
         except BaseException:
             self._broken = "the state in memory is not that of the log"
             raise
-        if self.engine.traced:
+        if self.engine.notices.is_traced:
             for ticket in group:
                 self._trace(ticket)
 
     def _trace(self, ticket: Ticket) -> None:
         for result in ticket.results:
             if result is not None and result.status != "unchanged":
-                fields: dict[str, object] = {"sync_id": result.sync_id, "key": result.key}
-                notice = Notice(Level.DEBUG, "write.accepted", fields)
-                self.engine.notices.append(notice)
+                sync_id, key = result.sync_id, result.key
+                self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
 
     def _fail(self, group: list[Ticket], error: BaseException) -> None:
-        level = Level.ERROR
-        fields: dict[str, object] = {"error": str(error), "writes": len(group[0].records)}
-        self.engine.notices.append(Notice(level, "wal.failed", fields))
+        self.engine.notices.note(Level.ERROR, "wal.failed", error=str(error))
         for ticket in group:
             # Each caller raises its own: a shared one would collect all their tracebacks.
             ticket.error = error if ticket is group[0] else copy_of(error)

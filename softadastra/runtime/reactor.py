@@ -15,11 +15,14 @@ from softadastra.errors import InternalError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.events import Events
 from softadastra.store.dots import DotSet
-from softadastra.sync.engine import Now, Push
+from softadastra.sync.engine import Push
+from softadastra.sync.messages import Batch
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.records import Arrived
+from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
+    Link,
     LinkDown,
     LinkUp,
     Received,
@@ -40,11 +43,11 @@ STOP_MAX_SECONDS = 1.0
 class Pushed:
     """What one push sent."""
 
-    __slots__ = ("dots", "messages", "retried")
+    __slots__ = ("batches", "dots", "retried")
 
     def __init__(self) -> None:
         self.dots: dict[int, DotSet] = {}
-        self.messages = 0
+        self.batches = 0
         self.retried = 0
 
     @property
@@ -150,14 +153,14 @@ class Reactor:
             for number, (first, last) in output.launched:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
             for link, message in output.sends:
-                result = self._transport.send(link, encode(message))
+                result = self._transport.send(Link(link), encode(message))
                 if result is SendResult.SENT:
-                    pushed.messages += bool(output.launched)
+                    pushed.batches += isinstance(message, Batch)
                 elif result is SendResult.GONE:
                     with self._committer.lock:
-                        self._engine.link_down(link, "connection lost", self._now())
+                        self._engine.connections.down(link, "connection lost", self._now())
             for link in output.drops:
-                self._transport.drop(link)
+                self._transport.drop(Link(link))
 
     def _run(self) -> None:
         try:
@@ -197,7 +200,7 @@ class Reactor:
         with self._committer.lock:
             times = [
                 self._engine.deadline(self._push),
-                self._engine.dialer.deadline(self._engine.active),
+                self._engine.dialer.deadline(self._engine.connections.active),
                 self._flush_ms,
             ]
         due = min((time for time in times if time is not None), default=None)
@@ -222,10 +225,10 @@ class Reactor:
                         records.append(record)
                 case LinkUp(link, dialled, _):
                     with self._committer.lock:
-                        self._engine.link_up(link, dialled=dialled, now=now)
+                        self._engine.connections.up(link, dialled=dialled, now=now)
                 case LinkDown(link, reason):
                     with self._committer.lock:
-                        self._engine.link_down(link, reason, now)
+                        self._engine.connections.down(link, reason, now)
                 case Refused(link, reason):
                     with self._committer.lock:
                         self._engine.refuse(link, reason, now)
@@ -246,22 +249,21 @@ class Reactor:
         """Note in the log how far members have come; losing that costs a batch sent twice."""
         engine = self._engine
         with self._committer.lock:
-            if engine.marked and self._committer.remember(
-                [engine.members[node_id] for node_id in engine.marked if node_id in engine.members]
-            ):
-                engine.marked.clear()
+            changed = engine.members.changed
+            if changed and self._committer.remember(changed):
+                engine.members.told()
 
     def _dial(self) -> None:
         with self._committer.lock:
             engine = self._engine
-            for attempt in engine.dialer.due(self._now().mono_ms, engine.active):
+            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
                 attempt.link = self._transport.dial(attempt.peer.host, attempt.peer.port)
 
     def _report(self) -> None:
         """Emit what there is to tell, and wake who waits for a change."""
         with self._committer.lock:
-            notices, self._engine.notices = self._engine.notices, []
-            self._engine.traced = self._events.is_enabled(Level.DEBUG)
+            notices = self._engine.notices.take()
+            self._engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
             self._committer.changed.notify_all()
         for notice in notices:
             self._events.emit(notice)

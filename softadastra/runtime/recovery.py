@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterable
 
-from softadastra.sync.engine import Engine, Now
+from softadastra.sync.engine import Engine
 from softadastra.sync.records import decode_record
+from softadastra.sync.settings import Now
 
 __all__ = ["replay"]
 

@@ -22,8 +22,7 @@ def check_greeting(
     hello: Hello,
     *,
     cluster: str,
-    node_id: str,
-    incarnation: int,
+    me: Origin,
     top: int,
     expected: str | None,
 ) -> Refusal | None:
@@ -32,14 +31,14 @@ def check_greeting(
     Args:
         hello: what it said.
         cluster: ours.
-        node_id: ours.
-        incarnation: ours.
+        me: this node.
         top: our last write.
         expected: who was to be at the address that we dialled; None when the peer dialled.
 
     Returns:
         Why it is refused; None when it is accepted.
     """
+    node_id = me.node_id
     if hello.cluster != cluster:
         return Refusal(
             RejectReason.DIFFERENT_CLUSTER,
@@ -55,7 +54,7 @@ def check_greeting(
             RejectReason.UNAUTHORIZED,
             f"node {expected!r} was expected at this address, {hello.node_id!r} answered",
         )
-    theirs = hello.have.get(Origin(node_id, incarnation), DotSet()).top
+    theirs = hello.have.get(me, DotSet()).top
     if theirs > top:
         return Refusal(
             RejectReason.DUPLICATE_IDENTITY,

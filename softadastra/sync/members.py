@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from softadastra.types import PeerSource
 
-__all__ = ["Member"]
+__all__ = ["Member", "Members"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,3 +27,55 @@ class Member:
     """It has this node's own writes up to this number. A cache: its greeting is believed."""
     retries: int = 0
     """Batches that were sent to it again."""
+
+
+class Members:
+    """The members by node id, and which of them changed since the log was told."""
+
+    __slots__ = ("_by_id", "_changed", "forgotten_retries")
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, Member] = {}
+        self._changed: dict[str, None] = {}
+        self.forgotten_retries = 0
+        """The retries of members that were forgotten: a count never falls."""
+
+    def __getitem__(self, node_id: str) -> Member:
+        return self._by_id[node_id]
+
+    def __contains__(self, node_id: str) -> bool:
+        return node_id in self._by_id
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._by_id.values())
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def get(self, node_id: str) -> Member | None:
+        """Give a member, None when it is not known."""
+        return self._by_id.get(node_id)
+
+    def restore(self, member: Member) -> None:
+        """Take a member from a durable record."""
+        self._by_id[member.node_id] = member
+
+    def change(self, member: Member) -> None:
+        """Change a member now, and in the log when there is time: losing that costs little."""
+        self._by_id[member.node_id] = member
+        self._changed[member.node_id] = None
+
+    def forget(self, node_id: str) -> None:
+        """Strike a member off."""
+        member = self._by_id.pop(node_id, None)
+        self._changed.pop(node_id, None)
+        self.forgotten_retries += member.retries if member else 0
+
+    @property
+    def changed(self) -> list[Member]:
+        """The members that the log is to be told of."""
+        return [self._by_id[node_id] for node_id in self._changed]
+
+    def told(self) -> None:
+        """Note that the log was told of all changes."""
+        self._changed.clear()

@@ -1,6 +1,7 @@
 """What the pure core has to tell: it does not log, it returns notices.
 
 The runtime turns each into one structured event of the same name (`runtime/events.py`).
+`docs/events.md` lists them all.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from enum import IntEnum
 from typing import NamedTuple
 
-__all__ = ["Level", "Notice"]
+__all__ = ["Level", "Notice", "Notices"]
 
 
 class Level(IntEnum):
@@ -30,3 +31,24 @@ class Notice(NamedTuple):
     level: Level
     event: str
     fields: dict[str, object]
+
+
+class Notices:
+    """The notices that are yet to be told."""
+
+    __slots__ = ("is_traced", "waiting")
+
+    def __init__(self) -> None:
+        self.is_traced = False
+        """Whether anybody wants those of level DEBUG; they are not made otherwise."""
+        self.waiting: list[Notice] = []
+
+    def note(self, level: Level, event: str, **fields: object) -> None:
+        """Note what happened."""
+        if level > Level.DEBUG or self.is_traced:
+            self.waiting.append(Notice(level, event, fields))
+
+    def take(self) -> list[Notice]:
+        """Give what is to be told, and forget it."""
+        taken, self.waiting = self.waiting, []
+        return taken

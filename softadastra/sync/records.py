@@ -6,7 +6,7 @@ Recovery is `Engine.evolve` over them. A peer's batch is kept as the very bytes 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, NamedTuple, TypeAlias, assert_never
+from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 import msgpack
 
@@ -40,6 +40,10 @@ class Kind(IntEnum):
     FORGOTTEN = 6
 
 
+REPLAYED: Final = -1
+"""The link of a batch that comes from the log."""
+
+
 class Arrived(NamedTuple):
     """A peer's batch."""
 
@@ -49,8 +53,8 @@ class Arrived(NamedTuple):
     """The message as it came."""
     arrivals: Arrivals
     """The same, decoded."""
-    link: int | None
-    """Where it came from and is to be acknowledged; None when it is replayed."""
+    link: int
+    """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
     batch_id: int
 
 
@@ -130,7 +134,7 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         if not isinstance(batch, Batch):
             raise StoreError(f"the log holds a {type(batch).__name__} message, expected a batch")
         clock = int.from_bytes(payload[:8], "big")
-        return Arrived(clock, payload[8:], batch.arrivals(origins), None, batch.id)
+        return Arrived(clock, payload[8:], batch.arrivals(origins), REPLAYED, batch.id)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:

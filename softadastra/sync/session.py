@@ -98,6 +98,23 @@ class Session:
         """The peer's node id; empty before its greeting."""
         return self.peer.node_id if self.peer else ""
 
+    @property
+    def ping_ms(self) -> int:
+        """When the peer is asked, unless it says something before."""
+        return max(self.heard_ms, self.pinged_ms) + PING_INTERVAL_MS
+
+    def greet(self, hello: Hello, wall_ms: int) -> None:
+        """Take in the peer's greeting; one that dialled us is owed ours."""
+        self.hello_due = self.hello_due or (self.peer is None and not self.dialled)
+        self.peer = hello
+        self.credit = hello.credit
+        self.neighbours = hello.neighbours
+        self.skew_ms = hello.wall_ms - wall_ms
+
+    def tell_have_by(self, due_ms: int) -> None:
+        """Let the peer be told what this node has by this time."""
+        self.have_ms = min(self.have_ms, due_ms)
+
     def learn(self, origin: int, dots: DotSet) -> None:
         """Take what the peer says that it has of an origin: it is believed, also if it is less."""
         if dots.base > self.known[origin].base:
@@ -118,6 +135,7 @@ class Session:
 
     def launch(self, flight: Flight) -> None:
         """Note a batch that leaves now."""
+        self.batches_sent += 1
         self.flights[flight.batch.id] = flight
         for origin, (first, last) in flight.covers:
             self.sent[origin].add(first, last)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from softadastra.sync.dialing import Attempt
-from softadastra.sync.engine import Engine, Now
+from softadastra.sync.engine import Engine
 from softadastra.sync.members import Member
 from softadastra.sync.outbox import Confirmed, count
 from softadastra.sync.session import Session
+from softadastra.sync.settings import Now
 from softadastra.types import PeerState, PeerStatus, PeerSync, SyncState
 
 __all__ = ["peer_statuses", "sync_state"]
@@ -14,16 +15,15 @@ __all__ = ["peer_statuses", "sync_state"]
 
 def sync_state(engine: Engine) -> SyncState:
     """Count this node's own writes by how far they have come."""
-    me = engine.replica.me
-    accepted = [m for m in engine.members.values() if m.accepted]
+    me, top, faulted = engine.replica.me, engine.replica.top, engine.delivery.faulted
+    accepted = [member for member in engine.members if member.accepted]
+    sessions = engine.connections.sessions.values()
     counts = count(
-        top=engine.replica.top,
+        top=top,
         floor=engine.floor,
-        released=engine.last_sendable,
-        members=[
-            Confirmed(engine.confirmed(m.node_id), m.node_id in engine.faulted) for m in accepted
-        ],
-        flights=[found for session in engine.sessions.values() for found in session.flying(me)],
+        released=engine.delivery.last_sendable,
+        members=[Confirmed(engine.served(m), m.node_id in faulted) for m in accepted],
+        flights=[flight for session in sessions for flight in session.flying(me)],
     )
     return SyncState(
         outbox_size=counts.outbox,
@@ -32,29 +32,30 @@ def sync_state(engine: Engine) -> SyncState:
         acknowledged_count=counts.acknowledged,
         failed_count=counts.failed,
         held_count=counts.held,
-        total_retries=engine.forgotten_retries + sum(m.retries for m in engine.members.values()),
-        last_submitted_version=engine.replica.top,
+        total_retries=engine.members.forgotten_retries + sum(m.retries for m in engine.members),
+        last_submitted_version=top,
         last_applied_remote_version=engine.replica.last_remote,
         per_peer={
-            m.node_id: PeerSync(
-                lag=max(0, engine.replica.top - engine.confirmed(m.node_id)),
-                in_flight=in_flight(session_of(engine, m.node_id), me),
-                acknowledged=engine.confirmed(m.node_id),
-                retries=m.retries,
+            member.node_id: PeerSync(
+                lag=max(0, top - engine.served(member)),
+                in_flight=in_flight(engine.connections.of_peer(member.node_id), me),
+                acknowledged=engine.served(member),
+                retries=member.retries,
             )
-            for m in accepted
+            for member in accepted
         },
     )
 
 
 def peer_statuses(engine: Engine, now: Now) -> list[PeerStatus]:
     """Give every known peer, by name."""
-    return [peer_status(engine, engine.members[node_id], now) for node_id in sorted(engine.members)]
+    members = sorted(engine.members, key=lambda member: member.node_id)
+    return [peer_status(engine, member, now) for member in members]
 
 
 def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     """Give how one peer stands."""
-    session = session_of(engine, member.node_id)
+    session = engine.connections.of_peer(member.node_id)
     attempt = engine.dialer.attempts.get(member.node_id)
     return PeerStatus(
         node_id=member.node_id,
@@ -75,7 +76,7 @@ def state_of(
     engine: Engine, member: Member, session: Session | None, attempt: Attempt | None, now: Now
 ) -> PeerState:
     """Name a peer's state."""
-    if member.node_id in engine.faulted:
+    if member.node_id in engine.delivery.faulted:
         return PeerState.FAULTED
     if session is not None:
         since = session.unanswered_ms
@@ -84,11 +85,6 @@ def state_of(
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING
     return PeerState.STALE if member.node_id in engine.heard_wall_ms else PeerState.AVAILABLE
-
-
-def session_of(engine: Engine, node_id: str) -> Session | None:
-    """Give the connection that carries the sync with a peer."""
-    return engine.sessions.get(engine.active.get(node_id, -1))
 
 
 def in_flight(session: Session | None, origin: int) -> int:

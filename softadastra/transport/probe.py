@@ -36,7 +36,7 @@ def reason_of(error_number: int) -> str:
 class Probe:
     """One non-blocking TCP connection, made for its error.
 
-    Poll `fileno()` for writing; then ask for the `reason()`.
+    While it `is_pending`, poll `fileno()` for writing; then ask for the `reason()`.
 
     Args:
         address: where the attempt failed.
@@ -45,10 +45,28 @@ class Probe:
         OSError: the system has no socket to give.
     """
 
-    __slots__ = ("_socket",)
+    __slots__ = ("_error_number", "_socket")
 
     def __init__(self, address: Address) -> None:
         self._socket = socket.socket(address.family, socket.SOCK_STREAM)
         self._socket.setblocking(False)
-        error_number = self._socket.connect_ex((address.host, address.port))
-"""
+        self._error_number = self._socket.connect_ex((address.host, address.port))
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether the outcome was not known at once, and has to be polled for."""
+        return self._error_number == errno.EINPROGRESS
+
+    def fileno(self) -> int:
+        """Return the descriptor to poll for writing."""
+        return self._socket.fileno()
+
+    def reason(self) -> str:
+        """Say why there is no connection, once the outcome is known."""
+        if self.is_pending:
+            return reason_of(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+        return reason_of(self._error_number)
+
+    def close(self) -> None:
+        """Close the connection, made or not."""
+        self._socket.close()

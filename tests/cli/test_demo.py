@@ -8,12 +8,14 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from softadastra.cli.demo_story import named_characters
-from softadastra.testing import wait_until
+from softadastra.cli.main import cli
+from softadastra.testing import LocalNode, wait_until
 
 DEADLINE_SECONDS = 60.0
 DEMO = [sys.executable, "-m", "softadastra", "demo", "--seed", "7"]
@@ -68,6 +70,31 @@ def test_the_json_document_tells_the_whole_story(tmp_path: Path) -> None:
     assert first["keys"] == second["keys"] > 50
     assert len(document["story"]) == 8
     assert (directory / "node-b.wal").exists()
+
+
+def test_a_lost_write_fails_the_demo_which_names_it_and_keeps_the_files(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    whole = LocalNode.packed_items
+
+    def without_one(node: LocalNode) -> dict[str, bytes]:
+        items = whole(node)
+        if node.node_id == "node-b":
+            del items["U+0020"]
+        return items
+
+    monkeypatch.setattr(LocalNode, "packed_items", without_one)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["demo", "--keys", "20", "--seed", "7"])
+
+    assert exit_.value.code == 1
+    *_, missing, kept, last = capsys.readouterr().out.splitlines()
+    assert missing.startswith("missing: node-b has nothing for 'U+0020', expected ")
+    assert last.endswith(", 1 writes lost")
+    (directory,) = tmp_path.iterdir()
+    assert str(directory) in kept
+    assert (directory / "node-b.log").exists()
 
 
 def test_ctrl_c_exits_with_130_and_leaves_no_process(tmp_path: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions
+from softadastra import Client, ClientOptions, Value
 from softadastra.cli import transfer
 
 from .tool import Run, document
 
-VALUES = {
+VALUES: dict[str, Value] = {
     "bytes": b"\0\xff",
     "datetime": datetime(1950, 1, 1, 12, 30, 0, 250_000, tzinfo=UTC),
     "dict": {"$bytes": "of the user"},

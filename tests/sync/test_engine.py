@@ -355,7 +355,11 @@ def test_when_both_dial_one_connection_is_used():
     network["a"].write(("k", "v"))
     network.run()
 
-    assert network["a"].engine.active["b"] == network["b"].engine.active["a"] == 2
+    assert (
+        network["a"].engine.connections.active["b"]
+        == network["b"].engine.connections.active["a"]
+        == 2
+    )
     assert list(network.links) == [2]
     assert len(network.messages(Batch)) == 1
 
@@ -417,21 +421,21 @@ def test_a_silent_peer_is_asked_and_then_dropped():
 
     network.advance(3_000)
     assert ("a", "b") in network.messages(Ping)
-    assert "b" in network["a"].engine.active
+    assert "b" in network["a"].engine.connections.active
 
     network.advance(5_000)
 
-    assert network["a"].engine.active == {}
-    assert any(n.event == "peer.lost" for n in network["a"].engine.notices)
+    assert network["a"].engine.connections.active == {}
+    assert any(n.event == "peer.lost" for n in network["a"].engine.notices.waiting)
 
 
 def test_a_connection_that_never_greets_is_dropped():
     network = Network("a")
-    network["a"].engine.link_up(9, dialled=False, now=network["a"].now)
+    network["a"].engine.connections.up(9, dialled=False, now=network["a"].now)
 
     network.advance(6_000)
 
-    assert network["a"].engine.sessions == {}
+    assert network["a"].engine.connections.sessions == {}
 
 
 def test_nodes_of_different_clusters_refuse_each_other():
@@ -446,7 +450,9 @@ def test_nodes_of_different_clusters_refuse_each_other():
     assert network["b"].items() == {}
     assert network.links == {}
     reasons = [
-        n.fields["reason"] for n in network["a"].engine.notices if n.event == "peer.rejected"
+        n.fields["reason"]
+        for n in network["a"].engine.notices.waiting
+        if n.event == "peer.rejected"
     ]
     assert "different_cluster" in str(reasons)
 
@@ -466,8 +472,8 @@ def test_a_peer_that_has_more_of_our_writes_than_we_do_is_refused():
     network.join("a", "b")
     network.run()
 
-    assert network["a"].engine.active == network["b"].engine.active == {}
-    assert any("older copy" in str(n.fields) for n in network["a"].engine.notices)
+    assert network["a"].engine.connections.active == network["b"].engine.connections.active == {}
+    assert any("older copy" in str(n.fields) for n in network["a"].engine.notices.waiting)
 
 
 def test_held_writes_leave_only_when_released():

@@ -123,7 +123,14 @@ def test_a_given_directory_is_made_and_kept_with_logs_of_all_nodes(tmp_path: Pat
     assert '"node_id":"node-a"' in (directory / "node-a.log").read_text()
 
 
-def test_no_process_is_left_by_the_end_of_the_block_and_none_by_an_error_in_it() -> None:
+def fail_with_a_paused_node(pids: list[int]) -> None:
+    with LocalCluster(2) as cluster:
+        cluster.nodes[0].pause()
+        pids += [node.pid for node in cluster.nodes]
+        raise ZeroDivisionError
+
+
+def test_no_process_is_left_by_the_end_of_the_block() -> None:
     with LocalCluster(3) as cluster:
         cluster.nodes[0].kill()
         cluster.nodes[1].pause()
@@ -131,10 +138,13 @@ def test_no_process_is_left_by_the_end_of_the_block_and_none_by_an_error_in_it()
         assert all(map(is_there, pids[1:]))
     assert not any(map(is_there, pids))
 
-    with pytest.raises(ZeroDivisionError), LocalCluster(2) as cluster:
-        cluster.nodes[0].pause()
-        pids = [node.pid for node in cluster.nodes]
-        raise ZeroDivisionError
+
+def test_no_process_is_left_by_an_error_in_the_block() -> None:
+    pids: list[int] = []
+    with pytest.raises(ZeroDivisionError):
+        fail_with_a_paused_node(pids)
+
+    assert len(pids) == 2
     assert not any(map(is_there, pids))
 
 
@@ -154,7 +164,7 @@ def test_a_killed_node_is_not_asked_and_comes_back_on_its_port() -> None:
 
         node.restart()
 
-        assert node.state is ProcessState.RUNNING
+        assert node.items() == {}
         assert node.address == address
         assert node.pid != pid
 

@@ -1,0 +1,130 @@
+"""The connections: which there are, and which one carries the sync with each peer.
+
+Both sides of a pair may dial. Then there are two connections, and both nodes choose the same
+one by the same rule: that of the smaller node id. The dialler of the other one closes it.
+"""
+
+from __future__ import annotations
+
+from softadastra.sync.dialing import Dialer
+from softadastra.sync.messages import Message
+from softadastra.sync.notices import Level, Notices
+from softadastra.sync.session import Session
+from softadastra.sync.settings import Now
+
+__all__ = ["Connections"]
+
+HAVE_TICKS = 5
+"""How many tick intervals changes gather before peers are told of them."""
+
+
+class Connections:
+    """All connections of one node.
+
+    Args:
+        node_id: this node.
+        dialer: the addresses that are dialled.
+        notices: where to tell what happens.
+        tick_interval_ms: see ClientOptions.
+    """
+
+    def __init__(
+        self, node_id: str, dialer: Dialer, notices: Notices, *, tick_interval_ms: int
+    ) -> None:
+        self.dialer = dialer
+        self.sessions: dict[int, Session] = {}
+        self.active: dict[str, int] = {}
+        """Node id -> the one connection that carries the sync with it."""
+        self.drops: list[int] = []
+        """Connections to close, after the farewells."""
+        self.farewells: list[tuple[int, Message]] = []
+        self._node_id = node_id
+        self._notices = notices
+        self._have_delay_ms = HAVE_TICKS * tick_interval_ms
+
+    def of_peer(self, node_id: str) -> Session | None:
+        """Give the connection that carries the sync with a peer."""
+        return self.sessions.get(self.active.get(node_id, -1))
+
+    def is_carrying(self, session: Session) -> bool:
+        """Whether this connection carries the sync with its peer."""
+        return self.active.get(session.peer_id) == session.link
+
+    def name(self, session: Session) -> str:
+        """Name who is, or is expected, at the other end; empty when nobody knows yet."""
+        attempt = self.dialer.of_link(session.link)
+        return attempt.peer.node_id if attempt else session.peer_id
+
+    def up(self, link: int, *, dialled: bool, now: Now) -> None:
+        """A connection works; its greeting is to come."""
+        self.sessions[link] = Session(link, dialled, now.mono_ms, hello_due=dialled)
+
+    def down(self, link: int, reason: str, now: Now) -> None:
+        """A connection failed or ended. What it carried is sent again on the next one."""
+        session = self.sessions.pop(link, None)
+        was_active = session is not None and session.is_active
+        attempt = self.dialer.of_link(link)
+        if attempt is not None:
+            self.dialer.lost(attempt, reason, now.mono_ms, was_connected=was_active)
+            if not was_active:
+                peer = attempt.peer.node_id
+                self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
+        if session is None or self.active.get(session.peer_id) != link:
+            return
+        peer = session.peer_id
+        others = [s.link for s in self.sessions.values() if s.peer_id == peer]
+        if others:
+            self.active[peer] = others[-1]
+            return
+        del self.active[peer]
+        self.neighbours_changed(now)
+        self._notices.note(Level.INFO, "peer.lost", peer=peer, reason=reason)
+
+    def drop(
+        self, session: Session, reason: str, now: Now, farewell: Message | None = None
+    ) -> None:
+        """End a connection, with a last message or without."""
+        if farewell is not None:
+            self.farewells.append((session.link, farewell))
+        self.drops.append(session.link)
+        self.down(session.link, reason, now)
+
+    def elect(self, session: Session, now: Now) -> bool:
+        """Choose the connection for a peer that has just greeted.
+
+        Returns:
+            Whether the peer was not connected before.
+        """
+        assert session.peer is not None
+        peer = session.peer.node_id
+        rival = self.of_peer(peer)
+        if rival is session:
+            return False
+        if rival is None or rival.peer is None:
+            self.active[peer] = session.link
+            self.neighbours_changed(now)
+            return True
+        if (
+            rival.peer.nonce == session.peer.nonce
+            and rival.dialled != session.dialled
+            and rival.dialled == (self._node_id < peer)
+        ):
+            if session.dialled:
+                self.drop(session, "connected the other way", now)
+            return False
+        self.active[peer] = session.link
+        # Of one process and dialled by the peer: the peer closes it, by the same rule.
+        if rival.dialled or not session.dialled or rival.peer.nonce != session.peer.nonce:
+            self.drop(rival, "connected anew", now)
+        return False
+
+    def neighbours_changed(self, now: Now) -> None:
+        """Let all peers be told soon to whom this node is connected."""
+        for session in self.sessions.values():
+            session.tell_have_by(now.mono_ms + self._have_delay_ms)
+
+    def arrivals_from(self, source: Session, origins: frozenset[str], now: Now) -> None:
+        """Let those who may get the same writes from their origin know soon that they are here."""
+        for session in self.sessions.values():
+            if session is not source and origins & session.neighbours:
+                session.tell_have_by(now.mono_ms + self._have_delay_ms)

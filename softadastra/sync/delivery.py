@@ -1,0 +1,151 @@
+"""What leaves for a peer and when: own writes at once, others' by way of their origin first.
+
+A write of another node is relayed at once to a peer that cannot have it from its origin, and
+after a delay to one that is connected to it: so in a full mesh each write crosses the wire
+about once a receiver, and in a line it waits for no timer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from softadastra.store.dots import DotSet, Range
+from softadastra.store.origins import Origins
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import siblings_of
+from softadastra.sync.batches import build_batch, missing
+from softadastra.sync.members import Members
+from softadastra.sync.messages import Batch
+from softadastra.sync.notices import Level, Notices
+from softadastra.sync.session import Flight, Session, backoff_ms
+from softadastra.sync.settings import EngineOptions, Now
+
+__all__ = ["Delivery", "sync_ids"]
+
+RELAY_TICKS = 20
+"""How many tick intervals a peer has to get writes from their origin before we relay them:
+longer than it takes it to tell us that it got them."""
+
+
+class Delivery:
+    """Chooses batches for sessions, and sends them again when their answer is overdue.
+
+    Args:
+        replica: what this node has.
+        members: where resends are counted.
+        options: settings.
+        notices: where to tell what happens.
+        jitter: gives a number from 0 to 1, uniformly.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        members: Members,
+        options: EngineOptions,
+        notices: Notices,
+        jitter: Callable[[], float],
+    ) -> None:
+        self.released = 0
+        """Own writes up to this one may be sent, when `auto_queue` is off."""
+        self.faulted: set[str] = set()
+        """Members that did not answer after `max_retries` resends."""
+        self._replica = replica
+        self._members = members
+        self._options = options
+        self._notices = notices
+        self._jitter = jitter
+
+    @property
+    def last_sendable(self) -> int:
+        """The last own write that may be sent."""
+        return self._replica.top if self._options.auto_queue else self.released
+
+    def recovered(self, peer: str) -> None:
+        """A faulted peer has answered."""
+        if peer in self.faulted:
+            self.faulted.discard(peer)
+            self._notices.note(Level.INFO, "peer.recovered", peer=peer)
+
+    def overdue(self, session: Session, now: Now) -> list[Flight]:
+        """Give the batches that are to be sent again now, with the next time noted."""
+        flights = [f for f in session.flights.values() if f.due_ms <= now.mono_ms]
+        peer = session.peer_id
+        for flight in flights:
+            interval_ms = self._options.retry_interval_ms
+            flight.due_ms = now.mono_ms + backoff_ms(interval_ms, flight.attempts, self._jitter)
+            flight.attempts += 1
+            member = self._members[peer]
+            self._members.change(replace(member, retries=member.retries + 1))
+            facts = {"peer": peer, "batch": flight.batch.id, "attempts": flight.attempts}
+            self._notices.note(Level.INFO, "batch.retried", **facts)
+            if flight.attempts > self._options.max_retries and peer not in self.faulted:
+                self.faulted.add(peer)
+                self._notices.note(Level.WARNING, "peer.faulted", **facts)
+        return flights
+
+    def next_batch(self, session: Session, now: Now) -> Flight | None:
+        """Give the next batch for a peer, on its way; None when nothing is due or nothing fits."""
+        window = min(self._options.window, session.credit)
+        if len(session.flights) >= window or session.peer_id in self.faulted:
+            return None
+        load = build_batch(
+            self._replica,
+            self._wanted(session, now),
+            batch_id=session.batches_sent + 1,
+            limits=self._options.batch,
+            withheld=self._is_withheld,
+        )
+        if load is None:
+            return None
+        wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
+        due_ms = now.mono_ms + wait_ms
+        flight = Flight(load.batch, load.covers, load.writes, now.mono_ms, due_ms)
+        session.launch(flight)
+        if not self._options.require_ack:
+            session.land([load.batch.id], now.mono_ms)
+        if self._notices.is_traced:
+            self._trace(session.peer_id, load.batch, load.covers)
+        return flight
+
+    def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
+        """Give the writes that the peer lacks and that are due, own ones first."""
+        me, origins = self._replica.me, self._replica.origins
+        for number, log in self._replica.haves():
+            last = self.last_sendable if number == me else None
+            ranges = list(missing(log, session.sent[number], last))
+            if not ranges:
+                session.relay_ms.pop(number, None)
+                continue
+            writer = origins[number].node_id
+            if number != me and writer != session.peer_id and writer in session.neighbours:
+                due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
+                if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
+                    continue
+            for found in ranges:
+                yield number, found
+
+    def _is_withheld(self, key: str) -> bool:
+        """Whether a key's state holds an own write that may not leave yet."""
+        if self._options.auto_queue or self.released >= self._replica.top:
+            return False
+        me, released = self._replica.me, self.released
+        siblings = siblings_of(self._replica.entries[key])
+        return any(s[0] == me and s[1] > released for s in siblings)
+
+    def _trace(self, peer: str, batch: Batch, covers: Iterable[tuple[int, Range]]) -> None:
+        dots: dict[int, DotSet] = {}
+        for origin, (first, last) in covers:
+            dots.setdefault(origin, DotSet()).add(first, last)
+        ids = sync_ids(self._replica.origins, dots.items())
+        self._notices.note(Level.DEBUG, "batch.sent", peer=peer, batch=batch.id, sync_id=ids)
+
+
+def sync_ids(origins: Origins, dots: Iterable[tuple[int, DotSet]]) -> list[str]:
+    """Name writes for people, ranges as "node-a-1..64"."""
+    return [
+        f"{origins[number].node_id}-{first}" + (f"..{last}" if last > first else "")
+        for number, have in dots
+        for first, last in have.ranges()
+    ]

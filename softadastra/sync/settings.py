@@ -1,0 +1,32 @@
+"""What the engine is told when it is made, and with each input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from softadastra.sync.batches import Limits
+
+__all__ = ["EngineOptions", "Now"]
+
+
+class Now(NamedTuple):
+    """Both clocks: the monotonic one for deadlines, the wall clock for stamps."""
+
+    mono_ms: int
+    wall_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineOptions:
+    """The settings of the engine; see ClientOptions for what they mean."""
+
+    cluster: str
+    batch: Limits
+    window: int
+    max_retries: int
+    retry_interval_ms: int
+    ack_timeout_ms: int
+    tick_interval_ms: int
+    require_ack: bool
+    auto_queue: bool

@@ -1,0 +1,182 @@
+"""The side of a node that others dial: one ROUTER, bound to one address.
+
+An inbound link is a routing id that this ROUTER made up for a connection. It comes up with
+the first message, because before that nobody knows of it, and answers go out on the same
+routing id. libzmq drops the id when the connection ends and tells nobody; a mandatory
+ROUTER refuses the next send instead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Callable
+
+import zmq
+
+from softadastra.errors import TransportError
+from softadastra.transport.addresses import Address, resolve
+from softadastra.transport.links import Link, LinkUp, Refused, SendResult, TransportEvent
+from softadastra.transport.sockets import Context, Socket, open_socket, read_payload
+
+__all__ = ["Listener"]
+
+ENDED_ROUTES_MAX = 1_024
+"""Routing ids of ended links that are remembered, least recently heard first out.
+
+An ended link's peer may go on sending, and must not come up as a new link. 64 peers can be
+connected; the rest is for those that were turned away and have not hung up.
+"""
+
+_GENERATED_ID_BYTES = 5
+"""A routing id that the ROUTER made up: a zero byte, and 32 bits (libzmq src/router.cpp)."""
+
+_ADVICE = {
+    errno.EADDRINUSE: (
+        "address in use",
+        "stop the process or node that listens there, or choose another port (0 picks one)",
+    ),
+    errno.EADDRNOTAVAIL: (
+        "address not available",
+        "use an address of this machine: 127.0.0.1, or 0.0.0.0 for all of its interfaces",
+    ),
+    errno.EACCES: ("permission denied", "choose a port above 1023"),
+}
+
+
+class Listener:
+    """The inbound links of a node; made by `open`."""
+
+    __slots__ = ("_ended", "_links", "_next_link", "_routes", "port", "socket")
+
+    def __init__(self, bound: Socket, port: int, next_link: Callable[[], Link]) -> None:
+        self.socket = bound
+        self.port = port
+        self._next_link = next_link
+        self._routes: dict[Link, bytes] = {}
+        self._links: dict[bytes, Link] = {}
+        self._ended: dict[bytes, None] = {}
+
+    @classmethod
+    def open(
+        cls, context: Context, host: str, port: int, *, next_link: Callable[[], Link]
+    ) -> Listener:
+        """Listen for others.
+
+        Args:
+            context: the node's ZeroMQ context.
+            host: see `Transport.bind`.
+            port: see `Transport.bind`.
+            next_link: gives a number that no link has had.
+
+        Raises:
+            TransportError: see `Transport.bind`.
+        """
+        found = resolve(host, port, socket.AI_PASSIVE)
+        if not found:
+            raise TransportError(
+                f"cannot listen on {host}:{port}: name not resolved; "
+                "use an address of this machine, as 127.0.0.1",
+                host=host,
+                port=port,
+            )
+        # A name like "localhost" has both kinds: most peers dial IPv4.
+        address = min(found, key=lambda address: address.is_ipv6)
+        try:
+            bound = _open_router(context, address)
+        except zmq.ZMQError as error:
+            raise _cannot_listen(address, error) from error
+        endpoint = bound.getsockopt_string(zmq.LAST_ENDPOINT)
+        return cls(bound, int(endpoint.rpartition(":")[2]), next_link)
+
+    def __contains__(self, link: Link) -> bool:
+        return link in self._routes
+
+    @property
+    def share(self) -> int:
+        """How many links take turns here; libzmq lets them take turns among themselves."""
+        return max(1, len(self._routes))
+
+    def receive(self) -> tuple[TransportEvent, ...]:
+        """Take the next message.
+
+        Returns:
+            What it means; nothing when it came on a link that has ended here.
+
+        Raises:
+            zmq.Again: there is no message.
+        """
+        route = self.socket.recv(zmq.NOBLOCK)
+        frame = self.socket.recv(zmq.NOBLOCK, copy=False)
+        link = self._links.get(route)
+        if link is not None:
+            return (self._read(frame, route, link),)
+        if route in self._ended:
+            self._ended[route] = self._ended.pop(route)
+            read_payload(self.socket, frame, Link(0))
+            return ()
+        link = self._next_link()
+        self._links[route] = link
+        self._routes[link] = route
+        came_up = LinkUp(link, dialled=False, address=str(frame.get("Peer-Address")))
+        return came_up, self._read(frame, route, link)
+
+    def send(self, link: Link, payload: bytes) -> SendResult:
+        """Hand a frame to libzmq; ends the link when its connection is gone."""
+        try:
+            self.socket.send(self._routes[link], zmq.NOBLOCK | zmq.SNDMORE)
+            self.socket.send(payload, zmq.NOBLOCK)
+        except zmq.Again:
+            return SendResult.FULL
+        except zmq.ZMQError as error:
+            if error.errno != errno.EHOSTUNREACH:
+                raise
+            self.drop(link)
+            return SendResult.GONE
+        return SendResult.SENT
+
+    def drop(self, link: Link) -> None:
+        """Forget a link, and remember not to listen to it."""
+        route = self._routes.pop(link)
+        del self._links[route]
+        self._ended[route] = None
+        if len(self._ended) > ENDED_ROUTES_MAX:
+            del self._ended[next(iter(self._ended))]
+
+    def close(self) -> None:
+        """Stop listening, and cut all connections."""
+        self.socket.close()
+
+    def _read(self, frame: zmq.Frame, route: bytes, link: Link) -> TransportEvent:
+        event = read_payload(self.socket, frame, link)
+        if len(route) != _GENERATED_ID_BYTES or route[0] != 0:
+            # Its next connection could claim the same id, and pass for this link.
+            return Refused(link, "a message from a peer that chose its own routing id")
+        return event
+
+
+def _open_router(context: Context, address: Address) -> Socket:
+    # The ids that a ROUTER makes up count on from a rand() that libzmq never seeds
+    # (zeromq/libzmq#4633): they were the same in every process. A peer that claims the one
+    # to come as its own routing id aborts this process when libzmq gets there ("Assertion
+    # failed: ok (src/socket_base.cpp)").
+    ctypes.CDLL(None).srand(secrets.randbits(32))
+    router = open_socket(context, zmq.ROUTER, ipv6=address.is_ipv6)
+    try:
+        router.setsockopt(zmq.ROUTER_MANDATORY, 1)
+        router.bind(address.endpoint)
+    except zmq.ZMQError:
+        router.close()
+        raise
+    return router
+
+
+def _cannot_listen(address: Address, error: zmq.ZMQError) -> TransportError:
+    number = error.errno or 0
+    problem, advice = _ADVICE.get(number, (os.strerror(number).lower(), "choose another address"))
+    return TransportError(
+        f"cannot listen on {address}: {problem}; {advice}", host=address.host, port=address.port
+    )

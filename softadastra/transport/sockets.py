@@ -1,0 +1,76 @@
+"""Opens ZeroMQ sockets with the limits that each of a node's sockets has, and reads them.
+
+The limits bound what one peer can make this node hold or wait for. Both ends set them,
+because neither may rely on the other.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import zmq
+
+from softadastra.transport.links import FRAME_BYTES_MAX, Link, Received, Refused
+
+__all__ = ["HANDSHAKE_TIMEOUT_MS", "Context", "Socket", "open_socket", "read_payload"]
+
+Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
+Socket: TypeAlias = "zmq.Socket[bytes]"
+
+QUEUE_MESSAGES_MAX = 16
+"""Messages queued a link and direction: a window of 4 batches with their replies, and room.
+
+With FRAME_BYTES_MAX that is 20 MiB, beyond what the kernel buffers.
+"""
+
+HANDSHAKE_TIMEOUT_MS = 5_000
+"""A connection that has not shaken hands by then is cut; silent ones cost a socket each."""
+
+HEARTBEAT_INTERVAL_MS = 2_000
+HEARTBEAT_TIMEOUT_MS = 6_000
+"""Silence after which a link is cut at either end: three heartbeats.
+
+Any frame counts as a sign of life. A reactor that takes nothing off a full queue for this
+long loses the link, which then is dialled again.
+"""
+
+ACCEPT_BACKLOG = 128
+"""Connections waiting to be accepted: all 64 connected peers coming back at once, twice."""
+
+
+def open_socket(context: Context, kind: zmq.SocketType, *, ipv6: bool) -> Socket:
+    """Make a socket with all limits set.
+
+    No routing id is set, on purpose: with one, a peer could silence or replace another.
+
+    Raises:
+        zmq.ZMQError: the system or the context has no socket to give.
+    """
+    opened = context.socket(kind)
+    opened.setsockopt(zmq.LINGER, 0)
+    opened.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES_MAX)
+    opened.setsockopt(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
+    opened.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
+    opened.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS)
+    opened.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
+    opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    opened.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+    opened.setsockopt(zmq.BACKLOG, ACCEPT_BACKLOG)
+    opened.setsockopt(zmq.IPV6, int(ipv6))
+    return opened
+
+
+def read_payload(source: Socket, frame: zmq.Frame, link: Link) -> Received | Refused:
+    """Judge a message by its first payload frame, and take the rest of it off the socket.
+
+    MAXMSGSIZE bounds a frame, not a message: libzmq has collected all frames of a message in
+    memory before the first can be read, so that reading on never waits.
+    """
+    if frame.more:
+        while source.recv(zmq.NOBLOCK, copy=False).more:
+            pass
+        return Refused(link, "a message of more than one frame")
+    # Copied once, here: with a view into libzmq's memory instead, 100 KB cost 3 us less of
+    # the 6, but memory would be held for as long as any slice of it lives.
+    payload = frame.bytes
+    return Received(link, payload) if payload else Refused(link, "an empty message")

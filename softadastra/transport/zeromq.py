@@ -1,0 +1,222 @@
+"""The transport over ZeroMQ: one poller over a ROUTER, a DEALER a dialled link, and a wake-up.
+
+ZeroMQ brings framing, connections in the background, bounded queues and heartbeats. It does
+not bring delivery: a message that was sent is lost when its connection ends.
+
+A poll takes one message a link in turn until it has enough, so that a link that floods
+delays another by no more than its own turn.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+
+import zmq
+
+from softadastra.errors import InvalidStateError
+from softadastra.transport.addresses import NameResolver, numeric_address
+from softadastra.transport.dialled import Dialled, Stage
+from softadastra.transport.links import (
+    FRAME_BYTES_MAX,
+    DownReason,
+    Link,
+    LinkDown,
+    Received,
+    SendResult,
+    TransportEvent,
+)
+from softadastra.transport.listener import Listener
+from softadastra.transport.sockets import Context, Socket
+from softadastra.transport.wakeup import Wakeup
+
+__all__ = ["BYTES_PER_POLL_MAX", "MESSAGES_PER_POLL_MAX", "ZeroMQTransport"]
+
+MESSAGES_PER_POLL_MAX = 256
+"""Messages that one poll takes: four for each of the 64 connected peers, a window."""
+
+BYTES_PER_POLL_MAX = 16 * 1024 * 1024
+"""Payload bytes that one poll takes, give or take a frame: a bound for what a caller holds."""
+
+
+class ZeroMQTransport:
+    """Implements `Transport`, whose docstrings say what each call does."""
+
+    def __init__(self) -> None:
+        # A context of its own: an application's other ZeroMQ sockets share nothing with it.
+        self._context: Context = zmq.Context()
+        self._numbers = itertools.count(1)
+        self._listener: Listener | None = None
+        self._dialled: dict[Link, Dialled] = {}
+        self._pending: list[TransportEvent] = []
+        """What calls other than `poll` found out, for the next `poll` to tell."""
+        self._wakeup = Wakeup()
+        self._resolver = NameResolver(answered=self._wakeup.set)
+        self._poller = zmq.Poller()
+        self._sources: dict[Socket | int, Listener | Dialled] = {}
+        self._stepping: dict[Socket | int, Dialled] = {}
+        self._is_watch_stale = True
+        """Whether a link has changed what it needs polled since the poller was made."""
+        self._turns = 0
+
+    def bind(self, host: str, port: int) -> int:
+        """See `Transport.bind`."""
+        self._require_open()
+        if self._listener is not None:
+            raise InvalidStateError(
+                f"the transport listens on port {self._listener.port} already; "
+                "close it and make another one to move it"
+            )
+        self._listener = Listener.open(self._context, host, port, next_link=self._next_link)
+        self._is_watch_stale = True
+        return self._listener.port
+
+    def dial(self, host: str, port: int) -> Link:
+        """See `Transport.dial`."""
+        self._require_open()
+        now_ms = _monotonic_ms()
+        dialled = Dialled(self._context, self._next_link(), (host, port), now_ms)
+        self._dialled[dialled.link] = dialled
+        address = numeric_address(host, port)
+        if address is None:
+            self._resolver.ask(host, port)
+        else:
+            self._pending += self._changed(dialled, dialled.connect([address], now_ms))
+        return dialled.link
+
+    def send(self, link: Link, payload: bytes) -> SendResult:
+        """See `Transport.send`."""
+        assert 0 < len(payload) <= FRAME_BYTES_MAX
+        dialled = self._dialled.get(link)
+        if dialled is not None:
+            return dialled.send(payload)
+        if self._listener is None or link not in self._listener:
+            return SendResult.GONE
+        result = self._listener.send(link, payload)
+        if result is SendResult.GONE:
+            self._pending.append(LinkDown(link, DownReason.GONE.value))
+        return result
+
+    def drop(self, link: Link) -> None:
+        """See `Transport.drop`."""
+        self._pending = [event for event in self._pending if event.link != link]
+        dialled = self._dialled.get(link)
+        if dialled is not None:
+            dialled.close()
+            self._changed(dialled, [])
+        elif self._listener is not None and link in self._listener:
+            self._listener.drop(link)
+
+    def poll(self, timeout_ms: int | None) -> list[TransportEvent]:
+        """See `Transport.poll`."""
+        self._require_open()
+        if self._is_watch_stale:
+            self._watch()
+        ready = [item for item, _ in self._poller.poll(self._wait_ms(timeout_ms))]
+        now_ms = _monotonic_ms()
+        events, self._pending = self._pending, []
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+            events += self._take_answers(now_ms)
+        # Each link once: a second step would ask a probe that has only just begun.
+        stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
+        stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
+        for dialled in stepping:
+            events += self._changed(dialled, dialled.step(now_ms))
+        return events + self._take_messages(
+            deque(self._sources[item] for item in ready if item in self._sources)
+        )
+
+    def wake(self) -> None:
+        """See `Transport.wake`."""
+        self._wakeup.set()
+
+    def close(self) -> None:
+        """See `Transport.close`."""
+        for dialled in self._dialled.values():
+            dialled.close()
+        self._dialled.clear()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        self._context.term()
+        self._wakeup.close()
+
+    def _require_open(self) -> None:
+        if self._context.closed:
+            raise InvalidStateError("the transport is closed; make another one")
+
+    def _next_link(self) -> Link:
+        return Link(next(self._numbers))
+
+    def _changed(self, dialled: Dialled, events: list[TransportEvent]) -> list[TransportEvent]:
+        """Account for a link that may have changed; pass its events through."""
+        if dialled.stage is Stage.DOWN:
+            del self._dialled[dialled.link]
+        self._is_watch_stale = True
+        return events
+
+    def _watch(self) -> None:
+        """Make the poller anew, which is easier to get right than to amend."""
+        self._poller = zmq.Poller()
+        self._poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        self._sources = {}
+        self._stepping = {}
+        if self._listener is not None:
+            self._poller.register(self._listener.socket, zmq.POLLIN)
+            self._sources[self._listener.socket] = self._listener
+        for dialled in self._dialled.values():
+            for item, flags in dialled.watched:
+                self._poller.register(item, flags)
+                if item is dialled.socket:
+                    self._sources[item] = dialled
+                else:
+                    self._stepping[item] = dialled
+        self._is_watch_stale = False
+
+    def _wait_ms(self, timeout_ms: int | None) -> int | None:
+        """How long to poll: until something is pending, a deadline, or the caller's time."""
+        if self._pending:
+            return 0
+        deadlines = [link.deadline_ms for link in self._dialled.values() if link.deadline_ms]
+        if not deadlines:
+            return timeout_ms
+        until_deadline_ms = max(0, min(deadlines) - _monotonic_ms())
+        return until_deadline_ms if timeout_ms is None else min(timeout_ms, until_deadline_ms)
+
+    def _take_answers(self, now_ms: int) -> list[TransportEvent]:
+        """Connect the links whose names have been looked up."""
+        events: list[TransportEvent] = []
+        for host, port, addresses in self._resolver.answers():
+            for dialled in list(self._dialled.values()):
+                if dialled.stage is Stage.RESOLVING and dialled.name == (host, port):
+                    events += self._changed(dialled, dialled.connect(addresses, now_ms))
+        return events
+
+    def _take_messages(self, sources: deque[Listener | Dialled]) -> list[TransportEvent]:
+        """Take messages in turn, until there are none, or enough."""
+        # Another one begins each time, so that reaching the limit is nobody's lot for good.
+        self._turns += 1
+        sources.rotate(self._turns)
+        events: list[TransportEvent] = []
+        messages = size = 0
+        while sources:
+            source = sources.popleft()
+            for _ in range(source.share):
+                if messages == MESSAGES_PER_POLL_MAX or size >= BYTES_PER_POLL_MAX:
+                    return events
+                try:
+                    taken = source.receive()
+                except zmq.Again:
+                    break
+                events += taken
+                messages += 1
+                size += sum(len(event.payload) for event in taken if isinstance(event, Received))
+            else:
+                sources.append(source)
+        return events
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

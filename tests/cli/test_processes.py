@@ -1,0 +1,221 @@
+"""The tool as a process: its streams, its signals, its exit codes, two nodes at a time."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import time
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from .tool import Run, Spawn, document
+
+DEADLINE_S = 30.0
+"""Far beyond what any step takes, so that only a hang ends a test."""
+
+
+def ended(process: Popen[bytes]) -> tuple[int, str, str]:
+    """Wait for the end; return the exit code and what was printed."""
+    output, errors = process.communicate(timeout=DEADLINE_S)
+    return process.returncode, (output or b"").decode(), errors.decode()
+
+
+def started(process: Popen[bytes]) -> str:
+    """Read the first line, which says that the node runs."""
+    assert process.stdout is not None
+    return process.stdout.readline().decode()
+
+
+def test_a_node_says_first_who_it_is_and_where(spawn: Spawn) -> None:
+    process = spawn("node", "run", "--node-id", "node-a")
+    line = started(process)
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    assert line.startswith("Softadastra node running. Node node-a on 127.0.0.1:")
+    assert line.endswith(", WAL data/node-a.wal\n")
+    port = int(line.partition("127.0.0.1:")[2].partition(",")[0])
+    assert 1 <= port <= 65535
+    assert code == 0
+    assert "Press Ctrl+C to stop." in errors
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
+    spawn: Spawn, run: Run, stop: signal.Signals
+) -> None:
+    process = spawn("node", "run", "--json")
+    found = json.loads(started(process))
+    process.send_signal(stop)
+    code, rest, errors = ended(process)
+
+    assert (code, rest) == (0, "")
+    assert "Traceback" not in errors
+    assert found["schema"] == 1
+    assert found["node"]["id"] == "node-1"
+    assert found["node"]["running"] is True
+    assert found["transport"]["running"] is True
+    assert found["transport"]["port"] > 0
+    assert run("status").exit_code == 0
+
+
+def test_the_log_is_json_on_request_and_never_on_standard_output(spawn: Spawn) -> None:
+    process = spawn("node", "run", "--json", "--log-format", "json", "--log-level", "debug", "-q")
+    started(process)
+    process.send_signal(signal.SIGTERM)
+    code, rest, errors = ended(process)
+    events = [json.loads(line)["event"] for line in errors.splitlines()]
+
+    assert (code, rest) == (0, "")
+    assert {"wal.replayed", "transport.started", "node.closed"} <= set(events)
+
+
+def test_a_running_node_is_named_to_whoever_finds_it_locked(spawn: Spawn, run: Run) -> None:
+    process = spawn("node", "run", "--node-id", "node-a")
+    started(process)
+    refused = run("status", "--node-id", "node-a", "--json")
+
+    assert refused.exit_code == 5
+    assert f"process {process.pid}" in refused.stderr
+    assert "stop that process" in refused.stderr
+    context = document(refused)["error"]["context"]
+    assert (context["pid"], context["node_id"]) == (process.pid, "node-a")
+
+
+def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(
+    spawn: Spawn, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = spawn("node", "run", "--node-id", "node-b", "--json")
+    port = json.loads(started(process))["transport"]["port"]
+    run("store", "put", "message/1", "hello", "--node-id", "node-a")
+
+    monkeypatch.setenv("SOFTADASTRA_PEERS", f"node-b@127.0.0.1:{port}")
+    first = document(run("sync", "tick", "--node-id", "node-a", "--wait", "20", "--json"))
+    monkeypatch.delenv("SOFTADASTRA_PEERS")
+    second = document(run("sync", "tick", "--prune", "--node-id", "node-a", "--json"))
+    (peer,) = document(run("peers", "--node-id", "node-a", "--json"))["peers"]
+    process.send_signal(signal.SIGTERM)
+
+    assert first["message"] == "Sync batch delivery attempted."
+    assert first["tick"]["batch_size"] == first["tick"]["sent_count"] == 1
+    assert first["sync"]["acknowledged_count"] == 1
+    assert second["tick"]["pruned_count"] == 1
+    assert second["sync"]["outbox_size"] == 0
+    assert (peer["node_id"], peer["port"], peer["lag"]) == ("node-b", port, 0)
+    assert ended(process)[0] == 0
+    assert run("store", "get", "message/1", "--raw", "--node-id", "node-b").stdout == "hello"
+    assert run("store", "get", "message/1", "--raw", "--node-id", "node-a").stdout == "hello"
+
+
+def test_nodes_that_run_find_each_other_by_the_peers_that_they_are_given(
+    spawn: Spawn, run: Run
+) -> None:
+    run("store", "put", "from/a", "1", "--node-id", "node-a")
+    run("store", "put", "from/b", "2", "--node-id", "node-b")
+    first = spawn("node", "run", "--node-id", "node-b", "--json")
+    port = json.loads(started(first))["transport"]["port"]
+    second = spawn(
+        *("node", "run", "--node-id", "node-a", "--log-format", "json", "--log-level", "debug"),
+        *("--peer", f"node-b@127.0.0.1:{port}"),
+    )
+    started(second)
+    second.send_signal(signal.SIGTERM)
+    first.send_signal(signal.SIGTERM)
+
+    assert ended(second)[0] == ended(first)[0] == 0
+    assert document(run("peers", "--node-id", "node-a", "--json"))["peers"][0]["port"] == port
+
+
+def test_an_unreachable_peer_exits_with_4_and_keeps_the_work(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    run("store", "put", "message/1", "hello")
+    monkeypatch.setenv("SOFTADASTRA_PEERS", f"node-b@127.0.0.1:{port}")
+    begun = time.monotonic()
+    found = run("sync", "tick", "--wait", "20", "--json")
+
+    assert found.exit_code == 4
+    assert time.monotonic() - begun < 15
+    assert "Peer node-b is out of reach" in found.stderr
+    assert "connection refused" in found.stderr
+    assert document(found)["message"] == "No connected transport peers available."
+    assert document(run("sync", "status", "--json"))["sync"]["queued_count"] == 1
+
+
+def test_a_port_in_use_is_a_clear_failure(run: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        refused = run("node", "run", "--port", str(port), "--json")
+
+    assert refused.exit_code == 1
+    assert "address in use" in refused.stderr
+    assert document(refused)["error"]["code"] == "transport_error"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--peer", "nonsense"), "expected ID@HOST:PORT"),
+        (("--discover",), "enable_discovery=True is not available"),
+        (("--security", "curve"), "is not available"),
+        (("--host", "0.0.0.0"), "insecure"),
+    ],
+)
+def test_what_a_node_cannot_do_is_refused_by_name(
+    run: Run, directory: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    refused = run("node", "run", *arguments)
+
+    assert refused.exit_code == 2
+    assert message in refused.stderr
+    assert list(directory.iterdir()) == []
+
+
+def test_a_reader_that_has_enough_ends_the_tool_quietly(spawn: Spawn, run: Run) -> None:
+    rows = b"".join(b'["key/%d", "value"]\n' % number for number in range(20_000))
+    run("store", "import", "-", input=rows)
+    for command in ("export", "list"):
+        process = spawn("store", command)
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdout = None
+
+        assert ended(process)[::2] == (0, "")
+
+
+def test_an_interrupted_command_exits_with_130_and_no_traceback(
+    spawn: Spawn, directory: Path
+) -> None:
+    process = spawn("store", "import", "-")
+    deadline_s = time.monotonic() + DEADLINE_S
+    while not (directory / "data" / "node-1.wal").exists():
+        assert time.monotonic() < deadline_s
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    code, _, errors = ended(process)
+
+    assert code == 130
+    assert errors.split() == ["Interrupted."]
+
+
+def test_an_argument_that_is_no_text_is_refused_in_a_line(spawn: Spawn) -> None:
+    code, output, errors = ended(spawn("store", "put", b"\xff", "value"))
+
+    assert (code, output) == (2, "")
+    assert errors == "The argument b'\\xff' is not UTF-8: expected UTF-8 text.\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_output_that_cannot_be_written_is_a_failure(spawn: Spawn) -> None:
+    with Path("/dev/full").open("wb") as full:
+        code, _, errors = ended(spawn("status", stdout=full.fileno()))
+
+    assert code == 1
+    assert errors.splitlines()[-1] == "error: [Errno 28] No space left on device"
