@@ -16,7 +16,7 @@ from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine, Push
 from softadastra.sync.messages import Message
-from softadastra.sync.records import Record, decode_record, encode_record
+from softadastra.sync.records import Record, RecordEncoder, decode_record
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.status import sync_state
 from softadastra.sync.wire import decode, encode
@@ -59,7 +59,7 @@ class Node:
         self.engine = Engine(replica, self.options, nonce=self.life, jitter=lambda: 0.5)
         self.engine.notices.is_traced = True
         for kind, payload in self.log:
-            self.engine.evolve(decode_record(kind, payload, replica.origins), Now(0, 0))
+            self.engine.evolve(decode_record(kind, payload, replica.origins))
 
     @property
     def now(self) -> Now:
@@ -74,8 +74,8 @@ class Node:
         return self.engine.replica.digest
 
     def commit(self, record: Record) -> None:
-        self.log.append(encode_record(record, self.engine.replica.origins))
-        self.engine.evolve(record, self.now)
+        self.log.append(RecordEncoder(self.engine.replica.origins).encode(record))
+        self.engine.evolve(record)
 
     def write(self, *asked: tuple[str, Value]) -> None:
         self._write([Assignment(k, pack_value(v, max_bytes=1 << 20)) for k, v in asked])
@@ -102,7 +102,7 @@ class Node:
 
     def remember(self) -> None:
         for member in self.engine.members.changed:
-            self.log.append(encode_record(member, self.engine.replica.origins))
+            self.log.append(RecordEncoder(self.engine.replica.origins).encode(member))
         self.engine.members.told()
 
     def poll(self, push: Push = Push.ALL) -> int:

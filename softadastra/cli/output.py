@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["SCHEMA", "Output", "as_time", "as_yes_no", "printable"]
+__all__ = ["SCHEMA", "Output", "as_time", "as_yes_no", "encode", "printable"]
 
 SCHEMA = 1
 """The version of the documents that `--json` prints. Fields may be added to it; one that goes

@@ -19,7 +19,7 @@ from softadastra.errors import InternalError, InvalidStateError, SoftadastraErro
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
-from softadastra.sync.records import Record, encode_record
+from softadastra.sync.records import Record, RecordEncoder
 from softadastra.sync.settings import Now
 from softadastra.types import PutResult
 
@@ -76,6 +76,7 @@ class Committer:
         self._log = log
         self._flush = flush and log is not None
         self._now = now
+        self._encode = RecordEncoder(engine.replica.origins).encode
         self._busy = False
         self._waiting: list[Ticket] = []
         self._broken: str | None = None
@@ -116,8 +117,7 @@ class Committer:
         if self._busy or self._broken is not None:
             return False
         if self._log is not None:
-            origins = self.engine.replica.origins
-            self._log.append_many([encode_record(record, origins) for record in records])
+            self._log.append_many([self._encode(record) for record in records])
         return True
 
     def sync(self) -> None:
@@ -216,7 +216,6 @@ class Committer:
 
     def _decide(self, group: list[Ticket]) -> list[tuple[int, bytes]]:
         """Decide what a group asks for, as the frames of its records."""
-        origins = self.engine.replica.origins
         asked = group[0].asked if len(group) == 1 else [a for t in group for a in t.asked]
         records: list[Record] = []
         if asked:
@@ -230,13 +229,12 @@ class Committer:
         for ticket in group:
             records += ticket.records
         group[0].records = records
-        return [] if self._log is None else [encode_record(r, origins) for r in records]
+        return [] if self._log is None else [self._encode(record) for record in records]
 
     def _evolve(self, group: list[Ticket]) -> None:
-        now = self._now()
         try:
             for record in group[0].records:
-                self.engine.evolve(record, now)
+                self.engine.evolve(record)
         except BaseException:
             self._broken = "the state in memory is not that of the log"
             raise

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 from softadastra.sync.engine import Engine
 from softadastra.sync.records import decode_record
-from softadastra.sync.settings import Now
 
 __all__ = ["replay"]
 
@@ -19,7 +18,6 @@ def replay(engine: Engine, frames: Iterable[tuple[int, bytes]]) -> int:
         How many records there were.
     """
     origins = engine.replica.origins
-    beginning = Now(0, 0)
     records = 0
     # Nothing that replay makes is garbage, and looking for some in a million new tuples over
     # and over takes a third of the time (research/performance.md, 1e).
@@ -27,7 +25,7 @@ def replay(engine: Engine, frames: Iterable[tuple[int, bytes]]) -> int:
     gc.disable()
     try:
         for kind, payload in frames:
-            engine.evolve(decode_record(kind, payload, origins), beginning)
+            engine.evolve(decode_record(kind, payload, origins))
             records += 1
     finally:
         if was_enabled:

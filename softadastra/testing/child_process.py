@@ -135,7 +135,7 @@ class ChildProcess:
                     f"cannot ask {self._name} for {command!r}: it is {self.state}; "
                     f"{'resume' if self._is_paused else 'restart'} it first"
                 )
-            return self._pipe.request(command, ANSWER_SECONDS + allowance, **arguments)
+            return self._pipe.request(command, arguments, ANSWER_SECONDS + allowance)
 
     def pause(self) -> None:
         """Stop the process (SIGSTOP) between two requests; it stands still on return.

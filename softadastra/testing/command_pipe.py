@@ -12,6 +12,7 @@ import os
 import select
 import subprocess
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from softadastra.errors import TransportError
@@ -50,13 +51,13 @@ class CommandPipe:
         """Wait for the child's first line. Raises like `request`."""
         return self._answer_to(READY_ID, time.monotonic() + timeout)
 
-    def request(self, command: str, timeout: float, **arguments: object) -> Any:
+    def request(self, command: str, arguments: Mapping[str, object], timeout: float) -> Any:
         """Send a command and wait for its result.
 
         Args:
             command: its name.
-            timeout: seconds.
             arguments: what JSON carries.
+            timeout: seconds.
 
         Raises:
             TransportError: the child ended, or did not answer in time; whether it did what

@@ -1,7 +1,7 @@
 """The results that a node process sends to its parent, as JSON and back.
 
 Each line is one JSON object. A command is {"id": n, "command": name, ...}; its answer is
-{"id": n, "result": ...} or {"id": n, "error": {"code", "message"}}. The first line of a
+{"id": n, "result": ...} or {"id": n, "error": {"type", "message"}}. The first line of a
 process is the answer to command 0, which nobody sends: {"node_id", "port", "pid"}.
 
 Values travel packed as in the store (MessagePack) and in Base64, because JSON has neither
@@ -15,21 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from typing import Any
 
-from softadastra.errors import (
-    AlreadyExistsError,
-    DiscoveryError,
-    ErrorCode,
-    InternalError,
-    InvalidArgumentError,
-    InvalidStateError,
-    MetadataError,
-    NotFoundError,
-    SoftadastraError,
-    StorageError,
-    StoreError,
-    SyncError,
-    TransportError,
-)
+from softadastra import errors
+from softadastra.errors import SoftadastraError
 from softadastra.types import PeerSource, PeerState, PeerStatus, PeerSync, SyncState
 
 __all__ = [
@@ -46,21 +33,8 @@ __all__ = [
 READY_ID = 0
 """The id of the line that says that a process is ready, or why it is not."""
 
-ERROR_CLASSES = {
-    error.code: error
-    for error in (
-        AlreadyExistsError,
-        DiscoveryError,
-        InternalError,
-        InvalidArgumentError,
-        InvalidStateError,
-        MetadataError,
-        NotFoundError,
-        StorageError,
-        StoreError,
-        SyncError,
-        TransportError,
-    )
+ERROR_CLASSES: dict[str, type[SoftadastraError]] = {
+    name: getattr(errors, name) for name in errors.__all__ if name != "ErrorCode"
 }
 
 
@@ -76,12 +50,12 @@ def packed_from_text(text: str) -> bytes:
 
 def error_to_json(error: SoftadastraError) -> dict[str, str]:
     """Describe an error; its context stays behind, since JSON may not carry it."""
-    return {"code": error.code, "message": error.message}
+    return {"type": type(error).__name__, "message": error.message}
 
 
 def error_from_json(error: Mapping[str, str]) -> SoftadastraError:
     """Make the error that a call in this process would have raised."""
-    return ERROR_CLASSES[ErrorCode(error["code"])](error["message"])
+    return ERROR_CLASSES[error["type"]](error["message"])
 
 
 def sync_state_to_json(state: SyncState) -> dict[str, Any]:

@@ -84,6 +84,9 @@ class Dialled:
         "stage",
     )
 
+    share = 1
+    """One link takes turns here, as `Listener.share` counts them."""
+
     def __init__(self, context: Context, link: Link, name: tuple[str, int], now_ms: int) -> None:
         self._context = context
         self.link = link

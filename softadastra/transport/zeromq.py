@@ -25,6 +25,7 @@ from softadastra.transport.links import (
     LinkDown,
     Received,
     SendResult,
+    Transport,
     TransportEvent,
 )
 from softadastra.transport.listener import Listener
@@ -40,7 +41,7 @@ BYTES_PER_POLL_MAX = 16 * 1024 * 1024
 """Payload bytes that one poll takes, give or take a frame: a bound for what a caller holds."""
 
 
-class ZeroMQTransport:
+class ZeroMQTransport(Transport):
     """Implements `Transport`, whose docstrings say what each call does."""
 
     def __init__(self) -> None:
@@ -111,22 +112,16 @@ class ZeroMQTransport:
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:
         """See `Transport.poll`."""
         self._require_open()
-        if self._is_watch_stale:
-            self._watch()
-        ready = [item for item, _ in self._poller.poll(self._wait_ms(timeout_ms))]
-        now_ms = _monotonic_ms()
-        events, self._pending = self._pending, []
-        if self._wakeup.fileno() in ready:
-            self._wakeup.clear()
-            events += self._take_answers(now_ms)
-        # Each link once: a second step would ask a probe that has only just begun.
-        stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
-        stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
-        for dialled in stepping:
-            events += self._changed(dialled, dialled.step(now_ms))
-        return events + self._take_messages(
-            deque(self._sources[item] for item in ready if item in self._sources)
-        )
+        until_ms = None if timeout_ms is None else _monotonic_ms() + timeout_ms
+        while True:
+            if self._is_watch_stale:
+                self._watch()
+            ready = [item for item, _ in self._poller.poll(self._wait_ms(until_ms))]
+            now_ms = _monotonic_ms()
+            events = self._take(ready, now_ms)
+            is_over = until_ms is not None and now_ms >= until_ms
+            if events or is_over or self._wakeup.fileno() in ready:
+                return events
 
     def wake(self) -> None:
         """See `Transport.wake`."""
@@ -175,15 +170,28 @@ class ZeroMQTransport:
                     self._stepping[item] = dialled
         self._is_watch_stale = False
 
-    def _wait_ms(self, timeout_ms: int | None) -> int | None:
-        """How long to poll: until something is pending, a deadline, or the caller's time."""
+    def _wait_ms(self, until_ms: int | None) -> int | None:
+        """How long to poll: not if something is pending, else to the caller's or a link's time."""
         if self._pending:
             return 0
-        deadlines = [link.deadline_ms for link in self._dialled.values() if link.deadline_ms]
-        if not deadlines:
-            return timeout_ms
-        until_deadline_ms = max(0, min(deadlines) - _monotonic_ms())
-        return until_deadline_ms if timeout_ms is None else min(timeout_ms, until_deadline_ms)
+        times = [until_ms, *(link.deadline_ms for link in self._dialled.values())]
+        first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
+        return None if first_ms is None else max(0, first_ms - _monotonic_ms())
+
+    def _take(self, ready: list[Socket | int], now_ms: int) -> list[TransportEvent]:
+        """Take what is pending, what has happened to links, then what has arrived on them."""
+        events, self._pending = self._pending, []
+        if self._wakeup.fileno() in ready:
+            self._wakeup.clear()
+            events += self._take_answers(now_ms)
+        # Each link once: a second step would ask a probe that has only just begun.
+        stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
+        stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
+        for dialled in stepping:
+            events += self._changed(dialled, dialled.step(now_ms))
+        return events + self._take_messages(
+            deque(self._sources[item] for item in ready if item in self._sources)
+        )
 
     def _take_answers(self, now_ms: int) -> list[TransportEvent]:
         """Connect the links whose names have been looked up."""

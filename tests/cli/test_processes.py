@@ -29,6 +29,15 @@ def started(process: Popen[bytes]) -> str:
     return process.stdout.readline().decode()
 
 
+def wait_for_event(process: Popen[bytes], name: str) -> None:
+    """Read the log until an event."""
+    assert process.stderr is not None
+    for line in process.stderr:
+        if json.loads(line)["event"] == name:
+            return
+    raise AssertionError(f"the node ended without {name}")
+
+
 def test_a_node_says_first_who_it_is_and_where(spawn: Spawn) -> None:
     process = spawn("node", "run", "--node-id", "node-a")
     line = started(process)
@@ -63,11 +72,11 @@ def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
 
 
 def test_the_log_is_json_on_request_and_never_on_standard_output(spawn: Spawn) -> None:
-    process = spawn("node", "run", "--json", "--log-format", "json", "--log-level", "debug", "-q")
+    process = spawn("node", "run", "--json", "--log-format", "json", "--log-level", "debug")
     started(process)
     process.send_signal(signal.SIGTERM)
     code, rest, errors = ended(process)
-    events = [json.loads(line)["event"] for line in errors.splitlines()]
+    events = [json.loads(line)["event"] for line in errors.splitlines() if line[0] == "{"]
 
     assert (code, rest) == (0, "")
     assert {"wal.replayed", "transport.started", "node.closed"} <= set(events)
@@ -110,23 +119,24 @@ def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(
     assert run("store", "get", "message/1", "--raw", "--node-id", "node-a").stdout == "hello"
 
 
-def test_nodes_that_run_find_each_other_by_the_peers_that_they_are_given(
-    spawn: Spawn, run: Run
-) -> None:
+def test_nodes_exchange_what_they_wrote_apart(spawn: Spawn, run: Run) -> None:
+    logged = ("--json", "--log-format", "json", "--log-level", "debug")
     run("store", "put", "from/a", "1", "--node-id", "node-a")
     run("store", "put", "from/b", "2", "--node-id", "node-b")
-    first = spawn("node", "run", "--node-id", "node-b", "--json")
-    port = json.loads(started(first))["transport"]["port"]
-    second = spawn(
-        *("node", "run", "--node-id", "node-a", "--log-format", "json", "--log-level", "debug"),
-        *("--peer", f"node-b@127.0.0.1:{port}"),
-    )
-    started(second)
-    second.send_signal(signal.SIGTERM)
-    first.send_signal(signal.SIGTERM)
+    node_b = spawn("node", "run", "--node-id", "node-b", *logged)
+    port = json.loads(started(node_b))["transport"]["port"]
+    peer = f"node-b@127.0.0.1:{port}"
+    node_a = spawn("node", "run", "--node-id", "node-a", "--peer", peer, *logged)
+    for process in (node_a, node_b):
+        wait_for_event(process, "batch.merged")
+        process.send_signal(signal.SIGTERM)
 
-    assert ended(second)[0] == ended(first)[0] == 0
-    assert document(run("peers", "--node-id", "node-a", "--json"))["peers"][0]["port"] == port
+    assert ended(node_a)[0] == ended(node_b)[0] == 0
+    for node_id in ("node-a", "node-b"):
+        assert document(run("store", "list", "--node-id", node_id, "--json"))["entries"] == [
+            {"key": "from/a", "value": "1"},
+            {"key": "from/b", "value": "2"},
+        ]
 
 
 def test_an_unreachable_peer_exits_with_4_and_keeps_the_work(

@@ -33,7 +33,7 @@ for line in sys.stdin:
                 answer(withheld, result="late")
             answer(command["id"], result=command["text"])
         case "refuse":
-            answer(command["id"], error={"code": "not_found", "message": "no such thing"})
+            answer(command["id"], error={"type": "NotFoundError", "message": "no such thing"})
         case "withhold":
             withheld = command["id"]
         case "fail":
@@ -98,9 +98,9 @@ def test_a_late_answer_is_not_taken_for_that_of_the_next_request() -> None:
         pipe.ready(DEADLINE_SECONDS)
 
         with pytest.raises(TransportError, match="did not answer in time"):
-            pipe.request("withhold", 0.05)
+            pipe.request("withhold", {}, 0.05)
 
-        assert pipe.request("echo", DEADLINE_SECONDS, text="next") == "next"
+        assert pipe.request("echo", {"text": "next"}, DEADLINE_SECONDS) == "next"
         pipe.close()
 
 
