@@ -7,7 +7,7 @@ from types import TracebackType
 
 from softadastra.errors import InvalidStateError
 from softadastra.store.siblings import TOMBSTONE
-from softadastra.store.writes import Assignment
+from softadastra.store.writes import Assigned, Assignment
 from softadastra.types import PutResult, Value
 
 __all__ = ["Batch"]
@@ -24,18 +24,17 @@ class Batch:
         self,
         assignment: Callable[[str, Value], Assignment],
         key: Callable[[str], str],
-        write: Callable[[Sequence[Assignment]], list[PutResult | None]],
+        write: Callable[[Sequence[Assignment]], list[Assigned | None]],
     ) -> None:
         self._assignment = assignment
         self._key = key
         self._write = write
         self._asked: list[Assignment] = []
         self._is_open = False
-        self.results: list[PutResult | None] = []
-        """Per write, after the block; None for the remove of an absent key."""
+        self._results: list[Assigned | None] = []
 
     def __enter__(self) -> Batch:
-        if self._is_open or self.results:
+        if self._is_open or self._results:
             raise InvalidStateError("a batch is used once: call batch() again")
         self._is_open = True
         return self
@@ -49,7 +48,12 @@ class Batch:
         self._is_open = False
         asked, self._asked = self._asked, []
         if error is None and asked:
-            self.results = self._write(asked)
+            self._results = self._write(asked)
+
+    @property
+    def results(self) -> list[PutResult | None]:
+        """Per write, after the block; None for the remove of an absent key."""
+        return [None if row is None else PutResult._make(row) for row in self._results]
 
     def __len__(self) -> int:
         return len(self._asked)
@@ -67,7 +71,7 @@ class Batch:
     def remove(self, key: str) -> None:
         """Gather a remove. Raises as `put`."""
         self._check_open()
-        self._asked.append(Assignment(self._key(key), TOMBSTONE))
+        self._asked.append((self._key(key), TOMBSTONE))
 
     def __setitem__(self, key: str, value: Value) -> None:
         self.put(key, value)

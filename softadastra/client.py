@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Iterator, MutableMapping
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast, overload
+from typing import Any, Self, TypeVar, overload
 
 from softadastra.batch import Batch
 from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
@@ -18,9 +18,8 @@ from softadastra.options import ClientOptions
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
-from softadastra.store.writes import Assignment
 from softadastra.sync.engine import Push
-from softadastra.sync.records import Forgotten, Pruned, Released
+from softadastra.sync.records import Forgotten
 from softadastra.sync.status import peer_statuses, sync_state
 from softadastra.types import (
     Entry,
@@ -38,8 +37,6 @@ __all__ = ["Client"]
 
 T = TypeVar("T")
 
-PAGE_KEYS = 512
-"""Keys that a scan reads at a time, so that it holds up nobody."""
 CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
 
@@ -154,7 +151,8 @@ class Client(MutableMapping[str, Value]):
         """
         node = self._opened()
         (result,) = node.write([node.assignment(key, value)])
-        return cast(PutResult, result)
+        assert result is not None, "a put always has a result"
+        return PutResult._make(result)
 
     def remove(self, key: str) -> bool:
         """Remove a key here and at every peer; False when it is absent, then nothing is written.
@@ -162,7 +160,7 @@ class Client(MutableMapping[str, Value]):
         Raises as `put`.
         """
         node = self._opened()
-        (result,) = node.write([Assignment(node.key(key), TOMBSTONE)])
+        (result,) = node.write([(node.key(key), TOMBSTONE)])
         return result is not None
 
     @overload
@@ -222,16 +220,10 @@ class Client(MutableMapping[str, Value]):
         return PrefixItems(self, self._scan, prefix)
 
     def _scan(self, prefix: str) -> Iterator[str]:
-        """Give keys that have a value when they are read, a page at a time."""
         after: str | None = None
-        while True:
-            node = self._opened()
-            with node.lock:
-                page = node.replica.page(prefix=prefix, after=after, limit=PAGE_KEYS)
-            yield from (key for key in page if node.replica.sibling(key) is not None)
-            if len(page) < PAGE_KEYS:
-                return
-            after = page[-1]
+        while page := self._opened().page(prefix, after):
+            yield from page.keys
+            after = page.last
 
     def batch(self) -> Batch:
         """Gather writes that become one atomic, durable record.
@@ -321,33 +313,15 @@ class Client(MutableMapping[str, Value]):
 
     def prune_completed(self) -> int:
         """Stop tracking writes that every member has; give how many. No value is removed."""
-        node = self._opened()
-        with node.lock:
-            pruned = sync_state(node.engine).acknowledged_count
-            floor = node.engine.floor + pruned
-        if pruned:
-            node.commit([Pruned(floor)])
-        return pruned
+        return self._opened().prune()
 
     def requeue_failed(self) -> int:
         """Try faulted peers again at once; give how many writes only they lack."""
-        node = self._opened()
-        with node.lock:
-            failed = sync_state(node.engine).failed_count
-            node.engine.requeue_failed(node.now())
-        node.wake()
-        return failed
+        return self._opened().requeue_failed()
 
     def queue_pending(self) -> int:
         """Let go what `auto_queue=False` holds back; give how many writes."""
-        node = self._opened()
-        with node.lock:
-            held = sync_state(node.engine).held_count
-            top = node.replica.top
-        if held:
-            node.commit([Released(top)])
-            node.wake()
-        return held
+        return self._opened().release()
 
     def wait_synced(
         self, timeout: float | None = None, peers: str | int | Iterable[str] = "all"
@@ -431,10 +405,7 @@ class Client(MutableMapping[str, Value]):
             NotFoundError: no such peer is known.
         """
         node = self._opened()
-        node_id = node.known_peer(peer)
-        with node.lock:
-            node.engine.disconnect(node_id, node.now())
-        node.wake()
+        node.disconnect(node.known_peer(peer))
 
     def forget(self, node_id: str) -> None:
         """Strike a peer off: its confirmation is waited for no more.
@@ -443,7 +414,7 @@ class Client(MutableMapping[str, Value]):
             NotFoundError: no such peer is known.
         """
         node = self._opened()
-        self.disconnect(node.known_peer(node_id))
+        node.disconnect(node.known_peer(node_id))
         node.commit([Forgotten(node_id)])
 
     def peers(self) -> list[PeerStatus]:

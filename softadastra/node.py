@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from softadastra.errors import (
     InvalidStateError,
@@ -24,18 +25,33 @@ from softadastra.runtime.reactor import Pushed, Reactor
 from softadastra.runtime.recovery import replay
 from softadastra.store.replica import Replica
 from softadastra.store.values import check_key, pack_value
-from softadastra.store.writes import Assignment
+from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine, Push
 from softadastra.sync.notices import Level, Notice
+from softadastra.sync.records import Pruned, Released
 from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.status import sync_state
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
-from softadastra.types import NodeInfo, Peer, PeerSource, PutResult
+from softadastra.types import NodeInfo, Peer, PeerSource
 from softadastra.wal.disk import OsDisk
 from softadastra.wal.log import WriteAheadLog
 
 __all__ = ["Node"]
+
+
+PAGE_KEYS = 512
+"""Keys that a scan reads at a time, so that it holds up nobody."""
+
+
+class Page(NamedTuple):
+    """Some keys of a scan."""
+
+    keys: list[str]
+    """Those that have a value."""
+    last: str
+    """The last one that was looked at; the scan goes on behind it."""
 
 
 class Node:
@@ -108,6 +124,7 @@ class Node:
                 self._log.close()
         except StorageError as error:
             self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
+        self._tell()
         self._events.emit(Notice(Level.INFO, "node.closed", {}))
 
     # Writing.
@@ -118,19 +135,66 @@ class Node:
 
     def assignment(self, key: object, value: object) -> Assignment:
         """Check and pack a write."""
-        return Assignment(self.key(key), pack_value(value, max_bytes=self._max_value_bytes))
+        packed = pack_value(value, max_bytes=self._max_value_bytes)
+        return check_key(key, max_bytes=self._max_key_bytes), packed
 
-    def write(self, asked: Sequence[Assignment]) -> list[PutResult | None]:
+    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
         was_dirty = self._committer.is_dirty
         results = self._committer.write(asked)
         reactor = self._reactor
+        if reactor is None and self.engine.notices.waiting:
+            self._tell()
         if reactor is not None and (
             (self.engine.connections.active and self._options.auto_tick)
             or self._committer.is_dirty is not was_dirty
         ):
             reactor.wake()
         return results
+
+    def _tell(self) -> None:
+        """Emit what there is to tell, when there is no reactor to do it."""
+        with self.lock:
+            notices = self.engine.notices.take()
+        for notice in notices:
+            self._events.emit(notice)
+
+    def page(self, prefix: str, after: str | None) -> Page | None:
+        """Give the next keys of a scan that have a value now; None at its end."""
+        with self.lock:
+            keys = self.replica.page(prefix=prefix, after=after, limit=PAGE_KEYS)
+        if not keys:
+            return None
+        return Page([key for key in keys if self.replica.sibling(key) is not None], keys[-1])
+
+    # The outbox.
+
+    def prune(self) -> int:
+        """Stop tracking what every member has; give how many writes that is."""
+        with self.lock:
+            pruned = sync_state(self.engine).acknowledged_count
+            floor = self.engine.floor + pruned
+        if pruned:
+            self.commit([Pruned(floor)])
+        return pruned
+
+    def release(self) -> int:
+        """Let go what is held back; give how many writes that is."""
+        with self.lock:
+            held = sync_state(self.engine).held_count
+            top = self.replica.top
+        if held:
+            self.commit([Released(top)])
+            self.wake()
+        return held
+
+    def requeue_failed(self) -> int:
+        """Try faulted peers again at once; give how many writes only they lack."""
+        with self.lock:
+            failed = sync_state(self.engine).failed_count
+            self.engine.requeue_failed(self.now())
+        self.wake()
+        return failed
 
     # The reactor and its transport.
 
@@ -212,6 +276,8 @@ class Node:
     def push(self, push: Push) -> Pushed:
         """Send what is due now."""
         reactor = self._reactor
+        if reactor is None and self.engine.notices.waiting:
+            self._tell()
         if reactor is None or self.transport_port is None:
             return Pushed()
         return reactor.call(lambda: reactor.push(push))
@@ -252,6 +318,12 @@ class Node:
             peer=str(peer),
             reason=reason,
         )
+
+    def disconnect(self, node_id: str) -> None:
+        """End the connection with a peer and stop dialling it."""
+        with self.lock:
+            self.engine.disconnect(node_id, self.now())
+        self.wake()
 
     def known_peer(self, peer: Peer | str) -> str:
         """Give the node id of a known peer, from it or its address."""

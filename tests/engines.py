@@ -78,10 +78,10 @@ class Node:
         self.engine.evolve(record)
 
     def write(self, *asked: tuple[str, Value]) -> None:
-        self._write([Assignment(k, pack_value(v, max_bytes=1 << 20)) for k, v in asked])
+        self._write([(k, pack_value(v, max_bytes=1 << 20)) for k, v in asked])
 
     def remove(self, key: str) -> None:
-        self._write([Assignment(key, TOMBSTONE)])
+        self._write([(key, TOMBSTONE)])
 
     def _write(self, asked: list[Assignment]) -> None:
         record, _ = decide_writes(self.engine.replica, asked, wall_ms=self.now.wall_ms)

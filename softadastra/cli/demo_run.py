@@ -75,7 +75,7 @@ def _perform(
         Stage(console, pool, is_silent=invocation.json or invocation.output.is_quiet) as stage,
         LocalCluster(nodes, directory=directory, log_level=log_level) as cluster,
     ):
-        stage.tell(f"{nodes} nodes are up, each connected to all (seed {seed})")
+        stage.tell(f"{nodes} nodes are up and connected (seed {seed})")
         stage.watch(cluster.nodes)
         story = Story(cluster, pool, named_characters(keys), seed=seed, tell=stage.tell)
         ending = story.run()

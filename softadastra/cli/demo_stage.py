@@ -10,6 +10,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.text import Text
 
 from softadastra.cli.demo_view import NodeView, StateStrip, draw, look_at
 from softadastra.testing import LocalNode
@@ -85,8 +86,8 @@ class Stage:
             self.views = [look_at(node) for node in nodes]
             self._strip.add(self.views)
             if self._live is not None:
-                self._live.update(self._picture(), refresh=True)
+                told = Text(self.story[-1][1], "bold")
+                self._live.update(Group(told, self._picture()), refresh=True)
 
     def _picture(self) -> Group:
-        told = self.story[-1][1] if self.story else ""
-        return draw(self.views, self._strip, told, width=self._console.width)
+        return draw(self.views, self._strip, width=self._console.width)

@@ -5,14 +5,15 @@ own and overwrite loaded ones, all at the same time. Meanwhile one process is st
 on, and one is killed in the middle of its writes and starts again. Then all that was
 written is compared with all that the nodes hold.
 
-The seed decides who is stopped and killed, and every write; how far a write came before the
-kill is up to the machine.
+The seed decides who is stopped and killed, and draws the writes; how far a node comes before it
+is killed, and so what is left for afterwards, is up to the machine.
 """
 
 from __future__ import annotations
 
 import random
 import sys
+import threading
 import time
 import unicodedata
 from collections import deque
@@ -21,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from softadastra.errors import InvalidStateError, TransportError
-from softadastra.testing import LocalCluster, LocalNode, Verdict, wait_until
+from softadastra.testing import LocalCluster, LocalNode, Verdict
 
 __all__ = ["Ending", "Story", "named_characters"]
 
@@ -101,7 +102,7 @@ class Story:
         Raises:
             SoftadastraError: a node failed at what it must be able to do.
         """
-        rounds = len(self._to_load) // 4
+        rounds = max(1, len(self._to_load) // 4)
         stopped = self._random.choice(self._writers)
         killed = self._random.choice([n for n in self._cluster.nodes if n is not stopped])
         self._tell(f"{self._loader.node_id} loads {len(self._characters):,} keys; all write")
@@ -112,7 +113,7 @@ class Story:
         stopped.resume()
         self._tell(f"{stopped.node_id} goes on (SIGCONT)")
         self._kill_while_writing(killed)
-        self._tell(f"{killed.node_id} is killed in the middle of a write (kill -9)")
+        self._tell(f"{killed.node_id} is killed in mid-write (kill -9)")
         self._write(rounds, away=killed)
         killed.restart()
         self._tell(f"{killed.node_id} is started again")
@@ -125,7 +126,7 @@ class Story:
         start = time.monotonic()
         has_converged = self._cluster.wait_converged(CONVERGENCE_SECONDS)
         seconds = time.monotonic() - start
-        self._tell("every key of every node is compared with what was written")
+        self._tell("every key of every node is compared")
         history = self._cluster.history
         return Ending(
             keys_count=len(self._characters),
@@ -149,9 +150,9 @@ class Story:
         batches = self._to_load
         if node is not self._loader:
             batches = deque(self._others_batch(node) for _ in range(ROUNDS))
-        count = len(batches)
-        written = self._pool.submit(_write_all, node, batches)
-        wait_until(lambda: written.done() or len(batches) < count, CONVERGENCE_SECONDS)
+        has_answered = threading.Event()
+        written = self._pool.submit(_write_all, node, batches, has_answered)
+        has_answered.wait(CONVERGENCE_SECONDS)
         node.kill()
         error = written.exception()
         if not isinstance(error, TransportError | InvalidStateError | None):
@@ -187,11 +188,15 @@ def named_characters(limit: int | None = None) -> Pairs:
     return found
 
 
-def _write_all(node: LocalNode, batches: deque[Pairs]) -> None:
+def _write_all(node: LocalNode, batches: deque[Pairs], has_answered: threading.Event) -> None:
     """Write batches in order; those that were not answered are left."""
-    while batches:
-        node.put_many(batches[0])
-        batches.popleft()
+    try:
+        while batches:
+            node.put_many(batches[0])
+            batches.popleft()
+            has_answered.set()
+    finally:
+        has_answered.set()
 
 
 def _slices(pairs: Pairs, size: int) -> Iterator[Pairs]:

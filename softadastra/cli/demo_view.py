@@ -7,7 +7,7 @@ colour, each state has a letter. Drawing asks the nodes nothing; `look_at` does.
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -35,8 +35,7 @@ COLORS = (
     "dark_cyan",
     "indian_red",
 )
-"""Given to states in the order in which they appear, so that states that meet on the screen
-differ: two of one colour are twelve states apart."""
+"""Given to states in turn, in the order in which they appear."""
 
 PAUSED_STYLE = Style(color="yellow", dim=True)
 KILLED_STYLE = Style(color="red", bold=True)
@@ -88,25 +87,27 @@ class StateStrip:
             are letters.
     """
 
-    __slots__ = ("_cells", "_has_block", "_order")
+    __slots__ = ("_cells", "_has_block", "_last_number", "_numbers")
 
     def __init__(self, *, has_block: bool) -> None:
         self._has_block = has_block
-        self._order: dict[str, int] = {}
+        self._numbers: dict[str, int] = {}
+        self._last_number = -1
         self._cells: dict[str, list[NodeView]] = {}
 
-    def add(self, views: Iterable[NodeView]) -> None:
+    def add(self, views: Sequence[NodeView]) -> None:
         """Add one moment."""
+        digests = {view.digest for view in views if view.digest is not None}
         for view in views:
             self._cells.setdefault(view.node_id, []).append(view)
-            if view.digest is not None:
-                self._order.setdefault(view.digest, len(self._order))
+            if view.digest is not None and view.digest not in self._numbers:
+                self._numbers[view.digest] = self._next_number(digests)
 
     def style(self, view: NodeView) -> Style:
         """Give the colour of a node's state."""
         match view.state, view.digest:
             case ProcessState.RUNNING, str(digest):
-                return Style(color=COLORS[self._order[digest] % len(COLORS)])
+                return Style(color=COLORS[self._numbers[digest] % len(COLORS)])
             case ProcessState.KILLED, _:
                 return KILLED_STYLE
             case _:
@@ -115,6 +116,14 @@ class StateStrip:
     def lines(self, width: int) -> list[Text]:
         """Draw all moments, a line per node, from the first to the last in at most `width`."""
         return [self._line(node_id, views, width) for node_id, views in self._cells.items()]
+
+    def _next_number(self, digests: set[str]) -> int:
+        """Number a state; its colour is one that no other state has at this moment."""
+        taken = {self._numbers[digest] % len(COLORS) for digest in digests & self._numbers.keys()}
+        first = self._last_number + 1
+        free = (n for n in range(first, first + len(COLORS)) if n % len(COLORS) not in taken)
+        self._last_number = next(free, first)
+        return self._last_number
 
     def _line(self, node_id: str, views: Sequence[NodeView], width: int) -> Text:
         line = Text(f"{node_id:<7} ")
@@ -131,15 +140,15 @@ class StateStrip:
             case ProcessState.RUNNING, str(digest):
                 if self._has_block:
                     return "█"
-                return string.ascii_letters[self._order[digest] % len(string.ascii_letters)]
+                return string.ascii_letters[self._numbers[digest] % len(string.ascii_letters)]
             case ProcessState.KILLED, _:
                 return "!"
             case _:
                 return "-"
 
 
-def draw(views: Sequence[NodeView], strip: StateStrip, told: str, *, width: int) -> Group:
-    """Draw one moment: what was told last, the table, and the strip. 60 columns are enough."""
+def draw(views: Sequence[NodeView], strip: StateStrip, *, width: int) -> Group:
+    """Draw the table of one moment and the strip up to it. 60 columns are enough."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in ("node", "state"):
         table.add_column(column, no_wrap=True)
@@ -155,4 +164,4 @@ def draw(views: Sequence[NodeView], strip: StateStrip, told: str, *, width: int)
             *("-" if number is None else str(number) for number in numbers),
             Text((view.digest or "-")[:DIGEST_CHARACTERS], style),
         )
-    return Group(Text(told, "bold"), table, *strip.lines(width))
+    return Group(table, *strip.lines(width))

@@ -47,7 +47,8 @@ def load_options(invocation: Invocation, **overrides: Any) -> ClientOptions:
     named = {"node_id": invocation.node_id, "wal_path": invocation.wal, **overrides}
     given = {name: value for name, value in named.items() if value is not None}
     options = ClientOptions.load(invocation.config, **given)
-    if options.node_id == ClientOptions().node_id and invocation.node_id is None:
+    is_named = invocation.node_id is not None or options.node_id != ClientOptions().node_id
+    if options.enable_wal and not is_named:
         options.node_id = _owner(options) or options.node_id
     return options
 

@@ -16,6 +16,8 @@ from softadastra.cli.documents import node_document, transport_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
 from softadastra.cli.output import as_time, as_yes_no
+from softadastra.errors import InvalidArgumentError
+from softadastra.types import Peer
 
 if TYPE_CHECKING:
     from softadastra import Client, ClientOptions
@@ -74,6 +76,7 @@ def info(invocation: Invocation) -> None:
     "--peer",
     "peers",
     multiple=True,
+    callback=lambda _context, _parameter, texts: _parse_peers(texts),
     metavar="ID@HOST:PORT",
     help="Connect to this node; may be given several times.",
 )
@@ -103,7 +106,7 @@ def run(
     *,
     host: str | None,
     port: int | None,
-    peers: tuple[str, ...],
+    peers: tuple[Peer, ...],
     discover: bool | None,
     security: str | None,
     insecure: bool | None,
@@ -135,6 +138,13 @@ def run(
         wait_for_stop()
 
 
+def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
+    try:
+        return tuple(map(Peer.parse, texts))
+    except InvalidArgumentError as error:
+        raise click.BadParameter(error.message) from error
+
+
 def _log_level(verbosity: int) -> str:
     match verbosity:
         case -1:
@@ -162,7 +172,8 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
             f" {'nothing kept on disk' if wal_path is None else f'WAL {wal_path}'}"
         )
     sys.stdout.flush()
-    invocation.output.note("Press Ctrl+C to stop.")
+    if sys.stdout.isatty():
+        invocation.output.note("Press Ctrl+C to stop.")
 
 
 @contextmanager

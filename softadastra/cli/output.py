@@ -13,7 +13,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -95,7 +95,7 @@ class Output:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""
         from rich.text import Text
 
-        console = self._console()
+        console = self.console(sys.stdout)
         cells = [[printable(str(cell)) for cell in row] for row in rows]
         console.print(Text(title, style="bold"))
         table = _table(columns, cells)
@@ -114,7 +114,7 @@ class Output:
         """
         from rich.cells import cell_len, set_cell_size
 
-        width = self._console().width
+        width = self.console(sys.stdout).width
         lines = iter(rows)
         sample = list(islice(lines, LISTING_SAMPLE_ROWS))
         if not sample:
@@ -128,12 +128,13 @@ class Output:
             self.line(line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…")
         return True
 
-    def _console(self) -> Console:
-        """Make a console for what standard output is at this moment."""
+    def console(self, stream: TextIO) -> Console:
+        """Make a console for what a stream is at this moment."""
         from rich.console import Console
 
-        is_terminal = sys.stdout.isatty()
+        is_terminal = stream.isatty()
         return Console(
+            file=stream,
             color_system=None if self._no_color or not is_terminal else "auto",
             width=None if is_terminal or "COLUMNS" in os.environ else UNLIMITED_WIDTH,
             highlight=False,

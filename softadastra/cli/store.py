@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from itertools import islice
-from pathlib import Path
 
 import click
 
 from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
 from softadastra.cli.documents import entry_document
+from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
 from softadastra.cli.output import as_time, encode
@@ -77,21 +76,12 @@ def put(
 
 def _content(argument: str) -> bytes:
     """Read the value that the argument holds or names."""
-    if argument == "-":
-        content = sys.stdin.buffer.read(VALUE_BYTES_MAX + 1)
-    elif argument.startswith("@@"):
+    if argument.startswith("@@"):
         return argument.removeprefix("@").encode()
-    elif argument.startswith("@"):
-        try:
-            with Path(argument[1:]).open("rb") as file:
-                content = file.read(VALUE_BYTES_MAX + 1)
-        except OSError as error:
-            raise click.UsageError(
-                f"Cannot read the value from {argument[1:]!r}: {error.strerror}. Write @@ for a"
-                " value that begins with @."
-            ) from error
-    else:
+    if argument != STANDARD_INPUT and not argument.startswith("@"):
         return argument.encode()
+    with open_input(argument.removeprefix("@")) as stream:
+        content = stream.read(VALUE_BYTES_MAX + 1)
     if len(content) > VALUE_BYTES_MAX:
         raise InvalidArgumentError(
             f"the value is longer than {VALUE_BYTES_MAX:,} bytes: expected at most"

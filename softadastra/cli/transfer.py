@@ -11,14 +11,15 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import click
 
 from softadastra.cli.command import Command, RequiredArgument
+from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
-from softadastra.cli.output import encode
+from softadastra.cli.output import Output, encode
 from softadastra.cli.rows import BadRowError, Row, read_csv, read_json_lines
 from softadastra.cli.tagged_json import to_json
 from softadastra.errors import InvalidArgumentError, SoftadastraError
@@ -64,14 +65,14 @@ def import_rows(
     is_csv = file_format == "csv" or (file_format is None and file.lower().endswith(".csv"))
     if not is_csv and (key_column is not None or value_column is not None):
         raise click.UsageError("--key-column and --value-column are for CSV: add --format csv.")
-    with _opened(file) as (stream, size_bytes):
+    with open_input(file) as stream:
         if is_csv:
             rows = read_csv(stream, key_column=key_column or "key", value_column=value_column)
         else:
             rows = read_json_lines(stream)
         with (
             open_node(invocation, creates=True) as local,
-            _progress(size_bytes, is_shown=not invocation.output.is_quiet) as advance,
+            _progress(invocation.output, _size_bytes(file)) as advance,
         ):
             imported = _import(local.client, rows, advance)
     if invocation.json:
@@ -98,20 +99,6 @@ def export_rows(invocation: Invocation, *, prefix: str) -> None:
             invocation.output.line(encode(row))
 
 
-@contextmanager
-def _opened(file: str) -> Iterator[tuple[BinaryIO, int | None]]:
-    """Open a file for reading, with its size when it is known."""
-    if file == "-":
-        yield sys.stdin.buffer, None
-        return
-    try:
-        stream = Path(file).open("rb")  # noqa: SIM115  closed below
-    except OSError as error:
-        raise click.UsageError(f"Cannot read {file!r}: {error.strerror}.") from error
-    with stream:
-        yield stream, Path(file).stat().st_size or None
-
-
 def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], None]) -> int:
     """Store the rows in groups.
 
@@ -130,7 +117,7 @@ def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], 
             advance(group)
     except SoftadastraError as error:
         error.context["imported"] = imported
-        error.add_note(f"Imported {imported:,} rows before; nothing was kept of the group behind.")
+        error.add_note(f"Imported {imported:,} rows; nothing after them was kept.")
         raise
     return imported
 
@@ -157,17 +144,21 @@ def _groups(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield group
 
 
+def _size_bytes(file: str) -> int | None:
+    """Tell how much there is to read, when that can be known."""
+    return None if file == STANDARD_INPUT else Path(file).stat().st_size or None
+
+
 @contextmanager
-def _progress(size_bytes: int | None, *, is_shown: bool) -> Iterator[Callable[[list[Row]], None]]:
+def _progress(output: Output, size_bytes: int | None) -> Iterator[Callable[[list[Row]], None]]:
     """Show a bar on standard error when it is a terminal."""
-    if not (is_shown and sys.stderr.isatty()):
+    if output.is_quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
     columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TaskProgressColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with Progress(*columns, console=output.console(sys.stderr), transient=True) as progress:
         task = progress.add_task("import", total=size_bytes, rows=0)
         rows = 0
 

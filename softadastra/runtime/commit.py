@@ -12,16 +12,16 @@ Nothing is visible before it is durable: reads show evolved state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from threading import Condition, Lock
 from typing import Protocol
 
 from softadastra.errors import InternalError, InvalidStateError, SoftadastraError, StorageError
-from softadastra.store.writes import Assignment, decide_writes
+from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.types import PutResult
 
 __all__ = ["Committer", "Log"]
 
@@ -29,8 +29,11 @@ __all__ = ["Committer", "Log"]
 class Log(Protocol):
     """The durable history, as `wal.log.WriteAheadLog` is one."""
 
+    def append(self, kind: int, payload: bytes) -> None:
+        """Append a frame, or raise and change nothing."""
+
     def append_many(self, frames: Sequence[tuple[int, bytes]]) -> None:
-        """Append all of the frames, or none and raise StorageError."""
+        """Append all of the frames, or raise and change nothing."""
 
     def sync(self) -> None:
         """Make what was appended before durable; a failure is for good."""
@@ -48,7 +51,7 @@ class Ticket:
     def __init__(self, asked: Sequence[Assignment], records: Sequence[Record]) -> None:
         self.asked = asked
         self.records = records
-        self.results: list[PutResult | None] = []
+        self.results: list[Assigned | None] = []
         self.error: BaseException | None = None
         self.gate: Lock | None = None
         """What its caller waits on while another one commits."""
@@ -87,11 +90,11 @@ class Committer:
         """Whether state has evolved from records that are not synced yet."""
         return self._is_dirty
 
-    def write(self, asked: Sequence[Assignment]) -> list[PutResult | None]:
+    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes as one record.
 
         Returns:
-            Per write its result; None for the remove of an absent key.
+            Per write what became of it; None for the remove of an absent key.
 
         Raises:
             StorageError: nothing has changed, except after a failed sync, whose outcome is
@@ -116,8 +119,7 @@ class Committer:
         """
         if self._busy or self._broken is not None:
             return False
-        if self._log is not None:
-            self._log.append_many([self._encode(record) for record in records])
+        self._append(records)
         return True
 
     def sync(self) -> None:
@@ -175,11 +177,19 @@ class Committer:
     def _commit_at_once(self, ticket: Ticket) -> None:
         self._check_writable()
         group = [ticket]
-        frames = self._decide(group)
-        if self._log is not None and frames:
-            self._log.append_many(frames)
+        records = self._decide(group)
+        if records and self._log is not None:
+            self._append(records)
             self._is_dirty = True
-        self._evolve(group)
+        self._evolve(group, records)
+
+    def _append(self, records: Sequence[Record]) -> None:
+        if self._log is None or not records:
+            return
+        if len(records) == 1:
+            self._log.append(*self._encode(records[0]))
+        else:
+            self._log.append_many([self._encode(record) for record in records])
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
@@ -187,12 +197,12 @@ class Committer:
         is_begun = False
         try:
             with self.lock:
-                frames = self._decide(group)
-            if self._log is not None and frames:
+                records = self._decide(group)
+            if records and self._log is not None:
                 is_begun = True
-                self._log.append_many(frames)
+                self._append(records)
                 self._log.sync()
-        except StorageError as failure:
+        except SoftadastraError as failure:
             error = failure
         except BaseException as interruption:  # a signal's exception may come anywhere
             if is_begun:
@@ -200,7 +210,7 @@ class Committer:
             error = interruption
         with self.lock:
             if error is None:
-                self._evolve(group)
+                self._evolve(group, records)
             else:
                 self._fail(group, error)
             following, self._waiting = self._waiting, []
@@ -214,26 +224,24 @@ class Committer:
         if following and following[0].gate is not None:
             following[0].gate.release()
 
-    def _decide(self, group: list[Ticket]) -> list[tuple[int, bytes]]:
-        """Decide what a group asks for, as the frames of its records."""
+    def _decide(self, group: list[Ticket]) -> list[Record]:
+        """Decide what a group asks for."""
         asked = group[0].asked if len(group) == 1 else [a for t in group for a in t.asked]
         records: list[Record] = []
         if asked:
             writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._now().wall_ms)
-            start = 0
+            results_left = iter(results)
             for ticket in group:
-                ticket.results = results[start : start + len(ticket.asked)]
-                start += len(ticket.asked)
+                ticket.results = list(islice(results_left, len(ticket.asked)))
             if writes is not None:
                 records.append(writes)
         for ticket in group:
             records += ticket.records
-        group[0].records = records
-        return [] if self._log is None else [self._encode(record) for record in records]
+        return records
 
-    def _evolve(self, group: list[Ticket]) -> None:
+    def _evolve(self, group: list[Ticket], records: list[Record]) -> None:
         try:
-            for record in group[0].records:
+            for record in records:
                 self.engine.evolve(record)
         except BaseException:
             self._broken = "the state in memory is not that of the log"
@@ -244,8 +252,9 @@ class Committer:
 
     def _trace(self, ticket: Ticket) -> None:
         for result in ticket.results:
-            if result is not None and result.status != "unchanged":
-                sync_id, key = result.sync_id, result.key
+            if result is not None and result[2] != "unchanged":
+                key, _, _, node_id, n = result
+                sync_id = f"{node_id}-{n}"
                 self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
 
     def _fail(self, group: list[Ticket], error: BaseException) -> None:

@@ -6,6 +6,7 @@ whichever is first. What has arrived is made durable with one sync, then acknowl
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable
 from threading import Event, Thread
@@ -153,12 +154,15 @@ class Reactor:
             for number, (first, last) in output.launched:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
             for link, message in output.sends:
-                result = self._transport.send(Link(link), encode(message))
-                if result is SendResult.SENT:
-                    pushed.batches += isinstance(message, Batch)
-                elif result is SendResult.GONE:
-                    with self._committer.lock:
-                        self._engine.connections.down(link, "connection lost", self._now())
+                match self._transport.send(Link(link), encode(message)):
+                    case SendResult.SENT:
+                        pushed.batches += isinstance(message, Batch)
+                    case SendResult.FULL:
+                        with self._committer.lock:
+                            self._engine.unsent(link, message, self._now())
+                    case SendResult.GONE:
+                        with self._committer.lock:
+                            self._engine.connections.down(link, "connection lost", self._now())
             for link in output.drops:
                 self._transport.drop(Link(link))
 
@@ -171,6 +175,7 @@ class Reactor:
             self.push(Push.NOTHING)
         except Exception as error:  # nobody is above: it is told, and the node is offline
             fields: dict[str, object] = {"error": repr(error)}
+            fields["traceback"] = "".join(traceback.format_exception(error))
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
         finally:
             self._is_stopping = True

@@ -7,21 +7,20 @@ share one sync), so one record holds any number of writes, also several of one k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from softadastra.store.clock import next_stamp
 from softadastra.store.replica import Replica, Writes
-from softadastra.store.siblings import TOMBSTONE, Context, KeyState
-from softadastra.types import PutResult, PutStatus
+from softadastra.store.siblings import TOMBSTONE, Context, KeyState, State
+from softadastra.types import PutStatus
 
-__all__ = ["Assignment", "decide_writes"]
+__all__ = ["Assignment", "Assigned", "decide_writes"]
 
+Assignment: TypeAlias = tuple[str, bytes]
+"""One write that is asked for: the key, and its packed value or TOMBSTONE."""
 
-class Assignment(NamedTuple):
-    """One write that is asked for: the key, and its packed value or TOMBSTONE."""
-
-    key: str
-    value: bytes
+Assigned: TypeAlias = tuple[str, int, PutStatus, str, int]
+"""What became of it, as the fields of a PutResult: made for each write, looked at for few."""
 
 
 class Held(NamedTuple):
@@ -71,7 +70,7 @@ def held(replica: Replica, key: str) -> Held:
 
 def decide_writes(
     replica: Replica, asked: Sequence[Assignment], *, wall_ms: int
-) -> tuple[Writes | None, list[PutResult | None]]:
+) -> tuple[Writes | None, list[Assigned | None]]:
     """Decide what the asked writes do.
 
     A put of the value that the key holds, and a remove of an absent key, write nothing.
@@ -81,43 +80,30 @@ def decide_writes(
         the remove of an absent key.
     """
     clock = next_stamp(replica.clock, wall_ms)
-    is_single = len(asked) == 1
-    is_regular = True
     first = n = replica.top + 1
-    node_id = replica.node_id
+    me, node_id, entries = replica.me, replica.node_id, replica.entries
     keys: list[str] = []
-    stamps: list[int] = []
-    versions: list[int] = []
-    values: list[bytes] = []
-    contexts: dict[int, Context] = {}
-    results: list[PutResult | None] = []
-    decided: dict[str, Held] = {}
+    states: list[State] = []
+    results: list[Assigned | None] = []
+    # What this record itself assigns, when it assigns a key twice.
+    decided: dict[str, Held] | None = {} if len(dict(asked)) < len(asked) else None
     for key, value in asked:
-        old = (not is_single and decided.get(key)) or held(replica, key)
+        if decided is not None and key in decided:
+            old = decided[key]
+        else:
+            old = held(replica, key) if key in entries else ABSENT
         if old.value == value:
-            results.append(
-                PutResult(key, old.version, "unchanged", old.origin, old.n) if value else None
-            )
+            row: Assigned = (key, old.version, "unchanged", old.origin, old.n)
+            results.append(row if value else None)
             continue
-        stamp = clock
-        if old.stamp_min > clock:
-            stamp = old.stamp_min
-            is_regular = False
+        stamp = clock if old.stamp_min <= clock else old.stamp_min
         version = old.version + 1
-        if old.context:
-            contexts[len(keys)] = old.context
+        sibling = (me, n, stamp, version, value)
         keys.append(key)
-        stamps.append(stamp)
-        versions.append(version)
-        values.append(value)
+        states.append(KeyState((sibling,), old.context) if old.context else sibling)
         status: PutStatus = "updated" if old.value or not value else "created"
-        results.append(PutResult(key, version, status, node_id, n))
-        if not is_single:
+        results.append((key, version, status, node_id, n))
+        if decided is not None:
             decided[key] = Held(value, node_id, n, version, stamp, old.context)
         n += 1
-    if not keys:
-        return None, results
-    return (
-        Writes(first, clock, keys, None if is_regular else stamps, versions, values, contexts),
-        results,
-    )
+    return (Writes(first, clock, keys, states) if keys else None), results

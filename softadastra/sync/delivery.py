@@ -88,7 +88,11 @@ class Delivery:
     def next_batch(self, session: Session, now: Now) -> Flight | None:
         """Give the next batch for a peer, on its way; None when nothing is due or nothing fits."""
         window = min(self._options.window, session.credit)
-        if len(session.flights) >= window or session.peer_id in self.faulted:
+        if (
+            len(session.flights) >= window
+            or session.peer_id in self.faulted
+            or session.is_blocked(now.mono_ms)
+        ):
             return None
         load = build_batch(
             self._replica,

@@ -41,7 +41,7 @@ from softadastra.sync.messages import (
 )
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.records import Arrived, Forgotten, Pruned, Record, Released
-from softadastra.sync.session import PING_INTERVAL_MS, SILENCE_MAX_MS, Session
+from softadastra.sync.session import SILENCE_MAX_MS, Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.types import Peer, PeerSource
 
@@ -379,9 +379,17 @@ class Engine:
             if self.connections.is_carrying(session):
                 times.append(session.have_ms)
                 if push is Push.ALL:
+                    if session.blocked_ms is not None:
+                        times.append(session.blocked_ms)
                     times += session.relay_ms.values()
                     times += (flight.due_ms for flight in session.flights.values())
         return min(times, default=None)
+
+    def unsent(self, link: int, message: Message, now: Now) -> None:
+        """A connection was full. Data is sent again soon; the rest is asked for again."""
+        session = self.connections.sessions.get(link)
+        if session is not None and isinstance(message, Batch):
+            session.withdraw(message.id, now.mono_ms)
 
     # What people ask for.
 

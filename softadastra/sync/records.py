@@ -6,13 +6,15 @@ Recovery is `Engine.evolve` over them. A peer's batch is kept as the very bytes 
 from __future__ import annotations
 
 from enum import IntEnum
+from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 import msgpack
 
 from softadastra.errors import StoreError
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import Arrivals, Writes
+from softadastra.store.replica import OWN, Arrivals, Writes
+from softadastra.store.siblings import KeyState, State, siblings_of
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import decode
@@ -23,8 +25,8 @@ __all__ = [
     "Forgotten",
     "Pruned",
     "Record",
-    "Released",
     "RecordEncoder",
+    "Released",
     "decode_record",
 ]
 
@@ -98,7 +100,7 @@ class RecordEncoder:
         """Give a record's kind and its bytes."""
         match record:
             case Writes():
-                return Kind.WRITES, self._pack((*record[:-1], self._plain_contexts(record)))
+                return Kind.WRITES, self._pack(self._plain_writes(record))
             case Arrived():
                 return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
             case Member():
@@ -121,11 +123,37 @@ class RecordEncoder:
             case _ as unreachable:
                 assert_never(unreachable)
 
-    def _plain_contexts(self, writes: Writes) -> list[list[Any]]:
-        return [
-            [position, [[*self._origins[o], n] for o, n in context.items()]]
-            for position, context in writes.contexts.items()
+    def _plain_writes(self, writes: Writes) -> tuple[Any, ...]:
+        """Give the columns of own writes; they all have one origin, and nearly all one stamp."""
+        first, clock, keys, states = writes
+        siblings = [s if type(s) is tuple else siblings_of(s)[0] for s in states]
+        stamps = [s[2] for s in siblings]
+        contexts = [
+            [position, [[*self._origins[o], n] for o, n in state.context.items()]]
+            for position, state in enumerate(states)
+            if isinstance(state, KeyState)
         ]
+        return (
+            first,
+            clock,
+            keys,
+            None if stamps.count(clock) == len(stamps) else stamps,
+            [s[3] for s in siblings],
+            [s[4] for s in siblings],
+            contexts,
+        )
+
+
+def writes_of(fields: list[Any], origins: Origins) -> Writes:
+    """Read the columns of own writes."""
+    first, clock, keys, stamps, versions, values, contexts = fields
+    numbers = range(first, first + len(keys))
+    columns = (repeat(OWN), numbers, stamps or repeat(clock), versions, values)
+    states: list[State] = list(zip(*columns, strict=False))
+    for position, context in contexts:
+        named = {origins.number(Origin(i, c)): n for i, c, n in context}
+        states[position] = KeyState(siblings_of(states[position]), named)
+    return Writes(first, clock, keys, states)
 
 
 def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
@@ -143,19 +171,7 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:
-            first, clock, keys, stamps, versions, values, contexts = fields
-            return Writes(
-                first,
-                clock,
-                keys,
-                stamps,
-                versions,
-                values,
-                {
-                    position: {origins.number(Origin(i, c)): n for i, c, n in context}
-                    for position, context in contexts
-                },
-            )
+            return writes_of(fields, origins)
         case Kind.MEMBER:
             node_id, host, port, source, accepted, confirmed, retries = fields
             return Member(

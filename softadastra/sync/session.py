@@ -26,6 +26,8 @@ PING_INTERVAL_MS: Final = 2_000
 """A peer that was silent for so long is asked. DESIGN.md section 8."""
 SILENCE_MAX_MS: Final = 6_000
 """A peer that was silent for so long is lost: three pings without an answer."""
+BLOCKED_MS: Final = 20
+"""How long to wait when a connection is full: about what it takes to drain one batch."""
 BACKOFF_MAX_MS: Final = 60_000
 JITTER: Final = 0.2
 """Retries of many nodes must not meet: each waits up to this part longer."""
@@ -84,6 +86,8 @@ class Session:
     """When to tell what this node has."""
     pinged_ms: int = 0
     pong_due: int | None = None
+    blocked_ms: int | None = None
+    """No batch leaves before: the connection was full. None: it was not."""
     unanswered_ms: int | None = None
     """Since when the oldest flight waits; None when none does."""
     skew_ms: int | None = None
@@ -141,6 +145,20 @@ class Session:
             self.sent[origin].add(first, last)
         if self.unanswered_ms is None:
             self.unanswered_ms = flight.sent_ms
+
+    def withdraw(self, batch_id: int, now_ms: int) -> None:
+        """Take back a batch that the connection did not take; its writes are sent again soon."""
+        flight = self.flights.pop(batch_id, None)
+        if flight is not None:
+            for origin in {number for number, _ in flight.covers}:
+                self.learn(origin, self.known[origin])
+        self.blocked_ms = now_ms + BLOCKED_MS
+
+    def is_blocked(self, now_ms: int) -> bool:
+        """Whether the connection was full a moment ago."""
+        if self.blocked_ms is not None and now_ms >= self.blocked_ms:
+            self.blocked_ms = None
+        return self.blocked_ms is not None
 
     def land(self, batch_ids: Iterable[int], now_ms: int) -> int:
         """Note that batches are durable at the peer.

@@ -14,6 +14,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -146,10 +147,12 @@ class ChildProcess:
         with self._lock:
             if self.state is not ProcessState.RUNNING:
                 raise InvalidStateError(f"cannot pause {self._name}: it is {self.state}")
-            os.kill(self.pid, signal.SIGSTOP)
-            # A signal is delivered some time after kill(2) returns. Without this wait the node
-            # might go on for a moment. It also returns when the process ends instead.
-            os.waitpid(self.pid, os.WUNTRACED)
+            assert self._process is not None
+            self._process.send_signal(signal.SIGSTOP)
+            # A signal is delivered some time after kill(2) returns: without this wait the process
+            # might go on for a moment. One that ends instead is seen here, or in another thread.
+            with suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WUNTRACED)
             self._is_paused = True
 
     def resume(self) -> None:
@@ -161,7 +164,8 @@ class ChildProcess:
         with self._lock:
             if self.state is not ProcessState.PAUSED:
                 raise InvalidStateError(f"cannot resume {self._name}: it is {self.state}")
-            os.kill(self.pid, signal.SIGCONT)
+            assert self._process is not None
+            self._process.send_signal(signal.SIGCONT)
             self._is_paused = False
 
     def kill(self) -> None:

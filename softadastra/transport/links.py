@@ -57,6 +57,8 @@ class DownReason(StrEnum):
     """Dialled: the connection was made, then ended by the peer or the network."""
     GONE = "gone"
     """Inbound: a send found the connection ended."""
+    TURNED_AWAY = "turned away"
+    """Inbound: the peer's first message showed that it is no node; see the `Refused` before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,16 @@ import zmq
 
 from softadastra.errors import TransportError
 from softadastra.transport.addresses import Address, resolve
-from softadastra.transport.links import Link, LinkUp, Refused, SendResult, TransportEvent
-from softadastra.transport.sockets import Context, Socket, open_socket, read_payload
+from softadastra.transport.links import (
+    DownReason,
+    Link,
+    LinkDown,
+    LinkUp,
+    Refused,
+    SendResult,
+    TransportEvent,
+)
+from softadastra.transport.sockets import Context, Socket, open_socket, read_payload, skip_rest
 
 __all__ = ["Listener"]
 
@@ -31,8 +39,7 @@ An ended link's peer may go on sending, and must not come up as a new link. 64 p
 connected; the rest is for those that were turned away and have not hung up.
 """
 
-_GENERATED_ID_BYTES = 5
-"""A routing id that the ROUTER made up: a zero byte, and 32 bits (libzmq src/router.cpp)."""
+_ROUTE_FLAGS = zmq.NOBLOCK | zmq.SNDMORE
 
 _ADVICE = {
     errno.EADDRINUSE: (
@@ -113,21 +120,17 @@ class Listener:
         frame = self.socket.recv(zmq.NOBLOCK, copy=False)
         link = self._links.get(route)
         if link is not None:
-            return (self._read(frame, route, link),)
+            return (read_payload(self.socket, frame, link),)
         if route in self._ended:
+            skip_rest(self.socket, frame)
             self._ended[route] = self._ended.pop(route)
-            read_payload(self.socket, frame, Link(0))
             return ()
-        link = self._next_link()
-        self._links[route] = link
-        self._routes[link] = route
-        came_up = LinkUp(link, dialled=False, address=str(frame.get("Peer-Address")))
-        return came_up, self._read(frame, route, link)
+        return self._receive_first(route, frame)
 
     def send(self, link: Link, payload: bytes) -> SendResult:
         """Hand a frame to libzmq; ends the link when its connection is gone."""
         try:
-            self.socket.send(self._routes[link], zmq.NOBLOCK | zmq.SNDMORE)
+            self.socket.send(self._routes[link], _ROUTE_FLAGS)
             self.socket.send(payload, zmq.NOBLOCK)
         except zmq.Again:
             return SendResult.FULL
@@ -142,20 +145,53 @@ class Listener:
         """Forget a link, and remember not to listen to it."""
         route = self._routes.pop(link)
         del self._links[route]
-        self._ended[route] = None
-        if len(self._ended) > ENDED_ROUTES_MAX:
-            del self._ended[next(iter(self._ended))]
+        self._ignore(route)
 
     def close(self) -> None:
         """Stop listening, and cut all connections."""
         self.socket.close()
 
-    def _read(self, frame: zmq.Frame, route: bytes, link: Link) -> TransportEvent:
-        event = read_payload(self.socket, frame, link)
-        if len(route) != _GENERATED_ID_BYTES or route[0] != 0:
-            # Its next connection could claim the same id, and pass for this link.
-            return Refused(link, "a message from a peer that chose its own routing id")
-        return event
+    def _receive_first(self, route: bytes, frame: zmq.Frame) -> tuple[TransportEvent, ...]:
+        """Let a link come up with its first message, unless that shows what it is not."""
+        link = self._next_link()
+        address = _peer_address(frame)
+        came_up = LinkUp(link, dialled=False, address=address)
+        fault = _fault(route, address)
+        if fault:
+            skip_rest(self.socket, frame)
+            self._ignore(route)
+            return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
+        self._links[route] = link
+        self._routes[link] = route
+        return came_up, read_payload(self.socket, frame, link)
+
+    def _ignore(self, route: bytes) -> None:
+        self._ended[route] = None
+        if len(self._ended) > ENDED_ROUTES_MAX:
+            del self._ended[next(iter(self._ended))]
+
+
+def _peer_address(frame: zmq.Frame) -> str:
+    """Read where a message came from; empty when the connection does not say."""
+    try:
+        return str(frame.get("Peer-Address"))
+    except zmq.ZMQError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return ""
+
+
+def _fault(route: bytes, address: str) -> str:
+    """Say why a peer cannot be a node; empty when it can."""
+    if not address:
+        # Old versions have no metadata, and no heartbeats either. Whatever else is sent to
+        # the port passes for ZMTP 1, as a web request does.
+        return "a peer that does not speak ZMTP 3"
+    if len(route) != 5 or route[0] != 0:
+        # Not made up by the ROUTER: a zero byte, then 32 bits (libzmq src/router.cpp). The
+        # peer's next connection may claim it too, and would pass for the same link.
+        return "a peer that chose its own routing id"
+    return ""
 
 
 def _open_router(context: Context, address: Address) -> Socket:

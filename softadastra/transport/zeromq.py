@@ -218,9 +218,11 @@ class ZeroMQTransport(Transport):
                     taken = source.receive()
                 except zmq.Again:
                     break
-                events += taken
                 messages += 1
-                size += sum(len(event.payload) for event in taken if isinstance(event, Received))
+                for event in taken:
+                    events.append(event)
+                    if isinstance(event, Received):
+                        size += len(event.payload)
             else:
                 sources.append(source)
         return events

@@ -189,12 +189,11 @@ def _size_without_zeros(file: File, start: int) -> int:
 
 
 def _has_zero_sector(file: File, start: int, stop: int) -> bool:
-    """Whether a sector in this range was never written, up to the one that `stop` is in.
+    """Whether the part of any sector that lies in this range was never written.
 
-    The first may be a part: the front of it was durable. The last is left out: what is at
-    `stop` was written to it, and so was all that came before.
+    The first is mostly a part, since what is in front of it was durable. So is the last, which
+    cannot be zero after a power cut: what is at `stop` came later into the same sector.
     """
-    stop -= stop % _SECTOR_BYTES
     for offset, piece in _windows(file, start, stop):
         first_edge = _SECTOR_BYTES - offset % _SECTOR_BYTES
         edges = [0, *range(first_edge, len(piece), _SECTOR_BYTES), len(piece)]

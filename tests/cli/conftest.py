@@ -40,12 +40,14 @@ def run(directory: Path) -> Run:
 
 @pytest.fixture
 def spawn(directory: Path, request: pytest.FixtureRequest) -> Spawn:
-    def start(*arguments: str | bytes, stdin: int = PIPE, stdout: int = PIPE) -> Popen[bytes]:
+    def start(
+        *arguments: str | bytes, stdin: int = PIPE, stdout: int = PIPE, stderr: int = PIPE
+    ) -> Popen[bytes]:
         process = Popen(
             [sys.executable, "-m", "softadastra", *arguments],
             stdin=stdin,
             stdout=stdout,
-            stderr=PIPE,
+            stderr=stderr,
             cwd=directory,
         )
 

@@ -50,7 +50,7 @@ def test_the_demo_loses_nothing_and_its_last_line_says_so() -> None:
     assert re.fullmatch(r"3 nodes, [\d,]+ writes, converged in \d+\.\d\d s, 0 writes lost", last)
     for event in ("is stopped (SIGSTOP)", "goes on (SIGCONT)", "kill -9", "started again"):
         assert any(event in line for line in lines)
-    assert max(map(len, lines)) <= 80
+    assert max(map(len, lines)) <= 60
     assert "\x1b" not in demo.stdout
 
 
@@ -65,6 +65,7 @@ def test_the_json_document_tells_the_whole_story(tmp_path: Path) -> None:
     assert document["converged"] is True
     assert document["violations"] == []
     assert document["writes"] > 50
+    assert document["writes_unknown"] > 0
     first, second = document["nodes"]
     assert first["digest"] == second["digest"]
     assert first["keys"] == second["keys"] > 50
@@ -91,7 +92,7 @@ def test_a_lost_write_fails_the_demo_which_names_it_and_keeps_the_files(
     assert exit_.value.code == 1
     *_, missing, kept, last = capsys.readouterr().out.splitlines()
     assert missing.startswith("missing: node-b has nothing for 'U+0020', expected ")
-    assert last.endswith(", 1 writes lost")
+    assert re.search(r", [1-9]\d* writes lost$", last)
     (directory,) = tmp_path.iterdir()
     assert str(directory) in kept
     assert (directory / "node-b.log").exists()

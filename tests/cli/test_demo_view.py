@@ -28,7 +28,7 @@ def printed(moments: list[list[NodeView]]) -> list[str]:
     for views in moments:
         strip.add(views)
     file = io.StringIO()
-    Console(file=file, width=WIDTH).print(draw(moments[-1], strip, "told", width=WIDTH))
+    Console(file=file, width=WIDTH).print(draw(moments[-1], strip, width=WIDTH))
     return file.getvalue().splitlines()
 
 
@@ -88,3 +88,13 @@ def test_blocks_have_the_colour_of_the_digest() -> None:
     assert [line.plain.split()[1] for line in strip.lines(WIDTH)] == ["█", "█"]
     assert strip.style(NODE) == strip.style(replace(NODE, node_id="node-b"))
     assert strip.style(NODE) != strip.style(other)
+
+
+def test_a_state_that_stays_never_shares_its_colour_with_another_at_the_same_moment() -> None:
+    strip = StateStrip(has_block=True)
+    still = replace(NODE, node_id="node-b", digest=OTHER_DIGEST)
+    for number in range(100):
+        moving = replace(NODE, digest=f"{number:032x}")
+        strip.add([moving, still])
+
+        assert strip.style(moving) != strip.style(still)

@@ -152,7 +152,7 @@ def test_a_wrong_command_line_gives_its_reason_and_the_usage(
     [
         (("put", "k", "-"), b"\xff", "the value is not UTF-8 text at its byte 1"),
         (("put", "k", "--json-value", "{"), b"", "not JSON"),
-        (("put", "k", "@missing"), b"", "Cannot read the value from 'missing'"),
+        (("put", "k", "@missing"), b"", "Cannot read 'missing': No such file"),
         (("put", "k" * 1025, "v"), b"", "1024"),
         (("put", "k", "-"), b"x" * 1_048_577, "1048576"),
         (("put", "k", "-"), b"x" * (16 * 1024 * 1024 + 1), "longer than 16,777,216 bytes"),

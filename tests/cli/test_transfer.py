@@ -105,7 +105,7 @@ def test_a_bad_row_keeps_nothing_of_its_group_and_all_before(
     assert refused.exit_code == 1
     assert first.startswith("error: line 6: ")
     assert reason in first
-    assert second == "Imported 4 rows before; nothing was kept of the group behind."
+    assert second == "Imported 4 rows; nothing after them was kept."
     assert stored() == dict.fromkeys("abcd", 1)
 
 

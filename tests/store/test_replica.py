@@ -8,24 +8,23 @@ from hypothesis import strategies as st
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import pack_value
-from softadastra.store.writes import Assignment, decide_writes
+from softadastra.store.writes import decide_writes
+from softadastra.types import PutResult
 
 
 def write(replica: Replica, *asked: tuple[str, object], wall_ms: int = 1_000):
     """Values are packed; None removes."""
-    assignments = [
-        Assignment(k, TOMBSTONE if v is None else pack_value(v, max_bytes=100)) for k, v in asked
-    ]
+    assignments = [(k, TOMBSTONE if v is None else pack_value(v, max_bytes=100)) for k, v in asked]
     writes, results = decide_writes(replica, assignments, wall_ms=wall_ms)
     if writes is not None:
         replica.evolve_writes(writes)
-    return results
+    return [None if row is None else PutResult._make(row) for row in results]
 
 
 def test_deciding_changes_nothing():
     replica = Replica("a", 1)
 
-    decide_writes(replica, [Assignment("k", b"\x01")], wall_ms=1)
+    decide_writes(replica, [("k", b"\x01")], wall_ms=1)
 
     assert (len(replica), replica.top, replica.clock) == (0, 0, 0)
 

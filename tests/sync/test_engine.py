@@ -276,6 +276,25 @@ def test_the_window_bounds_what_is_in_flight():
     assert network["a"].state.acknowledged_count == 100
 
 
+def test_a_batch_that_a_full_connection_did_not_take_is_sent_again_soon():
+    network = Network("a", "b")
+    link = network.join("a", "b")
+    network.run()
+    network["a"].write(("k", "v"))
+    a = network["a"].engine
+    (sent,) = [m for _, m in a.poll(network["a"].now, Push.ALL).sends if isinstance(m, Batch)]
+
+    a.unsent(link, sent, network["a"].now)
+
+    assert network["a"].state.in_flight_count == 0
+    assert a.poll(network["a"].now, Push.ALL).sends == []  # no busy loop
+    deadline = a.deadline(Push.ALL)
+    assert deadline is not None
+    network.advance(deadline - network.now_ms, step=1)
+    assert network["b"].get("k") == "v"
+    assert network["a"].state.total_retries == 0
+
+
 def test_batches_keep_to_their_bytes_and_take_at_least_one_entry():
     network = Network("a", "b", options=replace(OPTIONS, batch=Limits(64, 2_000)))
     network["a"].write(*[(f"k{i}", "x" * 500) for i in range(10)], ("large", "y" * 10_000))

@@ -40,10 +40,12 @@ FORK = """
 import os
 reader, writer = os.pipe()
 if os.fork() == 0:
+    result = "appended"
     try:
         log.append(2, b"from the child")
     except Exception as error:
-        os.write(writer, type(error).__name__.encode())
+        result = type(error).__name__
+    os.write(writer, result.encode())
     sys.stdin.read()
     os._exit(0)
 print(os.read(reader, 100).decode(), flush=True)

@@ -252,6 +252,21 @@ def test_frame_that_is_missing_doubled_or_moved_is_refused(tmp_path: Path) -> No
         assert bad == refusal(path).context["sequence"]
 
 
+@pytest.mark.parametrize("sequence", [1, 3])
+def test_number_that_a_writer_gave_twice_or_left_out_is_refused(
+    tmp_path: Path, sequence: int
+) -> None:
+    """All checksums are right: only the count says that the log is not what was written."""
+    image = image_of(tmp_path, [[(1, b"one")]])
+    seed = int.from_bytes(image[FILE_HEADER_BYTES - 4 : FILE_HEADER_BYTES], "little")
+    chain = int.from_bytes(image[-4:], "little")
+    frame, _ = encode_frame(2, b"two", sequence=sequence, mark=len(image), seed=seed, chain=chain)
+    path = tmp_path / "node-a.wal"
+    path.write_bytes(image + frame)
+
+    assert refusal(path).context == {"path": str(path), "offset": len(image), "sequence": 2}
+
+
 def test_torn_frame_whose_payload_holds_frames_of_this_log_is_a_torn_tail(tmp_path: Path) -> None:
     """A value may be a copy of the log: frames in there are no frames behind the torn one."""
     image = image_of(tmp_path, EACH_SYNCED)

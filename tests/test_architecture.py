@@ -1,0 +1,148 @@
+"""The layers of the package, held by reading its imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import softadastra
+
+PACKAGE = Path(softadastra.__file__).parent
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+VALUES = {"errors", "types"}
+"""What every layer may use: the vocabulary."""
+
+LAYERS = {
+    "errors": set(),
+    "types": {"errors"},
+    "settings": VALUES,
+    "options": {*VALUES, "settings"},
+    "store": VALUES,
+    "sync": {*VALUES, "store"},
+    "wal": VALUES,
+    "transport": VALUES,
+    "metadata": VALUES,
+    "runtime": {*VALUES, "store", "sync", "transport.links"},
+    "views": VALUES,
+    "batch": {*VALUES, "store"},
+    "node": {*VALUES, "options", "store", "sync", "wal", "transport", "metadata", "runtime"},
+    "client": {*VALUES, "options", "store", "sync", "node", "batch", "views"},
+    "testing": {*VALUES, "options", "client", "store", "sync", "wal", "runtime"},
+    "cli": {*VALUES, "options", "client", "settings", "runtime.events", "testing", "wal"},
+}
+"""Package or module -> what of ours it may import beside itself."""
+
+IMPURE = {
+    "asyncio", "datetime", "io", "logging", "os", "pathlib", "random", "secrets", "select",
+    "signal", "socket", "structlog", "subprocess", "sys", "time", "uuid", "zeroconf", "zmq",
+}  # fmt: skip
+"""What the pure core may not import: clocks, sockets, files, chance, threads and logs."""
+
+PURE_EXCEPTIONS = {
+    ("store/values.py", "datetime"): "a value may be a datetime; no clock is read",
+    ("store/values.py", "threading"): "a packer per thread, because packers are not thread-safe",
+}
+
+ONLY_IN = {"click": "cli", "rich": "cli", "zmq": "transport", "structlog": "runtime"}
+"""Third-party packages that one part alone may import."""
+
+
+def imports(path: Path) -> list[tuple[str, int]]:
+    """Every module that a file imports, by full name, with its line."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, node.lineno) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            found.append((node.module or "", node.lineno))
+    return found
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_imports_point_one_way(path):
+    part = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    if part in ("__init__", "__main__"):
+        return
+    allowed = LAYERS[part]
+
+    for module, line in imports(path):
+        if not module.startswith("softadastra."):
+            continue
+        inner = module.removeprefix("softadastra.")
+        permitted = {inner, inner.partition(".")[0]} & {*allowed, part}
+
+        assert permitted, f"{name_of(path)}:{line}: {part} may not import {module}"
+
+
+@pytest.mark.parametrize("part", ["store", "sync"])
+def test_the_pure_core_imports_no_clock_socket_file_chance_thread_or_log(part):
+    for path in sorted((PACKAGE / part).rglob("*.py")):
+        for module, line in imports(path):
+            root = module.partition(".")[0]
+            if (name_of(path), root) in PURE_EXCEPTIONS:
+                continue
+
+            assert root not in {*IMPURE, "threading"}, f"{name_of(path)}:{line}: {module}"
+
+
+@pytest.mark.parametrize("part", ["store", "sync"])
+def test_the_pure_core_does_not_print_or_open(part):
+    for path in sorted((PACKAGE / part).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "open", "input"), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_third_party_packages_stay_where_they_belong(path):
+    part = path.relative_to(PACKAGE).parts[0]
+    for module, line in imports(path):
+        home = ONLY_IN.get(module.partition(".")[0])
+
+        assert home in (None, part), f"{name_of(path)}:{line}: {module} belongs to {home}/"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_are_small_and_say_their_purpose(path):
+    text = path.read_text()
+
+    assert ast.get_docstring(ast.parse(text)), f"{name_of(path)} has no docstring"
+    assert text.count("\n") <= 450, f"{name_of(path)} is over 450 lines: split it by reason"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_functions_are_small(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+
+            assert lines <= 75, f"{name_of(path)}:{node.lineno}: {node.name} has {lines} lines"
+
+
+def test_every_public_name_has_a_docstring():
+    for name in softadastra.__all__:
+        value = getattr(softadastra, name)
+        if callable(value):
+            assert value.__doc__, name
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, softadastra; from softadastra import Client, ClientOptions, Peer; "
+        "heavy = {'zmq', 'structlog', 'zeroconf', 'asyncio', 'click', 'rich', 'http'}; "
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "[]\n"

@@ -1,0 +1,100 @@
+"""A transport under test, the events that it has told, and peers that break the rules."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import struct
+import time
+from collections.abc import Callable
+
+from softadastra.transport.links import (
+    Link,
+    LinkDown,
+    LinkUp,
+    Received,
+    Refused,
+    SendResult,
+    TransportEvent,
+)
+from softadastra.transport.zeromq import ZeroMQTransport
+
+__all__ = ["LOOPBACK", "PATIENCE_SECONDS", "End", "join", "raw_connection", "raw_node", "until"]
+
+LOOPBACK = "127.0.0.1"
+
+PATIENCE_SECONDS = 10.0
+"""After this, what a test waits for is held not to happen."""
+
+
+class End:
+    """A transport, and everything that its polls have returned."""
+
+    def __init__(self) -> None:
+        self.transport = ZeroMQTransport()
+        self.events: list[TransportEvent] = []
+
+    def listen(self, host: str = LOOPBACK, port: int = 0) -> int:
+        return self.transport.bind(host, port)
+
+    def poll(self, timeout_ms: int = 0) -> list[TransportEvent]:
+        events = self.transport.poll(timeout_ms)
+        self.events += events
+        return events
+
+    def payloads(self, link: Link | None = None) -> list[bytes]:
+        """What was received, on one link or on all."""
+        received = [event for event in self.events if isinstance(event, Received)]
+        return [event.payload for event in received if link in (None, event.link)]
+
+    def came_up(self) -> list[LinkUp]:
+        return [event for event in self.events if isinstance(event, LinkUp)]
+
+    def went_down(self) -> list[LinkDown]:
+        return [event for event in self.events if isinstance(event, LinkDown)]
+
+    def refused(self) -> list[Refused]:
+        return [event for event in self.events if isinstance(event, Refused)]
+
+    def fill(self, link: Link, payload: bytes) -> int:
+        """Send numbered frames until the link is full; how many it took."""
+        for number in itertools.count():
+            result = self.transport.send(link, number.to_bytes(4, "big") + payload)
+            if result is not SendResult.SENT:
+                assert result is SendResult.FULL
+                return number
+        raise AssertionError
+
+
+def until(condition: Callable[[], object], *ends: End) -> None:
+    """Poll the ends until the condition holds."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        told = [end.events[-10:] for end in ends]
+        assert time.monotonic() < deadline, f"waited in vain; last events: {told}"
+        for end in ends:
+            end.poll(5)
+
+
+def join(dialler: End, listener: End, port: int) -> tuple[Link, Link]:
+    """Connect two ends; the link's number here and there."""
+    known = len(listener.came_up())
+    link = dialler.transport.dial(LOOPBACK, port)
+    until(lambda: LinkUp(link, True, f"{LOOPBACK}:{port}") in dialler.events, dialler)
+    assert dialler.transport.send(link, b"first") is SendResult.SENT
+    until(lambda: len(listener.came_up()) > known, listener)
+    return link, listener.came_up()[-1].link
+
+
+def raw_connection(port: int, data: bytes = b"") -> socket.socket:
+    """Connect with plain TCP and say something."""
+    connection = socket.create_connection((LOOPBACK, port), timeout=PATIENCE_SECONDS)
+    connection.sendall(data)
+    return connection
+
+
+def raw_node(kind: bytes) -> bytes:
+    """What a ZMTP 3.0 peer without security says first (RFC 23), then one frame, "first"."""
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
+    return greeting + bytes([4, len(ready)]) + ready + b"\x00\x05first"

@@ -1,0 +1,230 @@
+"""Peers that break the rules harm their own links only."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from contextlib import ExitStack
+
+import pytest
+import zmq
+
+from softadastra.transport import sockets
+from softadastra.transport.links import (
+    FRAME_BYTES_MAX,
+    DownReason,
+    LinkDown,
+    LinkUp,
+    Refused,
+    SendResult,
+)
+
+from .conftest import Open, OpenRaw
+from .ends import LOOPBACK, End, join, raw_connection, raw_node, until
+
+
+class Honest:
+    """A link whose frames have to get through whatever others do."""
+
+    def __init__(self, open_end: Open) -> None:
+        self.dialler, self.listener = open_end(), open_end()
+        self.port = self.listener.listen()
+        self.there, self.here = join(self.dialler, self.listener, self.port)
+        self.sent = 0
+
+    def exchange(self) -> None:
+        self.sent += 1
+        payload = f"honest {self.sent}".encode()
+        assert self.dialler.transport.send(self.there, payload) is SendResult.SENT
+        until(lambda: payload in self.listener.payloads(self.here), self.listener)
+        assert self.listener.transport.send(self.here, payload) is SendResult.SENT
+        until(lambda: payload in self.dialler.payloads(self.there), self.dialler)
+
+
+def test_an_oversized_frame_breaks_only_its_own_link(open_end: Open, open_raw: OpenRaw) -> None:
+    honest = Honest(open_end)
+    hostile = open_raw(zmq.DEALER)
+    hostile.connect(f"tcp://{LOOPBACK}:{honest.port}")
+    hostile.send(b"hello")
+    until(lambda: b"hello" in honest.listener.payloads(), honest.listener)
+    link = honest.listener.came_up()[-1].link
+
+    hostile.send(bytes(FRAME_BYTES_MAX + 1))
+    until(lambda: honest.listener.transport.send(link, b"?") is SendResult.GONE, honest.listener)
+    honest.exchange()
+
+    assert max(len(payload) for payload in honest.listener.payloads()) < FRAME_BYTES_MAX
+
+
+def test_an_oversized_frame_ends_a_dialled_link(open_end: Open, open_raw: OpenRaw) -> None:
+    dialler, hostile = open_end(), open_raw(zmq.ROUTER)
+    port = hostile.bind_to_random_port(f"tcp://{LOOPBACK}")
+    link = dialler.transport.dial(LOOPBACK, port)
+    until(lambda: dialler.events, dialler)
+    dialler.transport.send(link, b"hello")
+
+    hostile.send_multipart([hostile.recv_multipart()[0], bytes(FRAME_BYTES_MAX + 1)])
+    until(dialler.went_down, dialler)
+
+    assert dialler.went_down() == [LinkDown(link, DownReason.CONNECTION_CLOSED)]
+    assert dialler.payloads() == []
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ([b"two", b"frames"], "a message of more than one frame"),
+        ([b""] * 20_000, "a message of more than one frame"),
+        ([b""], "an empty message"),
+    ],
+)
+def test_an_inbound_message_that_is_not_one_frame_is_refused(
+    open_end: Open, open_raw: OpenRaw, message: list[bytes], reason: str
+) -> None:
+    listener, hostile = open_end(), open_raw(zmq.DEALER)
+    hostile.connect(f"tcp://{LOOPBACK}:{listener.listen()}")
+
+    hostile.send_multipart(message)
+    hostile.send(b"one frame")
+    until(listener.payloads, listener)
+
+    (up,) = listener.came_up()
+    assert listener.refused() == [Refused(up.link, reason)]
+    assert listener.payloads() == [b"one frame"]
+
+
+def test_a_dialled_peers_message_of_several_frames_is_refused(
+    open_end: Open, open_raw: OpenRaw
+) -> None:
+    dialler, hostile = open_end(), open_raw(zmq.ROUTER)
+    port = hostile.bind_to_random_port(f"tcp://{LOOPBACK}")
+    link = dialler.transport.dial(LOOPBACK, port)
+    until(lambda: dialler.events, dialler)
+    dialler.transport.send(link, b"hello")
+    route = hostile.recv_multipart()[0]
+
+    hostile.send_multipart([route, b"two", b"frames"])
+    hostile.send_multipart([route, b"one frame"])
+    until(dialler.payloads, dialler)
+
+    assert dialler.refused() == [Refused(link, "a message of more than one frame")]
+    assert dialler.payloads() == [b"one frame"]
+
+
+def test_garbage_and_silent_connections_leave_honest_links_working(open_end: Open) -> None:
+    honest = Honest(open_end)
+    garbage = [b"\0" * 500, b"\xff" * 500, bytes(range(256)) * 4, b"\xff" + bytes(8) + b"\x7f\x09"]
+
+    with ExitStack() as stack:
+        for data in garbage * 5 + [b""] * 200:
+            stack.enter_context(raw_connection(honest.port, data))
+        honest.exchange()
+        until(lambda: join(honest.dialler, honest.listener, honest.port), honest.listener)
+        honest.exchange()
+
+    assert {up.link for up in honest.listener.came_up()} == {1, 2}
+    assert honest.listener.went_down() == []
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 20,
+        b"\x01\x00\x06\x00hello",
+        b"\xff" + bytes(8) + b"\x7f\x01\x05\x00\x00\x00\x05hello",
+    ],
+    ids=["web request", "ZMTP 1.0", "ZMTP 2.0"],
+)
+def test_what_does_not_speak_zmtp_3_is_turned_away(open_end: Open, data: bytes) -> None:
+    listener = open_end()
+    with raw_connection(listener.listen(), data) as connection:
+        until(lambda: listener.events, listener)
+        connection.sendall(data)
+
+        assert listener.poll(50) == []
+
+    assert listener.events == [
+        LinkUp(up := listener.events[0].link, False, ""),
+        Refused(up, "a peer that does not speak ZMTP 3"),
+        LinkDown(up, DownReason.TURNED_AWAY),
+    ]
+
+
+def test_a_peer_that_chose_its_routing_id_is_turned_away(open_end: Open, open_raw: OpenRaw) -> None:
+    listener, hostile = open_end(), open_raw(zmq.DEALER)
+    hostile.routing_id = b"node-a"
+    hostile.connect(f"tcp://{LOOPBACK}:{listener.listen()}")
+
+    hostile.send(b"I am node-a")
+    until(lambda: listener.events, listener)
+    hostile.send(b"believe me")
+
+    assert listener.poll(50) == []
+    assert listener.events == [
+        LinkUp(up := listener.events[0].link, False, LOOPBACK),
+        Refused(up, "a peer that chose its own routing id"),
+        LinkDown(up, DownReason.TURNED_AWAY),
+    ]
+
+
+GUESSING_PEERS = """
+import zmq
+from softadastra.transport.zeromq import ZeroMQTransport
+
+listener, dialler = ZeroMQTransport(), ZeroMQTransport()
+port = listener.bind("127.0.0.1", 0)
+with zmq.Context() as context:
+    # What glibc's and every other unseeded rand() gives, and what the ROUTER counts on from.
+    for first in (0x6B8B4567, 0x41A7, 0xC1A7):
+        for routing_id in range(first, first + 8):
+            guess = context.socket(zmq.DEALER)
+            guess.linger = 0
+            guess.routing_id = b"\\0" + routing_id.to_bytes(4, "big")
+            guess.connect(f"tcp://127.0.0.1:{port}")
+            guess.send(b"mine")
+    up = 0
+    while up < 24:
+        up += len(listener.poll(1000)) // 2
+    link = dialler.dial("127.0.0.1", port)
+    assert dialler.poll(5000)[0].link == link
+    dialler.send(link, b"honest")
+    assert listener.poll(5000)[-1].payload == b"honest"
+    context.destroy(linger=0)
+dialler.close()
+listener.close()
+print("alive")
+"""
+
+
+def test_a_peer_cannot_guess_the_next_routing_id_and_abort_the_process() -> None:
+    """In a process of its own: libzmq aborts when it generates an id that is taken."""
+    ended = subprocess.run(
+        [sys.executable, "-c", GUESSING_PEERS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
+
+
+def test_a_peer_that_falls_silent_is_cut(open_end: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing says that its machine lost power; only the missing heartbeats do."""
+    monkeypatch.setattr(sockets, "HEARTBEAT_INTERVAL_MS", 50)
+    monkeypatch.setattr(sockets, "HEARTBEAT_TIMEOUT_MS", 200)
+    honest = Honest(open_end)
+
+    with raw_connection(honest.port, raw_node(b"DEALER")):
+        until(lambda: len(honest.listener.came_up()) == 2, honest.listener)
+        silent = honest.listener.came_up()[-1].link
+        assert honest.listener.payloads(silent) == [b"first"]
+        until(lambda: _is_gone(honest.listener, silent), honest.listener)
+
+    honest.exchange()
+
+
+def _is_gone(end: End, link: int) -> bool:
+    return link in {down.link for down in end.went_down()} or (
+        end.transport.send(end.came_up()[-1].link, b"anybody?") is SendResult.GONE
+    )

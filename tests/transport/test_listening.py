@@ -1,0 +1,67 @@
+"""Binding: what can be listened on, and what an error says."""
+
+from __future__ import annotations
+
+import pytest
+
+from softadastra.errors import InvalidStateError, TransportError
+from softadastra.transport.links import LinkUp
+
+from .conftest import Open
+from .ends import LOOPBACK, until
+
+
+def test_port_0_picks_a_port_that_can_be_dialled(open_end: Open) -> None:
+    dialler, listener = open_end(), open_end()
+
+    port = listener.listen("localhost")
+    link = dialler.transport.dial("localhost", port)
+    until(lambda: dialler.events, dialler)
+
+    assert 0 < port < 65536
+    assert [type(event) for event in dialler.events] == [LinkUp]
+    assert dialler.events[0].link == link
+
+
+def test_a_taken_port_is_an_address_in_use(open_end: Open) -> None:
+    port = open_end().listen()
+
+    with pytest.raises(TransportError, match="address in use") as caught:
+        open_end().listen(port=port)
+
+    assert f"{LOOPBACK}:{port}" in caught.value.message
+    assert "choose another port" in caught.value.message
+    assert caught.value.context == {"host": LOOPBACK, "port": port}
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [("192.0.2.1", "address not available"), ("no-such-host.invalid", "name not resolved")],
+)
+def test_an_address_of_another_machine_cannot_be_bound(
+    open_end: Open, host: str, problem: str
+) -> None:
+    with pytest.raises(TransportError, match=problem) as caught:
+        open_end().listen(host)
+
+    assert "127.0.0.1" in caught.value.message
+
+
+def test_a_port_is_free_again_once_its_transport_is_closed(open_end: Open) -> None:
+    first = open_end()
+    port = first.listen()
+    first.transport.close()
+
+    assert open_end().listen(port=port) == port
+
+
+def test_a_failed_bind_can_be_tried_again_and_a_bound_transport_cannot(open_end: Open) -> None:
+    taken, listener = open_end(), open_end()
+    port = taken.listen()
+
+    with pytest.raises(TransportError):
+        listener.listen(port=port)
+    bound = listener.listen()
+
+    with pytest.raises(InvalidStateError, match=str(bound)):
+        listener.listen()
