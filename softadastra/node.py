@@ -72,7 +72,7 @@ class Node:
         self._reactor: Reactor | None = None
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
-        self.transport_port: int | None = None
+        self._port: int | None = None
         self._started_at_ms = self.now().wall_ms
         self._log = (
             WriteAheadLog(options.resolved_wal_path(), disk=OsDisk())
@@ -117,7 +117,7 @@ class Node:
     def close(self) -> None:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
         self._stop_reactor()
-        self.transport_port = None
+        self._port = None
         try:
             self._committer.sync()
             if self._log is not None:
@@ -198,6 +198,12 @@ class Node:
 
     # The reactor and its transport.
 
+    @property
+    def transport_port(self) -> int | None:
+        """The port that is bound; None when the transport does not run, or has failed."""
+        reactor = self._reactor
+        return self._port if reactor is not None and reactor.is_running else None
+
     def _bound(self) -> Transport:
         """Give a transport that is bound as the options say."""
         # Imported here: a node without a network needs no ZeroMQ (40 ms).
@@ -206,7 +212,7 @@ class Node:
         transport = ZeroMQTransport()
         try:
             host, port = self._options.transport_host, self._options.transport_port
-            self.transport_port = transport.bind(host, port)
+            self._port = transport.bind(host, port)
         except BaseException:
             transport.close()
             raise
@@ -214,7 +220,7 @@ class Node:
 
     def _go_offline(self) -> None:
         """Run without connections; without a thread when there is nothing to sync in time."""
-        self.transport_port = None
+        self._port = None
         with self.lock:
             self.engine.dialer.attempts.clear()
         if self._log is not None and not self._options.auto_flush:
@@ -352,7 +358,7 @@ class Node:
         """Wait until a condition on the engine holds, or the transport stops, or time is up."""
         changed = self._committer.changed
         with changed:
-            changed.wait_for(lambda: condition() or self._reactor is None, timeout)
+            changed.wait_for(lambda: condition() or self.transport_port is None, timeout)
             return condition()
 
     # The node.

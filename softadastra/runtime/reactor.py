@@ -179,6 +179,8 @@ class Reactor:
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
         finally:
             self._is_stopping = True
+            with self._committer.lock:
+                self._engine.close(self._now())
             self._transport.close()
             self._report()
 

@@ -78,5 +78,8 @@ class Dealer:
 
     def close(self) -> None:
         """Disconnect. What was sent before still leaves, as far as TCP takes it at once."""
-        self.socket.close()
+        # libzmq's only I/O thread blocks in telling a monitor that has no receiver any more, and
+        # with it every connection of the node: so the telling ends first.
+        self.socket.disable_monitor()
         self.monitor.close()
+        self.socket.close()

@@ -150,9 +150,10 @@ class Dialled:
         """Take the next message.
 
         Raises:
-            zmq.Again: there is none.
+            zmq.Again: there is none, or the link went down since the poller looked.
         """
-        assert self._dealer is not None
+        if self._dealer is None:
+            raise zmq.Again
         frame = self._dealer.socket.recv(zmq.NOBLOCK, copy=False)
         return (read_payload(self._dealer.socket, frame, self.link),)
 

@@ -28,6 +28,7 @@ __all__ = [
     "FRAME_OVERHEAD_BYTES",
     "FRAME_TRAILER",
     "KIND_MARK",
+    "KIND_SHIFT",
     "MARKER",
     "NODE_ID_BYTES_MAX",
     "PAYLOAD_BYTES_MAX",
@@ -191,12 +192,13 @@ def decode_file_header(block: bytes, path: Path) -> tuple[Header, int]:
 # header's own is for looking past a frame that is not intact.
 _FRAME_FIELDS: Final = Struct("<IIQQ")
 FRAME_HEADER: Final = Struct("<IIQQI")
-"""Marker and kind (in the top 8 bits), length, sequence, durable mark, header CRC."""
+"""Marker with kind, length, sequence, durable mark, header CRC."""
 FRAME_TRAILER: Final = _CRC
 FRAME_HEADER_BYTES: Final = FRAME_HEADER.size
 FRAME_OVERHEAD_BYTES: Final = FRAME_HEADER_BYTES + FRAME_TRAILER.size
 _MARKER_BITS: Final = int.from_bytes(MARKER, "little")
-_KIND_SHIFT: Final = 8 * len(MARKER)
+KIND_SHIFT: Final = 8 * len(MARKER)
+"""Where the kind is in the first field of FRAME_HEADER."""
 # Bound methods: an append packs twice, and each lookup would cost it as much as the packing.
 _pack_fields: Final = _FRAME_FIELDS.pack
 _pack_crc: Final = _CRC.pack
@@ -225,7 +227,7 @@ def encode_frame(
             "in one batch",
             size_bytes=length,
         )
-    fields = _pack_fields(_MARKER_BITS | kind << _KIND_SHIFT, length, sequence, mark)
+    fields = _pack_fields(_MARKER_BITS | kind << KIND_SHIFT, length, sequence, mark)
     frame = fields + _pack_crc(crc32(fields, seed)) + payload
     chain = crc32(frame, chain)
     return frame + _pack_crc(chain), chain
@@ -238,12 +240,12 @@ def decode_frame_header(data: bytes, position: int, seed: int) -> FrameHeader | 
     tag, length, sequence, mark, header_crc = FRAME_HEADER.unpack_from(data, position)
     fields = data[position : position + _FRAME_FIELDS.size]
     if (
-        tag & ~(0xFF << _KIND_SHIFT) != _MARKER_BITS
+        tag & ~(0xFF << KIND_SHIFT) != _MARKER_BITS
         or length > PAYLOAD_BYTES_MAX
         or header_crc != crc32(fields, seed)
     ):
         return None
-    return FrameHeader(tag >> _KIND_SHIFT, length, sequence, mark)
+    return FrameHeader(tag >> KIND_SHIFT, length, sequence, mark)
 
 
 def _header_damage(path: Path, found: str) -> WalCorruptionError:

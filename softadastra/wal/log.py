@@ -21,7 +21,7 @@ from typing import Final, assert_never
 from weakref import WeakSet
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
-from softadastra.wal.disk import NO_SPACE_ERRNOS, Bytes, Disk, File, write_all
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, write_all
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
@@ -280,7 +280,7 @@ class WriteAheadLog:
             finally:
                 self._lock.release()
 
-    def _write(self, data: Bytes, end: tuple[int, int, int, int]) -> None:
+    def _write(self, data: bytes, end: tuple[int, int, int, int]) -> None:
         """Write at the end and move the end, or do neither."""
         if end[0] > self._allocated:
             # Overwriting reserved zeros leaves the file's size alone, so a sync has less to

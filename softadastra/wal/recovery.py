@@ -34,6 +34,7 @@ from softadastra.wal.frames import (
     FRAME_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
     FRAME_TRAILER,
+    KIND_SHIFT,
     MARKER,
     FrameHeader,
     decode_frame_header,
@@ -104,7 +105,7 @@ def read_records(file: File, seed: int) -> Generator[Record, None, End]:
             if found != unpack_trailer(data, stop)[0] or number != sequence + 1:
                 return End(offset + position, sequence, chain, mark)
             chain, sequence, mark = found, number, frame_mark
-            if kind := tag >> 24:
+            if kind := tag >> KIND_SHIFT:
                 yield kind, data[position + FRAME_HEADER_BYTES : stop]
             position = stop + FRAME_TRAILER.size
         if position:
@@ -166,7 +167,8 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
 def keep_tail(disk: Disk, file: File, offset: int, size_bytes: int) -> TornTail:
     """Copy a torn tail to a file beside the log, `<log>.torn-<offset>`, durably."""
     path = file.path.with_name(f"{file.path.name}.torn-{offset}")
-    replace_file(disk, path, _pieces(file, offset, offset + size_bytes))
+    pieces = (piece for _, piece in _windows(file, offset, offset + size_bytes))
+    replace_file(disk, path, pieces)
     return TornTail(offset=offset, size_bytes=size_bytes, kept_at=path)
 
 
@@ -210,10 +212,6 @@ def _windows(file: File, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
             return
         yield start, piece
         start += len(piece)
-
-
-def _pieces(file: File, start: int, stop: int) -> Iterator[bytes]:
-    return (piece for _, piece in _windows(file, start, stop))
 
 
 def _damage(path: Path, end: End, reason: str) -> WalCorruptionError:

@@ -31,12 +31,12 @@ def open_end() -> Iterator[Open]:
 def open_raw() -> Iterator[OpenRaw]:
     """Make bare ZeroMQ sockets without any of our limits."""
     context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-    with context:
+    with ExitStack() as stack:
+        stack.callback(context.term)
 
         def make(kind: zmq.SocketType) -> zmq.Socket[bytes]:
-            made = context.socket(kind)
+            made = stack.enter_context(context.socket(kind))
             made.linger = 0
             return made
 
         yield make
-        context.destroy(linger=0)

@@ -100,6 +100,22 @@ def test_full_disk_refuses_an_append_and_takes_it_when_there_is_room(
     assert records_of(path) == [ONE, THREE]
 
 
+def test_partial_frame_is_cut_off_durably_and_its_space_allocated_again(tmp_path: Path) -> None:
+    """Else a power cut could leave a piece of it behind the frames that are written over it."""
+    disk = FaultyDisk(only=frozenset({"pwrite"}), code=errno.ENOSPC)
+
+    with opened(tmp_path / "node-a.wal", disk=disk) as (log, _):
+        log.append(*ONE)
+        disk.operations.clear()
+        disk.fail_at = disk.count + 1
+        with pytest.raises(StorageError):
+            log.append(*TWO)
+        log.append(*THREE)
+
+        names = [name for name, _ in disk.operations]
+        assert names == ["pwrite", "truncate", "sync", "allocate", "pwrite"]
+
+
 def test_file_size_limit_of_the_system_cuts_nothing_in_half(
     tmp_path: Path, file_size_limit: int
 ) -> None:

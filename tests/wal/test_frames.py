@@ -34,18 +34,17 @@ def test_file_header_has_the_documented_bytes() -> None:
     block = encode_file_header(HEADER)
 
     fields = "89534144 57414c0a 01000000 06000000 efcdab89 67452301 01000000 00000000"
-    assert bytes.fromhex(fields) + b"node-a" == block[:38]
-    assert bytes(4092 - 38) == block[38:4092]
-    assert crc32(block[:4092]).to_bytes(4, "little") == block[4092:]
+    assert block[:38] == bytes.fromhex(fields) + b"node-a"
+    assert block[38:4092] == bytes(4092 - 38)
+    assert block[4092:] == crc32(block[:4092]).to_bytes(4, "little")
 
 
 def test_frame_has_the_documented_bytes() -> None:
     frame, chain = encode_frame(7, b"hello", sequence=1, mark=4096, seed=11, chain=11)
 
-    fields = bytes.fromhex("f5da7a07 05000000 0100000000000000 0010000000000000")
-    header = fields + crc32(fields, 11).to_bytes(4, "little")
-    assert header + b"hello" + chain.to_bytes(4, "little") == frame
-    assert crc32(header + b"hello", 11) == chain
+    header = bytes.fromhex("f5da7a07 05000000 0100000000000000 0010000000000000 5858c43e")
+    assert frame == header + b"hello" + bytes.fromhex("35453b16")
+    assert chain == crc32(header + b"hello", 11)
 
 
 @pytest.mark.parametrize("node_id", ["a", "Größe/€", "n" * NODE_ID_BYTES_MAX])
@@ -53,7 +52,7 @@ def test_file_header_comes_back_as_it_was(node_id: str) -> None:
     header = Header(node_id=node_id, incarnation=2**64 - 1, generation=0)
     block = encode_file_header(header)
 
-    assert (header, int.from_bytes(block[-4:], "little")) == decode_file_header(block, PATH)
+    assert decode_file_header(block, PATH) == (header, int.from_bytes(block[-4:], "little"))
 
 
 @pytest.mark.parametrize("node_id", ["", "n" * (NODE_ID_BYTES_MAX + 1), "\ud800"])
@@ -132,7 +131,7 @@ def test_frame_header_comes_back_from_any_position() -> None:
     frame, _ = encode_frame(255, b"payload", sequence=2**63, mark=2**40, seed=5, chain=9)
 
     expected = FrameHeader(kind=255, length=7, sequence=2**63, mark=2**40)
-    assert expected == decode_frame_header(b"...." + frame, 4, 5)
+    assert decode_frame_header(b"...." + frame, 4, 5) == expected
 
 
 def test_frame_header_of_another_file_is_none() -> None:

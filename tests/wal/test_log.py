@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
 from softadastra.wal import Header, OsDisk, WriteAheadLog
-from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_OVERHEAD_BYTES
-from softadastra.wal.recovery import READ_BYTES
+from softadastra.wal.disk import OpenMode
+from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_OVERHEAD_BYTES, decode_file_header
+from softadastra.wal.recovery import READ_BYTES, frame_headers
 
 from .faulty_disk import FaultyDisk
 from .logs import NODE_ID, Record, image_of, opened, records_of
@@ -31,11 +32,11 @@ def test_records_come_back_in_order(tmp_path: Path) -> None:
             log.append(kind, payload)
 
     with opened(path) as (log, found):
-        assert records == found
+        assert found == records
         assert log.torn_tail is None
         log.append(3, b"later")
 
-    assert [*records, (3, b"later")] == records_of(path)
+    assert records_of(path) == [*records, (3, b"later")]
 
 
 @settings(
@@ -60,12 +61,12 @@ def test_any_records_survive_any_number_of_sessions(
 
     for groups in sessions:
         with opened(path) as (log, found):
-            assert expected == found
+            assert found == expected
             for group in groups:
                 log.append_many(group)
                 expected += group
 
-    assert expected == records_of(path)
+    assert records_of(path) == expected
 
 
 @pytest.mark.parametrize("delta", range(-2 * FRAME_OVERHEAD_BYTES, 2))
@@ -77,7 +78,7 @@ def test_frames_that_end_around_a_read_come_back(tmp_path: Path, delta: int) -> 
     with opened(path) as (log, _):
         log.append_many(records)
 
-    assert records == records_of(path)
+    assert records_of(path) == records
 
 
 def test_frames_larger_than_a_read_come_back(tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_frames_larger_than_a_read_come_back(tmp_path: Path) -> None:
     with opened(path) as (log, _):
         log.append_many(records)
 
-    assert records == records_of(path)
+    assert records_of(path) == records
 
 
 @pytest.mark.timeout(30)
@@ -99,7 +100,7 @@ def test_a_hundred_thousand_frames_are_written_and_read_in_seconds(tmp_path: Pat
             log.append(1, b"%06d" % number * 17)
 
     with opened(path) as (log, found):
-        assert [(1, b"%06d" % number * 17) for number in range(100_000)] == found
+        assert found == [(1, b"%06d" % number * 17) for number in range(100_000)]
         assert log.size_bytes == FILE_HEADER_BYTES + 100_000 * (102 + 32) + 32
 
 
@@ -124,8 +125,8 @@ def test_log_of_another_node_is_refused_by_both_names(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"log of node 'node-a'.*this is node 'node-b'") as caught:
         log.open(node_id="node-b", incarnation=1)
 
-    assert {"path": str(path), "found": "node-a", "expected": "node-b"} == caught.value.context
-    assert content == path.read_bytes()
+    assert caught.value.context == {"path": str(path), "found": "node-a", "expected": "node-b"}
+    assert path.read_bytes() == content
     assert records_of(path) == []
 
 
@@ -137,7 +138,7 @@ def test_foreign_file_is_refused_and_left_as_it_is(tmp_path: Path, content: byte
     with pytest.raises(StoreError, match="not a Softadastra write-ahead log"):
         WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
 
-    assert content == path.read_bytes()
+    assert path.read_bytes() == content
 
 
 def test_missing_directories_are_made(tmp_path: Path) -> None:
@@ -147,6 +148,18 @@ def test_missing_directories_are_made(tmp_path: Path) -> None:
         log.append(1, b"one")
 
     assert records_of(path) == [(1, b"one")]
+
+
+def test_each_directory_that_is_made_is_synced_into_the_one_above(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(OsDisk, "sync_directory", lambda self, path: synced.append(path))
+
+    OsDisk().make_directory(tmp_path / "a" / "b")
+    OsDisk().make_directory(tmp_path / "a")
+
+    assert synced == [tmp_path, tmp_path / "a"]
 
 
 def test_new_log_is_synced_before_it_has_its_name_and_the_directory_after(tmp_path: Path) -> None:
@@ -159,7 +172,7 @@ def test_new_log_is_synced_before_it_has_its_name_and_the_directory_after(tmp_pa
     aside, name = "node-a.wal.new", "node-a.wal"
     start = changes.index(("pwrite", aside))
     expected = [("pwrite", aside), ("sync", aside), ("rename", name)]
-    assert [*expected, ("sync_directory", tmp_path.name)] == changes[start : start + 4]
+    assert changes[start : start + 4] == [*expected, ("sync_directory", tmp_path.name)]
 
 
 def test_rest_of_an_interrupted_creation_is_replaced(tmp_path: Path) -> None:
@@ -176,7 +189,7 @@ def test_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="a file is where a directory should be") as caught:
         WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
 
-    assert str(tmp_path / "file") == caught.value.filename
+    assert caught.value.filename == str(tmp_path / "file")
     assert caught.value.errno == errno.EEXIST
 
 
@@ -189,7 +202,7 @@ def test_directory_that_is_not_writable_is_named() -> None:
     with pytest.raises(StorageError, match=r"cannot open .*node-a\.wal\.lock") as caught:
         WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
 
-    assert f"{path}.lock" == caught.value.filename
+    assert caught.value.filename == f"{path}.lock"
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])
@@ -204,7 +217,7 @@ def test_refusal_of_the_system_says_what_to_do(
     with pytest.raises(StorageError, match=r"writable.* or choose another path") as caught:
         WriteAheadLog(tmp_path / "node-a.wal", disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
 
-    assert code == caught.value.errno
+    assert caught.value.errno == code
 
 
 def test_directory_at_the_path_is_refused(tmp_path: Path) -> None:
@@ -253,8 +266,8 @@ def test_replay_that_was_given_up_can_be_begun_again(tmp_path: Path) -> None:
     log.close()
 
     assert records[0] == first
-    assert records == again
-    assert [*records, (4, b"four")] == records_of(path)
+    assert again == records
+    assert records_of(path) == [*records, (4, b"four")]
 
 
 def test_incarnation_out_of_range_is_refused_before_anything_is_made(tmp_path: Path) -> None:
@@ -283,6 +296,42 @@ def test_an_append_is_one_write_and_a_sync_is_one_sync(tmp_path: Path) -> None:
         assert [name for name, _ in disk.operations] == ["pwrite", "pwrite", "sync"]
 
 
+def test_each_frame_says_up_to_where_the_file_was_durable_when_it_was_written(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        log.append(1, b"one")
+        log.append(2, b"two")
+        log.append_many([(3, b"three"), (4, b"four")])
+        log.sync()
+        synced = log.size_bytes
+        log.append(5, b"five")
+        log.append_many([(6, b"six"), (7, b"seven")])
+
+    disk = OsDisk()
+    file = disk.open(log.path, OpenMode.EXISTING)
+    _, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), log.path)
+    headers = [header for _, header in frame_headers(file, FILE_HEADER_BYTES, seed)]
+    file.close()
+
+    closed = log.size_bytes - FRAME_OVERHEAD_BYTES
+    marks = [FILE_HEADER_BYTES] * 4 + [synced] * 3 + [closed]
+    assert [header.mark for header in headers] == marks
+    assert [header.sequence for header in headers] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("kind", [0, 256, -1])
+def test_kind_that_is_no_kind_is_a_bug_of_the_caller(tmp_path: Path, kind: int) -> None:
+    """0 would be skipped by replay."""
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        with pytest.raises(AssertionError):
+            log.append(kind, b"")
+        with pytest.raises(AssertionError):
+            log.append_many([(1, b""), (kind, b"")])
+
+    assert records_of(tmp_path / "node-a.wal") == []
+
+
 def test_space_is_allocated_once_a_chunk_and_given_back(tmp_path: Path) -> None:
     disk = FaultyDisk(only=frozenset({"allocate"}))
     path = tmp_path / "node-a.wal"
@@ -294,7 +343,7 @@ def test_space_is_allocated_once_a_chunk_and_given_back(tmp_path: Path) -> None:
         assert path.stat().st_size >= log.size_bytes
         size_bytes = log.size_bytes
 
-    assert size_bytes + FRAME_OVERHEAD_BYTES == path.stat().st_size
+    assert path.stat().st_size == size_bytes + FRAME_OVERHEAD_BYTES
 
 
 def test_disk_that_cannot_allocate_is_written_to_all_the_same(
@@ -337,7 +386,7 @@ def test_opening_and_closing_does_not_let_the_file_grow(tmp_path: Path) -> None:
     for _ in range(3):
         assert records_of(path) == [(1, b"one")]
 
-    assert size_bytes == path.stat().st_size
+    assert path.stat().st_size == size_bytes
 
 
 def test_sync_covers_what_was_appended_before_it_and_nothing_else(tmp_path: Path) -> None:

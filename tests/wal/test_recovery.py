@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
+from random import Random
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from softadastra.errors import StorageError, StoreError, WalCorruptionError
 from softadastra.wal import OsDisk, WriteAheadLog
-from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_OVERHEAD_BYTES, encode_frame
+from softadastra.wal.frames import (
+    FILE_HEADER_BYTES,
+    FRAME_HEADER_BYTES,
+    FRAME_OVERHEAD_BYTES,
+    encode_frame,
+)
 from softadastra.wal.recovery import READ_BYTES
 
 from .faulty_disk import FaultyDisk
@@ -28,7 +36,7 @@ def refusal(path: Path) -> WalCorruptionError:
     with pytest.raises(WalCorruptionError) as caught:
         list(log.replay())
     log.close()
-    assert content == path.read_bytes()
+    assert path.read_bytes() == content
     assert list(path.parent.glob("*.torn-*")) == []
     return caught.value
 
@@ -47,11 +55,11 @@ def test_log_cut_at_every_byte_opens_to_the_whole_frames_before_it(tmp_path: Pat
         path.write_bytes(image[:size])
         whole = sum(edge <= size for edge in edges) - 1
         with opened(path) as (log, found):
-            assert RECORDS[:whole] == found, size
+            assert found == RECORDS[:whole], size
             torn = 0 if log.torn_tail is None else log.torn_tail.size_bytes
-            assert len(image[edges[whole] : size].rstrip(b"\0")) == torn, size
+            assert torn == len(image[edges[whole] : size].rstrip(b"\0")), size
             log.append(9, b"after")
-        assert [*RECORDS[:whole], (9, b"after")] == records_of(path), size
+        assert records_of(path) == [*RECORDS[:whole], (9, b"after")], size
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 8, 100, FILE_HEADER_BYTES - 1])
@@ -62,7 +70,7 @@ def test_log_cut_within_its_header_is_refused(tmp_path: Path, size: int) -> None
     with pytest.raises(StoreError):
         records_of(path)
 
-    assert size == path.stat().st_size
+    assert path.stat().st_size == size
 
 
 def test_damaged_file_header_is_refused_by_name(tmp_path: Path) -> None:
@@ -74,8 +82,8 @@ def test_damaged_file_header_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(WalCorruptionError, match="header") as caught:
         records_of(path)
 
-    assert {"path": str(path), "offset": 0} == caught.value.context
-    assert bytes(content) == path.read_bytes()
+    assert caught.value.context == {"path": str(path), "offset": 0}
+    assert path.read_bytes() == bytes(content)
 
 
 @pytest.mark.parametrize("flip", [0x01, 0x80, 0xFF])
@@ -94,7 +102,7 @@ def test_every_flipped_byte_below_the_last_frame_is_refused(tmp_path: Path, flip
         error = refusal(path)
 
         expected = {"path": str(path), "offset": edges[bad], "sequence": bad + 1}
-        assert expected == error.context, position
+        assert error.context == expected, position
 
 
 def test_every_flipped_byte_of_the_last_frame_costs_that_frame_and_no_other(
@@ -110,10 +118,10 @@ def test_every_flipped_byte_of_the_last_frame_costs_that_frame_and_no_other(
         content[position] ^= 0x10
         path.write_bytes(content)
         with opened(path) as (log, found):
-            assert RECORDS[:-1] == found, position
+            assert found == RECORDS[:-1], position
             assert log.torn_tail is not None
-            assert (last, len(image) - last) == (log.torn_tail.offset, log.torn_tail.size_bytes)
-            assert bytes(content[last:]) == log.torn_tail.kept_at.read_bytes()
+            assert (log.torn_tail.offset, log.torn_tail.size_bytes) == (last, len(image) - last)
+            assert log.torn_tail.kept_at.read_bytes() == bytes(content[last:])
 
 
 def test_every_flipped_byte_of_a_closed_log_is_refused_or_costs_nothing(tmp_path: Path) -> None:
@@ -154,10 +162,42 @@ def test_every_zeroed_sector_of_the_last_group_costs_only_frames_of_that_group(
         path.write_bytes(content[: len(image)])
         whole = sum(edge <= front for edge in edges) - 1
         with opened(path) as (log, found):
-            assert [*durable, *group][:whole] == found, sector
+            assert found == [*durable, *group][:whole], sector
             assert log.torn_tail is not None
-            assert edges[whole] == log.torn_tail.offset
+            assert log.torn_tail.offset == edges[whole]
         clear_torn(tmp_path)
+
+
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    sizes=st.lists(st.integers(0, 1500), min_size=1, max_size=12),
+    durable=st.integers(0, 12),
+    seed=st.integers(0, 2**32),
+)
+def test_power_cut_that_keeps_any_state_of_each_sector_opens_with_every_durable_record(
+    tmp_path: Path, sizes: list[int], durable: int, seed: int
+) -> None:
+    """A sector is kept as it was before or after any of the writes since the last sync."""
+    records: list[Record] = [(1, bytes([number]) * size) for number, size in enumerate(sizes)]
+    durable = min(durable, len(records))
+    groups = [records[:durable], *([record] for record in records[durable:])]
+    image = image_of(tmp_path, groups, synced=1)
+    states = [image[:edge].ljust(len(image), b"\0") for edge in boundaries(records)[durable:]]
+    random = Random(seed)
+    path = tmp_path / "node-a.wal"
+    path.write_bytes(
+        b"".join(
+            random.choice(states)[sector : sector + 512] for sector in range(0, len(image), 512)
+        )
+    )
+
+    with opened(path) as (log, found):
+        assert found == records[: len(found)]
+        assert len(found) >= durable
+        log.append(9, b"after")
+    assert records_of(path) == [*found, (9, b"after")]
 
 
 def test_every_zeroed_sector_below_the_durable_mark_is_refused(tmp_path: Path) -> None:
@@ -173,7 +213,7 @@ def test_every_zeroed_sector_below_the_durable_mark_is_refused(tmp_path: Path) -
         error = refusal(path)
 
         expected = {"path": str(path), "offset": edges[whole], "sequence": whole + 1}
-        assert expected == error.context, sector
+        assert error.context == expected, sector
         assert "was durable when frame 41 was written" in error.message
 
 
@@ -204,7 +244,7 @@ def test_damaged_length_is_refused_and_does_not_make_recovery_read_the_file(tmp_
 
     error = refusal(path)
 
-    assert {"path": str(path), "offset": second, "sequence": 2} == error.context
+    assert error.context == {"path": str(path), "offset": second, "sequence": 2}
 
 
 def splice(content: bytes, offset: int, frame: bytes) -> bytes:
@@ -234,7 +274,7 @@ def test_frame_of_another_generation_at_the_end_is_cut_off(tmp_path: Path) -> No
     path = tmp_path / "node-a.wal"
     path.write_bytes(image_of(tmp_path, EACH_SYNCED)[:last] + foreign[last:])
 
-    assert RECORDS[:-1] == records_of(path)
+    assert records_of(path) == RECORDS[:-1]
 
 
 def test_frame_that_is_missing_doubled_or_moved_is_refused(tmp_path: Path) -> None:
@@ -249,7 +289,7 @@ def test_frame_that_is_missing_doubled_or_moved_is_refused(tmp_path: Path) -> No
         (image + image[c:d], 6),
     ]:
         path.write_bytes(content)
-        assert bad == refusal(path).context["sequence"]
+        assert refusal(path).context["sequence"] == bad
 
 
 @pytest.mark.parametrize("sequence", [1, 3])
@@ -288,21 +328,22 @@ def test_garbage_behind_the_last_frame_is_cut_off_and_kept_aside(tmp_path: Path)
         torn = log.torn_tail
         assert torn is not None
         assert (len(image), len(garbage)) == (torn.offset, torn.size_bytes)
-        assert tmp_path / f"node-a.wal.torn-{len(image)}" == torn.kept_at
-        assert garbage == torn.kept_at.read_bytes()
-        assert len(image) == path.stat().st_size
+        assert torn.kept_at == tmp_path / f"node-a.wal.torn-{len(image)}"
+        assert torn.kept_at.read_bytes() == garbage
+        assert path.stat().st_size == len(image)
 
 
-def test_torn_tail_that_spans_reads_finds_the_frames_behind_it(tmp_path: Path) -> None:
-    """The header behind it begins in one read and ends in the next."""
-    filler = b"\xf5\xda\x7a" * (READ_BYTES // 3 - FRAME_OVERHEAD_BYTES)
-    for delta in range(0, FRAME_OVERHEAD_BYTES, 5):
-        image = bytearray(image_of(tmp_path, [[(1, filler + bytes(delta))], [(2, b"behind")]]))
-        image[FILE_HEADER_BYTES + 50] ^= 1
-        path = tmp_path / "node-a.wal"
-        path.write_bytes(image)
+@pytest.mark.parametrize("front_bytes", range(1, FRAME_HEADER_BYTES))
+def test_frame_behind_a_damaged_one_is_found_where_two_reads_meet(
+    tmp_path: Path, front_bytes: int
+) -> None:
+    payload = b"x" * (READ_BYTES - FRAME_OVERHEAD_BYTES - front_bytes)
+    image = bytearray(image_of(tmp_path, [[(1, payload)], [(2, b"behind")]]))
+    image[FILE_HEADER_BYTES + 50] ^= 1
+    path = tmp_path / "node-a.wal"
+    path.write_bytes(image)
 
-        assert refusal(path).context["offset"] == FILE_HEADER_BYTES
+    assert refusal(path).context["offset"] == FILE_HEADER_BYTES
 
 
 def test_torn_tail_is_cut_before_it_is_reported_and_kept_before_it_is_cut(tmp_path: Path) -> None:
@@ -402,7 +443,7 @@ def test_log_of_format_1_opens_forever(tmp_path: Path) -> None:
     path.write_bytes((Path(__file__).parent / "format-1.wal").read_bytes())
 
     with opened(path) as (log, found):
-        assert [(1, b"alpha"), (2, b""), (255, bytes(range(256)))] == found
+        assert found == [(1, b"alpha"), (2, b""), (255, bytes(range(256)))]
         assert log.torn_tail is not None
         assert log.torn_tail.size_bytes == 40
 
