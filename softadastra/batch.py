@@ -8,7 +8,7 @@ from types import TracebackType
 from softadastra.errors import InvalidStateError
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.types import PutResult, Value
+from softadastra.types import PutResult, Storable
 
 __all__ = ["Batch"]
 
@@ -22,7 +22,7 @@ class Batch:
 
     def __init__(
         self,
-        assignment: Callable[[str, Value], Assignment],
+        assignment: Callable[[str, Storable], Assignment],
         key: Callable[[str], str],
         write: Callable[[Sequence[Assignment]], list[Assigned | None]],
     ) -> None:
@@ -58,7 +58,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self._asked)
 
-    def put(self, key: str, value: Value) -> None:
+    def put(self, key: str, value: Storable) -> None:
         """Gather a put.
 
         Raises:
@@ -73,7 +73,7 @@ class Batch:
         self._check_open()
         self._asked.append((self._key(key), TOMBSTONE))
 
-    def __setitem__(self, key: str, value: Value) -> None:
+    def __setitem__(self, key: str, value: Storable) -> None:
         self.put(key, value)
 
     def __delitem__(self, key: str) -> None:

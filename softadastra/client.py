@@ -27,6 +27,7 @@ from softadastra.types import (
     Peer,
     PeerStatus,
     PutResult,
+    Storable,
     SyncState,
     TickResult,
     Value,
@@ -133,7 +134,7 @@ class Client(MutableMapping[str, Value]):
 
     # Values.
 
-    def put(self, key: str, value: Value) -> PutResult:
+    def put(self, key: str, value: Storable) -> PutResult:
         """Store a value, and track it until every peer has it.
 
         With `auto_flush` it is durable when this returns. A put of the value that the key
@@ -257,7 +258,7 @@ class Client(MutableMapping[str, Value]):
             raise NotFoundError(f"key not found: {key!r}", key=key)
         return unpack_value(packed)
 
-    def __setitem__(self, key: str, value: Value) -> None:
+    def __setitem__(self, key: str, value: Storable) -> None:
         self.put(key, value)
 
     def __delitem__(self, key: str) -> None:

@@ -18,7 +18,7 @@ from softadastra.errors import (
 )
 from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions
-from softadastra.runtime.clock import read_clocks
+from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Pushed, Reactor
@@ -90,7 +90,9 @@ class Node:
             nonce=secrets.randbits(64),
             jitter=random.random,
         )
-        self._committer = Committer(self.engine, self._log, flush=options.auto_flush, now=self.now)
+        self._committer = Committer(
+            self.engine, self._log, flush=options.auto_flush, wall_ms=read_wall_ms
+        )
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         try:

@@ -5,7 +5,7 @@ All are immutable snapshots: they do not change when the node does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -23,6 +23,7 @@ __all__ = [
     "PeerSync",
     "PutResult",
     "PutStatus",
+    "Storable",
     "SyncState",
     "TickResult",
     "Value",
@@ -31,7 +32,13 @@ __all__ = [
 Value: TypeAlias = (
     "str | bytes | int | float | bool | datetime | list[Value] | dict[str, Value] | None"
 )
-"""What can be stored: MessagePack's types. A tuple is accepted and comes out as a list."""
+"""What comes out of the store: MessagePack's types."""
+
+Storable: TypeAlias = (
+    "str | bytes | bytearray | memoryview | int | float | bool | datetime"
+    " | Sequence[Storable] | Mapping[str, Storable] | None"
+)
+"""What goes in: a tuple comes out as a list, and any bytes as bytes."""
 
 PutStatus: TypeAlias = Literal["created", "updated", "unchanged"]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from itertools import count
 
 from softadastra.store.replica import Replica
-from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine, Push

@@ -21,7 +21,6 @@ from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Record, RecordEncoder
-from softadastra.sync.settings import Now
 
 __all__ = ["Committer", "Log"]
 
@@ -66,11 +65,11 @@ class Committer:
         engine: the state. Everything that touches it holds `lock`.
         log: where records become durable; None: nowhere, the node is memory only.
         flush: whether a commit returns only when it is synced.
-        now: reads both clocks.
+        wall_ms: reads the wall clock.
     """
 
     def __init__(
-        self, engine: Engine, log: Log | None, *, flush: bool, now: Callable[[], Now]
+        self, engine: Engine, log: Log | None, *, flush: bool, wall_ms: Callable[[], int]
     ) -> None:
         self.engine = engine
         self.lock = Lock()
@@ -78,7 +77,7 @@ class Committer:
         """Notified when peers or cursors have changed and somebody waits for it."""
         self._log = log
         self._flush = flush and log is not None
-        self._now = now
+        self._wall_ms = wall_ms
         self._encode = RecordEncoder(engine.replica.origins).encode
         self._busy = False
         self._waiting: list[Ticket] = []
@@ -100,13 +99,18 @@ class Committer:
             StorageError: nothing has changed, except after a failed sync, whose outcome is
                 unknown and after which nothing is written until the log is opened again.
         """
-        ticket = Ticket(asked, ())
-        self._commit(ticket)
-        return ticket.results
+        if self._flush:
+            return self._commit(Ticket(asked, ()))
+        with self.lock:
+            return self._commit_at_once(asked, ())
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit records that are decided. Raises as `write`."""
-        self._commit(Ticket((), records))
+        if self._flush:
+            self._commit(Ticket((), records))
+            return
+        with self.lock:
+            self._commit_at_once((), records)
 
     def remember(self, records: Sequence[Record]) -> bool:
         """Append records that may be lost without harm, and sync nothing. Holding the lock.
@@ -133,18 +137,15 @@ class Committer:
             self._is_dirty = False
             self._log.sync()
 
-    def _commit(self, ticket: Ticket) -> None:
-        if not self._flush:
-            with self.lock:
-                self._commit_at_once(ticket)
-        else:
-            gate = self._join(ticket)
-            if gate is not None:
-                self._wait(ticket, gate)
-            if ticket.group is not None:
-                self._lead(ticket.group)
+    def _commit(self, ticket: Ticket) -> list[Assigned | None]:
+        gate = self._join(ticket)
+        if gate is not None:
+            self._wait(ticket, gate)
+        if ticket.group is not None:
+            self._lead(ticket.group)
         if ticket.error is not None:
             raise ticket.error
+        return ticket.results
 
     def _join(self, ticket: Ticket) -> Lock | None:
         """Take the lead when nobody is at work; else give the gate to wait at."""
@@ -174,14 +175,19 @@ class Committer:
                 self._lead(ticket.group)
             raise
 
-    def _commit_at_once(self, ticket: Ticket) -> None:
+    def _commit_at_once(
+        self, asked: Sequence[Assignment], records: Sequence[Record]
+    ) -> list[Assigned | None]:
+        """Commit without a sync, holding the lock: it costs no more than waiting would."""
         self._check_writable()
-        group = [ticket]
-        records = self._decide(group)
-        if records and self._log is not None:
-            self._append(records)
+        decided, results = self._decide(asked, records)
+        if decided and self._log is not None:
+            self._append(decided)
             self._is_dirty = True
-        self._evolve(group, records)
+        self._evolve(decided)
+        if self.engine.notices.is_traced:
+            self._trace(results)
+        return results
 
     def _append(self, records: Sequence[Record]) -> None:
         if self._log is None or not records:
@@ -197,7 +203,7 @@ class Committer:
         is_begun = False
         try:
             with self.lock:
-                records = self._decide(group)
+                records = self._decide_group(group)
             if records and self._log is not None:
                 is_begun = True
                 self._append(records)
@@ -210,7 +216,10 @@ class Committer:
             error = interruption
         with self.lock:
             if error is None:
-                self._evolve(group, records)
+                self._evolve(records)
+                if self.engine.notices.is_traced:
+                    for ticket in group:
+                        self._trace(ticket.results)
             else:
                 self._fail(group, error)
             following, self._waiting = self._waiting, []
@@ -224,34 +233,35 @@ class Committer:
         if following and following[0].gate is not None:
             following[0].gate.release()
 
-    def _decide(self, group: list[Ticket]) -> list[Record]:
-        """Decide what a group asks for."""
-        asked = group[0].asked if len(group) == 1 else [a for t in group for a in t.asked]
-        records: list[Record] = []
-        if asked:
-            writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._now().wall_ms)
-            results_left = iter(results)
-            for ticket in group:
-                ticket.results = list(islice(results_left, len(ticket.asked)))
-            if writes is not None:
-                records.append(writes)
+    def _decide_group(self, group: list[Ticket]) -> Sequence[Record]:
+        """Decide what a group asks for: all its writes together are one record."""
+        records, results = self._decide(
+            [assignment for ticket in group for assignment in ticket.asked],
+            [record for ticket in group for record in ticket.records],
+        )
+        rows = iter(results)
         for ticket in group:
-            records += ticket.records
+            ticket.results = list(islice(rows, len(ticket.asked)))
         return records
 
-    def _evolve(self, group: list[Ticket], records: list[Record]) -> None:
+    def _decide(
+        self, asked: Sequence[Assignment], records: Sequence[Record]
+    ) -> tuple[Sequence[Record], list[Assigned | None]]:
+        if not asked:
+            return records, []
+        writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._wall_ms())
+        return (records if writes is None else [writes, *records]), results
+
+    def _evolve(self, records: Sequence[Record]) -> None:
         try:
             for record in records:
                 self.engine.evolve(record)
         except BaseException:
             self._broken = "the state in memory is not that of the log"
             raise
-        if self.engine.notices.is_traced:
-            for ticket in group:
-                self._trace(ticket)
 
-    def _trace(self, ticket: Ticket) -> None:
-        for result in ticket.results:
+    def _trace(self, results: list[Assigned | None]) -> None:
+        for result in results:
             if result is not None and result[2] != "unchanged":
                 key, _, _, node_id, n = result
                 sync_id = f"{node_id}-{n}"

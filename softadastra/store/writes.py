@@ -14,7 +14,7 @@ from softadastra.store.replica import Replica, Writes
 from softadastra.store.siblings import TOMBSTONE, Context, KeyState, State
 from softadastra.types import PutStatus
 
-__all__ = ["Assignment", "Assigned", "decide_writes"]
+__all__ = ["Assigned", "Assignment", "decide_writes"]
 
 Assignment: TypeAlias = tuple[str, bytes]
 """One write that is asked for: the key, and its packed value or TOMBSTONE."""
@@ -96,7 +96,7 @@ def decide_writes(
             row: Assigned = (key, old.version, "unchanged", old.origin, old.n)
             results.append(row if value else None)
             continue
-        stamp = clock if old.stamp_min <= clock else old.stamp_min
+        stamp = max(clock, old.stamp_min)
         version = old.version + 1
         sibling = (me, n, stamp, version, value)
         keys.append(key)

@@ -126,22 +126,15 @@ class RecordEncoder:
     def _plain_writes(self, writes: Writes) -> tuple[Any, ...]:
         """Give the columns of own writes; they all have one origin, and nearly all one stamp."""
         first, clock, keys, states = writes
-        siblings = [s if type(s) is tuple else siblings_of(s)[0] for s in states]
-        stamps = [s[2] for s in siblings]
+        siblings = [s.siblings[0] if isinstance(s, KeyState) else s for s in states]
+        _, _, stamps, versions, values = zip(*siblings, strict=True)
         contexts = [
             [position, [[*self._origins[o], n] for o, n in state.context.items()]]
             for position, state in enumerate(states)
             if isinstance(state, KeyState)
         ]
-        return (
-            first,
-            clock,
-            keys,
-            None if stamps.count(clock) == len(stamps) else stamps,
-            [s[3] for s in siblings],
-            [s[4] for s in siblings],
-            contexts,
-        )
+        distinct = None if stamps.count(clock) == len(stamps) else stamps
+        return first, clock, keys, distinct, versions, values, contexts
 
 
 def writes_of(fields: list[Any], origins: Origins) -> Writes:

@@ -45,7 +45,7 @@ def address(node: Client) -> Peer:
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
 def test_two_nodes_keep_each_other_in_step(stack):
@@ -93,14 +93,16 @@ def test_three_nodes_in_a_line_converge(stack):
 
     eventually(lambda: len(a) == len(b) == len(c) == 600)
     assert a.digest() == b.digest() == c.digest()
-    assert c.entry("a/7").origin == "node-a"
+    entry = c.entry("a/7")
+    assert entry is not None
+    assert entry.origin == "node-a"
     assert {peer.node_id for peer in a.peers()} == {"node-b"}
 
 
 def test_the_same_port_twice_is_address_in_use(stack):
     a = started(stack, "node-a")
     other = stack.enter_context(
-        Client(ClientOptions.memory_only("node-b").with_local_transport(a.transport_port))
+        Client(ClientOptions.memory_only("node-b").with_local_transport(address(a).port))
     )
 
     with pytest.raises(TransportError) as refusal:
@@ -151,7 +153,7 @@ def test_the_wrong_node_at_an_address_is_refused_by_name(stack):
     a, b = started(stack, "node-a"), started(stack, "node-b")
 
     with pytest.raises(TransportError) as refusal:
-        a.connect(Peer.local("node-x", b.transport_port))
+        a.connect(Peer.local("node-x", address(b).port))
 
     assert "node-x" in refusal.value.message
     assert "node-b" in refusal.value.message

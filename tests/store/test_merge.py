@@ -23,7 +23,8 @@ A, B, C = (ORIGINS.number(Origin(name, 1)) for name in "abc")
 RANK = order(ORIGINS)
 
 
-def join(ours: State | None, theirs: State) -> State | None:
+def join(ours: State | None, theirs: State | None) -> State | None:
+    assert theirs is not None
     return merge(ours, theirs, had=lambda _o, _n: False, rank=RANK)[0]
 
 
@@ -49,8 +50,9 @@ def histories(draw):
         for other, n, *_ in siblings:
             context[other] = max(n, context.get(other, 0))
         value = draw(st.sampled_from([b"", b"\x01", b"\x02"]))
-        held[node] = simplest(((node, tops[node], stamp, 1, value),), context)
-        states.append(held[node])
+        state = simplest(((node, tops[node], stamp, 1, value),), context)
+        held[node] = state
+        states.append(state)
     return states
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -183,7 +184,7 @@ def test_a_lost_batch_is_sent_again_with_backoff():
         if network["a"].state.total_retries > before:
             times.append(network.now_ms // 1000)
 
-    gaps = [b - a for a, b in zip(times, times[1:], strict=False)]
+    gaps = [b - a for a, b in pairwise(times)]
     assert len(times) >= 3
     assert gaps == sorted(gaps)
     assert gaps[-1] > gaps[0]

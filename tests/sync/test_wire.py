@@ -18,6 +18,7 @@ from softadastra.sync.messages import (
     Bye,
     Have,
     Hello,
+    Message,
     Ping,
     Pong,
     Reject,
@@ -75,7 +76,7 @@ def encodable(plain: object) -> bytes:
     return msgpack.packb(plain)
 
 
-def changed(message: object, position: int, value: object) -> bytes:
+def changed(message: Message, position: int, value: object) -> bytes:
     """The bytes of a message with one element replaced."""
     plain = msgpack.unpackb(encode(message))
     plain[position] = value

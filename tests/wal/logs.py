@@ -15,6 +15,9 @@ INCARNATION = 0x0123456789ABCDEF
 
 Record = tuple[int, bytes]
 
+RECORDS: list[Record] = [(1, b"alpha" * 5), (2, b""), (3, b"gamma" * 9), (4, bytes(20)), (5, b"e")]
+EACH_SYNCED = [[record] for record in RECORDS]
+
 _numbers = count()
 
 

@@ -174,9 +174,7 @@ def test_lock_names_its_holder_also_over_a_longer_text(tmp_path: Path) -> None:
     lock.acquire(node_id="Größe")
 
     holder = json.loads(lock.path.read_bytes())
-    assert {"pid": os.getpid(), "node_id": "Größe"} == {
-        name: holder[name] for name in ("pid", "node_id")
-    }
+    assert (holder["pid"], holder["node_id"]) == (os.getpid(), "Größe")
     assert holder["started_at_ms"] > 0
     lock.release()
 

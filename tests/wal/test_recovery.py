@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import count
 from pathlib import Path
 from random import Random
 
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from softadastra.errors import StorageError, StoreError, WalCorruptionError
+from softadastra.errors import StoreError, WalCorruptionError
 from softadastra.wal import OsDisk, WriteAheadLog
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -21,11 +20,17 @@ from softadastra.wal.frames import (
 )
 from softadastra.wal.recovery import READ_BYTES
 
-from .faulty_disk import FaultyDisk
-from .logs import INCARNATION, NODE_ID, Record, boundaries, image_of, opened, records_of
-
-RECORDS: list[Record] = [(1, b"alpha" * 5), (2, b""), (3, b"gamma" * 9), (4, bytes(20)), (5, b"e")]
-EACH_SYNCED = [[record] for record in RECORDS]
+from .logs import (
+    EACH_SYNCED,
+    INCARNATION,
+    NODE_ID,
+    RECORDS,
+    Record,
+    boundaries,
+    image_of,
+    opened,
+    records_of,
+)
 
 
 def refusal(path: Path) -> WalCorruptionError:
@@ -265,7 +270,7 @@ def test_frame_spliced_in_from_another_log_is_refused(tmp_path: Path, incarnatio
 
     # With the seed of this very log, its own frame is whole and the one behind it is not.
     bad = (second, 2) if incarnation == INCARNATION else (first, 1)
-    assert bad == (error.context["offset"], error.context["sequence"])
+    assert (error.context["offset"], error.context["sequence"]) == bad
 
 
 def test_frame_of_another_generation_at_the_end_is_cut_off(tmp_path: Path) -> None:
@@ -327,7 +332,7 @@ def test_garbage_behind_the_last_frame_is_cut_off_and_kept_aside(tmp_path: Path)
         assert found == RECORDS
         torn = log.torn_tail
         assert torn is not None
-        assert (len(image), len(garbage)) == (torn.offset, torn.size_bytes)
+        assert (torn.offset, torn.size_bytes) == (len(image), len(garbage))
         assert torn.kept_at == tmp_path / f"node-a.wal.torn-{len(image)}"
         assert torn.kept_at.read_bytes() == garbage
         assert path.stat().st_size == len(image)
@@ -344,108 +349,6 @@ def test_frame_behind_a_damaged_one_is_found_where_two_reads_meet(
     path.write_bytes(image)
 
     assert refusal(path).context["offset"] == FILE_HEADER_BYTES
-
-
-def test_torn_tail_is_cut_before_it_is_reported_and_kept_before_it_is_cut(tmp_path: Path) -> None:
-    path = tmp_path / "node-a.wal"
-    path.write_bytes(image_of(tmp_path, EACH_SYNCED) + b"torn")
-    disk = FaultyDisk()
-
-    with opened(path, disk=disk):
-        changes = [
-            step
-            for step in disk.operations[disk.operations.index(("sync_directory", tmp_path.name)) :]
-            if step[0] in ("pwrite", "sync", "rename", "sync_directory", "truncate")
-        ]
-
-    kept = f"node-a.wal.torn-{boundaries(RECORDS)[-1]}"
-    assert [
-        ("sync_directory", tmp_path.name),
-        ("pwrite", f"{kept}.new"),
-        ("sync", f"{kept}.new"),
-        ("rename", kept),
-        ("sync_directory", tmp_path.name),
-        ("truncate", path.name),
-        ("pwrite", path.name),
-        ("sync", path.name),
-    ] == changes
-
-
-def test_frames_above_the_durable_mark_are_written_and_synced_again(tmp_path: Path) -> None:
-    """After a failed sync the pages may be clean and not on disk: reading proves nothing."""
-    path = tmp_path / "node-a.wal"
-    image = image_of(tmp_path, [RECORDS[:2], RECORDS[2:4], RECORDS[4:]], synced=2)
-    path.write_bytes(image)
-    disk = FaultyDisk()
-    log = WriteAheadLog(path, disk=disk)
-    log.open(node_id=NODE_ID, incarnation=1)
-
-    assert list(log.replay()) == RECORDS
-
-    mark = boundaries(RECORDS)[4]
-    assert disk.writes[path.name] == [(mark, image[mark:])]
-    names = [name for name, file in disk.operations if file == path.name]
-    assert names.index("pwrite") < names.index("sync")
-    assert not log.has_unsynced
-    log.close()
-
-
-def test_closed_log_is_opened_without_writing_its_records_again(tmp_path: Path) -> None:
-    path = tmp_path / "node-a.wal"
-    with opened(path) as (log, _):
-        log.append_many(RECORDS)
-    disk = FaultyDisk()
-
-    with opened(path, disk=disk) as (_, found):
-        assert found == RECORDS
-
-    mark = boundaries(RECORDS)[-1]
-    assert disk.writes[path.name] == [(mark, path.read_bytes()[mark:])]
-
-
-@pytest.mark.parametrize("sticky", [False, True])
-def test_recovery_that_fails_at_any_step_succeeds_when_it_is_repeated(
-    tmp_path: Path, sticky: bool
-) -> None:
-    image = image_of(tmp_path, [*EACH_SYNCED, [(6, b"unsynced")]], synced=len(RECORDS))
-    expected = [*RECORDS, (6, b"unsynced")]
-    path = tmp_path / "node-a.wal"
-    kept = tmp_path / f"node-a.wal.torn-{len(image)}"
-    numbers = count(1)
-    has_failed = True
-
-    while has_failed:
-        number = next(numbers)
-        path.write_bytes(image + b"torn" * 300)
-        disk = FaultyDisk(fail_at=number, sticky=sticky)
-        log = WriteAheadLog(path, disk=disk)
-        try:
-            log.open(node_id=NODE_ID, incarnation=1)
-            assert list(log.replay()) == expected
-        except StorageError:
-            assert disk.has_failed
-        has_failed, disk.fail_at = disk.has_failed, 0
-        log.close()
-
-        with opened(path) as (log, found):
-            assert found == expected, number
-            log.append(7, b"after")
-        assert records_of(path) == [*expected, (7, b"after")]
-        assert kept.read_bytes() == b"torn" * 300
-        kept.unlink()
-
-    assert number > 15
-
-
-def test_log_of_format_1_opens_forever(tmp_path: Path) -> None:
-    """Written by the first version, by a killed process: a torn frame is at its end."""
-    path = tmp_path / "node-a.wal"
-    path.write_bytes((Path(__file__).parent / "format-1.wal").read_bytes())
-
-    with opened(path) as (log, found):
-        assert found == [(1, b"alpha"), (2, b""), (255, bytes(range(256)))]
-        assert log.torn_tail is not None
-        assert log.torn_tail.size_bytes == 40
 
 
 def test_encoder_continues_a_log_byte_for_byte(tmp_path: Path) -> None:
