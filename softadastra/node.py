@@ -20,10 +20,10 @@ from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
-from softadastra.runtime.reactor import Pushed, Reactor
-from softadastra.runtime.recovery import replay
-from softadastra.store.replica import Replica
+from softadastra.runtime.reactor import Reactor
+from softadastra.runtime.recovery import recover
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.batches import Limits
@@ -74,47 +74,48 @@ class Node:
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
         self._started_at_ms = self.now().wall_ms
-        self._log = (
-            WriteAheadLog(options.resolved_wal_path(), disk=OsDisk())
-            if (options.enable_wal)
-            else None
-        )
-        incarnation = secrets.randbits(64)
-        if self._log is not None:
-            header = self._log.open(node_id=options.node_id, incarnation=incarnation)
-            incarnation = header.incarnation
-        self.replica = Replica(options.node_id, incarnation)
-        self.engine = Engine(
-            self.replica,
-            engine_options(options),
-            nonce=secrets.randbits(64),
-            jitter=random.random,
-        )
+        self._log: WriteAheadLog | None = None
+        if options.enable_wal:
+            self._log = WriteAheadLog(options.resolved_wal_path(), disk=OsDisk())
+        try:
+            self.engine = self._recover()
+        except BaseException:
+            if self._log is not None:
+                self._log.close()
+            raise
+        self.replica = self.engine.replica
         self._committer = Committer(
             self.engine, self._log, flush=options.auto_flush, wall_ms=read_wall_ms
         )
         self.lock = self._committer.lock
         self.commit = self._committer.commit
-        try:
-            self._recover()
-        except BaseException:
-            if self._log is not None:
-                self._log.close()
-            raise
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
         self._go_offline()
 
-    def _recover(self) -> None:
-        if self._log is None:
-            return
-        records = replay(self.engine, self._log.replay())
-        fields: dict[str, object] = {"path": str(self._log.path), "records": records}
-        self._events.emit(Notice(Level.INFO, "wal.replayed", fields | {"keys": len(self.replica)}))
-        torn = self._log.torn_tail
-        if torn is not None:
-            fields |= {"offset": torn.offset, "size_bytes": torn.size_bytes}
-            fields["kept_at"] = str(torn.kept_at)
-            self._events.emit(Notice(Level.WARNING, "wal.tail_cut", fields))
+    def _recover(self) -> Engine:
+        """Open the log and give the state that it holds; without a log, a new one."""
+        options, log = self._options, self._log
+        incarnation = secrets.randbits(64)
+        if log is not None:
+            incarnation = log.open(node_id=options.node_id, incarnation=incarnation).incarnation
+        recovered = recover(
+            () if log is None else log.replay(),
+            node_id=options.node_id,
+            incarnation=incarnation,
+            options=engine_options(options),
+            nonce=secrets.randbits(64),
+            jitter=random.random,
+        )
+        if log is not None:
+            fields: dict[str, object] = {"path": str(log.path), "records": recovered.records}
+            fields["keys"] = len(recovered.engine.replica)
+            self._events.emit(Notice(Level.INFO, "wal.replayed", fields))
+            torn = log.torn_tail
+            if torn is not None:
+                cut: dict[str, object] = {"path": str(log.path), "offset": torn.offset}
+                cut |= {"size_bytes": torn.size_bytes, "kept_at": str(torn.kept_at)}
+                self._events.emit(Notice(Level.WARNING, "wal.tail_cut", cut))
+        return recovered.engine
 
     def close(self) -> None:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
@@ -230,13 +231,15 @@ class Node:
 
     def _start_reactor(self, transport: Transport) -> None:
         options = self._options
-        self._reactor = Reactor(
+        self._driver = Driver(
             self._committer,
             transport,
-            events=self._events,
             now=self.now,
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
+        )
+        self._reactor = Reactor(
+            self._committer, transport, driver=self._driver, events=self._events
         )
         self._reactor.start()
 
@@ -288,7 +291,7 @@ class Node:
             self._tell()
         if reactor is None or self.transport_port is None:
             return Pushed()
-        return reactor.call(lambda: reactor.push(push))
+        return reactor.call(lambda: self._driver.push(push))
 
     # Peers.
 

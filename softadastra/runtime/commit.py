@@ -24,6 +24,8 @@ from softadastra.sync.records import Record, RecordEncoder
 
 __all__ = ["Committer", "Log"]
 
+INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
+
 
 class Log(Protocol):
     """The durable history, as `wal.log.WriteAheadLog` is one."""
@@ -123,7 +125,8 @@ class Committer:
         """
         if self._busy or self._broken is not None:
             return False
-        self._append(records)
+        if self._log is not None:
+            self._append(self._log, records)
         return True
 
     def sync(self) -> None:
@@ -135,7 +138,7 @@ class Committer:
         if self._is_dirty and self._log is not None:
             # Before the sync: what is appended while it runs needs another one.
             self._is_dirty = False
-            self._log.sync()
+            self._sync(self._log)
 
     def _commit(self, ticket: Ticket) -> list[Assigned | None]:
         gate = self._join(ticket)
@@ -181,21 +184,36 @@ class Committer:
         """Commit without a sync, holding the lock: it costs no more than waiting would."""
         self._check_writable()
         decided, results = self._decide(asked, records)
-        if decided and self._log is not None:
-            self._append(decided)
-            self._is_dirty = True
-        self._evolve(decided)
+        try:
+            if decided and self._log is not None:
+                self._append(self._log, decided)
+                self._is_dirty = True
+            self._evolve(decided)
+        except SoftadastraError:
+            raise
+        except BaseException:
+            self._broken = INTERRUPTED
+            raise
         if self.engine.notices.is_traced:
             self._trace(results)
         return results
 
-    def _append(self, records: Sequence[Record]) -> None:
-        if self._log is None or not records:
-            return
-        if len(records) == 1:
-            self._log.append(*self._encode(records[0]))
-        else:
-            self._log.append_many([self._encode(record) for record in records])
+    def _append(self, log: Log, records: Sequence[Record]) -> None:
+        try:
+            if len(records) == 1:
+                log.append(*self._encode(records[0]))
+            else:
+                log.append_many([self._encode(record) for record in records])
+        except StorageError as error:
+            self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
+            raise
+
+    def _sync(self, log: Log) -> None:
+        try:
+            log.sync()
+        except StorageError as error:
+            self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
+            raise
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
@@ -203,25 +221,30 @@ class Committer:
         is_begun = False
         try:
             with self.lock:
+                self._check_writable()
                 records = self._decide_group(group)
             if records and self._log is not None:
                 is_begun = True
-                self._append(records)
-                self._log.sync()
+                self._append(self._log, records)
+                self._sync(self._log)
         except SoftadastraError as failure:
             error = failure
         except BaseException as interruption:  # a signal's exception may come anywhere
             if is_begun:
-                self._broken = "a write was interrupted, whether it is durable is unknown"
+                self._broken = INTERRUPTED
             error = interruption
         with self.lock:
-            if error is None:
-                self._evolve(records)
-                if self.engine.notices.is_traced:
-                    for ticket in group:
-                        self._trace(ticket.results)
-            else:
+            try:
+                if error is None:
+                    self._evolve(records)
+            except BaseException as interruption:
+                self._broken = INTERRUPTED
+                error = interruption
+            if error is not None:
                 self._fail(group, error)
+            elif self.engine.notices.is_traced:
+                for ticket in group:
+                    self._trace(ticket.results)
             following, self._waiting = self._waiting, []
             if following:
                 following[0].group = following
@@ -253,12 +276,8 @@ class Committer:
         return (records if writes is None else [writes, *records]), results
 
     def _evolve(self, records: Sequence[Record]) -> None:
-        try:
-            for record in records:
-                self.engine.evolve(record)
-        except BaseException:
-            self._broken = "the state in memory is not that of the log"
-            raise
+        for record in records:
+            self.engine.evolve(record)
 
     def _trace(self, results: list[Assigned | None]) -> None:
         for result in results:
@@ -268,7 +287,6 @@ class Committer:
                 self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
 
     def _fail(self, group: list[Ticket], error: BaseException) -> None:
-        self.engine.notices.note(Level.ERROR, "wal.failed", error=str(error))
         for ticket in group:
             # Each caller raises its own: a shared one would collect all their tracebacks.
             ticket.error = error if ticket is group[0] else copy_of(error)
@@ -284,4 +302,6 @@ def copy_of(error: BaseException) -> SoftadastraError:
         return StorageError(
             error.message, errno=error.errno, filename=error.filename, **error.context
         )
+    if isinstance(error, SoftadastraError):
+        return type(error)(error.message, **error.context)
     return InternalError(f"the thread that wrote this together with others failed: {error!r}")

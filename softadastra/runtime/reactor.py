@@ -1,7 +1,7 @@
-"""The one thread that owns the transport: it waits, takes in, commits, and sends.
+"""The one thread that owns the transport: it waits, and lets the driver do what is due.
 
-One poller, one deadline: it sleeps until a message, a wake-up or the engine's next deadline,
-whichever is first. What has arrived is made durable with one sync, then acknowledged.
+One poller, one deadline: it sleeps until a message, a wake-up or the driver's next deadline,
+whichever is first.
 """
 
 from __future__ import annotations
@@ -12,49 +12,20 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import Generic, TypeVar
 
-from softadastra.errors import InternalError, ProtocolError, StorageError
+from softadastra.errors import InternalError
+from softadastra.runtime.clock import read_clocks
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.driver import Driver
 from softadastra.runtime.events import Events
-from softadastra.store.dots import DotSet
-from softadastra.sync.engine import Push
-from softadastra.sync.messages import Batch
 from softadastra.sync.notices import Level, Notice
-from softadastra.sync.records import Arrived
-from softadastra.sync.settings import Now
-from softadastra.sync.wire import decode, encode
-from softadastra.transport.links import (
-    Link,
-    LinkDown,
-    LinkUp,
-    Received,
-    Refused,
-    SendResult,
-    Transport,
-    TransportEvent,
-)
+from softadastra.transport.links import Transport
 
-__all__ = ["Pushed", "Reactor"]
+__all__ = ["Reactor"]
 
 T = TypeVar("T")
 
 STOP_MAX_SECONDS = 1.0
 """How long `close` waits for the thread: it may be inside one sync of a slow disk."""
-
-
-class Pushed:
-    """What one push sent."""
-
-    __slots__ = ("batches", "dots", "retried")
-
-    def __init__(self) -> None:
-        self.dots: dict[int, DotSet] = {}
-        self.batches = 0
-        self.retried = 0
-
-    @property
-    def writes(self) -> int:
-        """How many distinct writes went into batches."""
-        return sum(last - first + 1 for dots in self.dots.values() for first, last in dots.ranges())
 
 
 class Call(Generic[T]):
@@ -82,9 +53,7 @@ class Reactor:
         committer: the node's state, and how it changes.
         transport: the connections; used by this thread only, but for `wake`.
         events: where notices go.
-        now: reads both clocks.
-        auto_tick: whether data leaves without `push` being called.
-        flush_interval_ms: how long `auto_flush=False` may leave a write unsynced.
+        driver: what this thread drives.
     """
 
     def __init__(
@@ -92,19 +61,14 @@ class Reactor:
         committer: Committer,
         transport: Transport,
         *,
+        driver: Driver,
         events: Events,
-        now: Callable[[], Now],
-        auto_tick: bool,
-        flush_interval_ms: int,
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
         self._transport = transport
+        self._driver = driver
         self._events = events
-        self._now = now
-        self._push = Push.ALL if auto_tick else Push.NOTHING
-        self._flush_interval_ms = flush_interval_ms
-        self._flush_ms: int | None = None
         self._calls: deque[Call[object]] = deque()
         self._is_stopping = False
         self._thread = Thread(target=self._run, name="softadastra-reactor", daemon=True)
@@ -140,131 +104,34 @@ class Reactor:
         self._transport.wake()
         self._thread.join(STOP_MAX_SECONDS)
 
-    def push(self, push: Push) -> Pushed:
-        """Send what is due. In the reactor's thread."""
-        pushed = Pushed()
-        while True:
-            with self._committer.lock:
-                output = self._engine.poll(self._now(), push)
-            if not (output.sends or output.drops):
-                return pushed
-            # No peer may hold a write that a power cut takes back here.
-            self._committer.sync()
-            pushed.retried += output.retried
-            for number, (first, last) in output.launched:
-                pushed.dots.setdefault(number, DotSet()).add(first, last)
-            for link, message in output.sends:
-                match self._transport.send(Link(link), encode(message)):
-                    case SendResult.SENT:
-                        pushed.batches += isinstance(message, Batch)
-                    case SendResult.FULL:
-                        with self._committer.lock:
-                            self._engine.unsent(link, message, self._now())
-                    case SendResult.GONE:
-                        with self._committer.lock:
-                            self._engine.connections.down(link, "connection lost", self._now())
-            for link in output.drops:
-                self._transport.drop(Link(link))
-
     def _run(self) -> None:
         try:
             while not self._is_stopping:
                 self._turn()
-            with self._committer.lock:
-                self._engine.close(self._now())
-            self.push(Push.NOTHING)
+            self._driver.close()
         except Exception as error:  # nobody is above: it is told, and the node is offline
             fields: dict[str, object] = {"error": repr(error)}
             fields["traceback"] = "".join(traceback.format_exception(error))
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
         finally:
             self._is_stopping = True
-            with self._committer.lock:
-                self._engine.close(self._now())
             self._transport.close()
+            self._end_connections()
             self._report()
 
     def _turn(self) -> None:
         """Wait once, and do all that is due."""
-        events = self._transport.poll(self._timeout_ms())
-        records = self._take(events)
-        try:
-            if records:
-                self._committer.commit(records)
-            while self._calls:
-                self._calls.popleft().run()
-            self.push(self._push)
-            self._flush()
-            self._remember()
-        except StorageError:
-            # The commit has noted it. Unsynced records were not evolved, so nothing speaks of
-            # them: peers get no acknowledgement, and send again.
-            pass
-        self._dial()
+        events = self._transport.poll(self._driver.timeout_ms())
+        self._driver.turn(events)
+        while self._calls:
+            self._calls.popleft().run()
         self._report()
 
-    def _timeout_ms(self) -> int | None:
+    def _end_connections(self) -> None:
+        """Let nobody be taken for connected when this thread is gone."""
         with self._committer.lock:
-            times = [
-                self._engine.deadline(self._push),
-                self._engine.dialer.deadline(self._engine.connections.active),
-                self._flush_ms,
-            ]
-        due = min((time for time in times if time is not None), default=None)
-        return None if due is None else max(0, due - self._now().mono_ms)
-
-    def _take(self, events: list[TransportEvent]) -> list[Arrived]:
-        """Take in what has happened; give what is to be made durable."""
-        records: list[Arrived] = []
-        for event in events:
-            now = self._now()
-            match event:
-                case Received(link, payload):
-                    try:
-                        message = decode(payload)
-                    except ProtocolError as error:
-                        with self._committer.lock:
-                            self._engine.refuse(link, error.message, now)
-                        continue
-                    with self._committer.lock:
-                        record = self._engine.receive(link, message, payload, now)
-                    if record is not None:
-                        records.append(record)
-                case LinkUp(link, dialled, _):
-                    with self._committer.lock:
-                        self._engine.connections.up(link, dialled=dialled, now=now)
-                case LinkDown(link, reason):
-                    with self._committer.lock:
-                        self._engine.connections.down(link, reason, now)
-                case Refused(link, reason):
-                    with self._committer.lock:
-                        self._engine.refuse(link, reason, now)
-        return records
-
-    def _flush(self) -> None:
-        """Keep the promise of `auto_flush=False`: no write stays unsynced for longer."""
-        now_ms = self._now().mono_ms
-        if not self._committer.is_dirty:
-            self._flush_ms = None
-        elif self._flush_ms is None:
-            self._flush_ms = now_ms + self._flush_interval_ms
-        elif now_ms >= self._flush_ms:
-            self._flush_ms = None
-            self._committer.sync()
-
-    def _remember(self) -> None:
-        """Note in the log how far members have come; losing that costs a batch sent twice."""
-        engine = self._engine
-        with self._committer.lock:
-            changed = engine.members.changed
-            if changed and self._committer.remember(changed):
-                engine.members.told()
-
-    def _dial(self) -> None:
-        with self._committer.lock:
-            engine = self._engine
-            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
-                attempt.link = self._transport.dial(attempt.peer.host, attempt.peer.port)
+            for link in list(self._engine.connections.sessions):
+                self._engine.connections.down(link, "transport closed", read_clocks())
 
     def _report(self) -> None:
         """Emit what there is to tell, and wake who waits for a change."""

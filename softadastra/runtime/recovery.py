@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
+from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.records import decode_record
+from softadastra.sync.settings import EngineOptions
 
-__all__ = ["replay"]
+__all__ = ["Recovered", "recover"]
 
 
-def replay(engine: Engine, frames: Iterable[tuple[int, bytes]]) -> int:
-    """Evolve a new engine by what its log holds.
+class Recovered(NamedTuple):
+    """A node's state, and how many records of its log made it."""
 
-    Returns:
-        How many records there were.
+    engine: Engine
+    records: int
+
+
+def recover(
+    frames: Iterable[tuple[int, bytes]],
+    *,
+    node_id: str,
+    incarnation: int,
+    options: EngineOptions,
+    nonce: int,
+    jitter: Callable[[], float],
+) -> Recovered:
+    """Make a node's engine, and evolve it by what its log holds.
+
+    Args:
+        frames: kind and payload of each record; none for a node without a past.
+        node_id: the node.
+        incarnation: of its log.
+        options: the engine's settings.
+        nonce: drawn anew for each life.
+        jitter: gives a number from 0 to 1, uniformly.
     """
-    origins = engine.replica.origins
+    replica = Replica(node_id, incarnation)
+    engine = Engine(replica, options, nonce=nonce, jitter=jitter)
     records = 0
     # Nothing that replay makes is garbage, and looking for some in a million new tuples over
-    # and over takes a third of the time (research/performance.md, 1e).
+    # and over takes a third of the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         for kind, payload in frames:
-            engine.evolve(decode_record(kind, payload, origins))
+            engine.evolve(decode_record(kind, payload, replica.origins))
             records += 1
     finally:
         if was_enabled:
             gc.enable()
-    return records
+    return Recovered(engine, records)

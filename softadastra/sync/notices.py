@@ -6,6 +6,7 @@ The runtime turns each into one structured event of the same name (`runtime/even
 
 from __future__ import annotations
 
+from collections import deque
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -41,7 +42,8 @@ class Notices:
     def __init__(self) -> None:
         self.is_traced = False
         """Whether anybody wants those of level DEBUG; they are not made otherwise."""
-        self.waiting: list[Notice] = []
+        self.waiting: deque[Notice] = deque()
+        """A deque, because a failing write notes it without the engine's lock."""
 
     def note(self, level: Level, event: str, **fields: object) -> None:
         """Note what happened."""
@@ -50,5 +52,4 @@ class Notices:
 
     def take(self) -> list[Notice]:
         """Give what is to be told, and forget it."""
-        taken, self.waiting = self.waiting, []
-        return taken
+        return [self.waiting.popleft() for _ in range(len(self.waiting))]

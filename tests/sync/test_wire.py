@@ -36,7 +36,7 @@ BATCH = Batch(
     columns=([0, 0, 1], [5, 6, 9], [100, 100, 107], [1, 1, 1], [b"\x01", b"", b"\xa1v"]),
     states=[KeyState(((1, 1, 9, 2, b"\x02"),), {0: 4})],
 )
-MESSAGES = [
+MESSAGES: list[Message] = [
     Hello(
         cluster="c",
         node_id="a",

@@ -8,6 +8,8 @@ import struct
 import time
 from collections.abc import Callable
 
+import zmq
+
 from softadastra.transport.links import (
     Link,
     LinkDown,
@@ -19,7 +21,16 @@ from softadastra.transport.links import (
 )
 from softadastra.transport.zeromq import ZeroMQTransport
 
-__all__ = ["LOOPBACK", "PATIENCE_SECONDS", "End", "join", "raw_connection", "raw_node", "until"]
+__all__ = [
+    "LOOPBACK",
+    "PATIENCE_SECONDS",
+    "End",
+    "await_monitor",
+    "join",
+    "raw_connection",
+    "silent_node",
+    "until",
+]
 
 LOOPBACK = "127.0.0.1"
 
@@ -67,13 +78,15 @@ class End:
 
 
 def until(condition: Callable[[], object], *ends: End) -> None:
-    """Poll the ends until the condition holds."""
+    """Poll the ends until the condition holds; without ends, look now and then."""
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not condition():
         told = [end.events[-10:] for end in ends]
         assert time.monotonic() < deadline, f"waited in vain; last events: {told}"
         for end in ends:
             end.poll(5)
+        if not ends:
+            time.sleep(0.02)
 
 
 def join(dialler: End, listener: End, port: int) -> tuple[Link, Link]:
@@ -86,6 +99,13 @@ def join(dialler: End, listener: End, port: int) -> tuple[Link, Link]:
     return link, listener.came_up()[-1].link
 
 
+def await_monitor(end: End, link: Link) -> None:
+    """Wait until libzmq has something to tell of a dialled link, without taking it."""
+    monitor = end.transport._dialled[link].watched[0][0]
+    assert isinstance(monitor, zmq.Socket)
+    assert monitor.poll(int(PATIENCE_SECONDS * 1000))
+
+
 def raw_connection(port: int, data: bytes = b"") -> socket.socket:
     """Connect with plain TCP and say something."""
     connection = socket.create_connection((LOOPBACK, port), timeout=PATIENCE_SECONDS)
@@ -93,8 +113,13 @@ def raw_connection(port: int, data: bytes = b"") -> socket.socket:
     return connection
 
 
-def raw_node(kind: bytes) -> bytes:
-    """What a ZMTP 3.0 peer without security says first (RFC 23), then one frame, "first"."""
-    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", len(kind)) + kind
-    return greeting + bytes([4, len(ready)]) + ready + b"\x00\x05first"
+def silent_node(port: int) -> socket.socket:
+    """Shake hands as ZMTP 3.1 has it (RFC 37), send one frame, "first", and fall silent."""
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+    connection = raw_connection(port, greeting + bytes([4, len(ready)]) + ready)
+    heard = b""
+    while b"READY" not in heard:
+        heard += connection.recv(4096)
+    connection.sendall(b"\x00\x05first")
+    return connection

@@ -9,15 +9,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-import zmq
 
 from softadastra.transport import addresses, dialled
 from softadastra.transport.addresses import Address
 from softadastra.transport.links import DownReason, LinkDown, LinkUp
 from softadastra.transport.probe import reason_of
 
-from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, PATIENCE_SECONDS, End, join, raw_connection, until
+from .conftest import Open
+from .ends import LOOPBACK, PATIENCE_SECONDS, End, await_monitor, join, raw_connection, until
 
 
 @pytest.fixture
@@ -121,9 +120,7 @@ def test_a_port_that_opens_after_the_attempt_is_a_closed_connection(open_end: Op
         reserved.bind((LOOPBACK, 0))
         port = reserved.getsockname()[1]
         link = dialler.transport.dial(LOOPBACK, port)
-        monitor = dialler.transport._dialled[link].watched[0][0]
-        assert isinstance(monitor, zmq.Socket)
-        assert monitor.poll(PATIENCE_SECONDS * 1000)
+        await_monitor(dialler, link)
     listener.listen(port=port)
     until(lambda: dialler.events, dialler)
 
@@ -196,9 +193,7 @@ def test_a_name_that_is_never_answered_is_given_up(
     assert [event for event in dialler.poll(50) if event.link == down.link] == []
 
 
-def test_a_failed_dial_leaves_other_links_up(
-    open_end: Open, open_raw: OpenRaw, closed_port: int
-) -> None:
+def test_a_failed_dial_leaves_other_links_up(open_end: Open, closed_port: int) -> None:
     dialler, listener = open_end(), open_end()
     there, here = join(dialler, listener, listener.listen())
 

@@ -20,7 +20,7 @@ from softadastra.transport.links import (
 )
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, End, join, raw_connection, raw_node, until
+from .ends import LOOPBACK, join, raw_connection, silent_node, until
 
 
 class Honest:
@@ -173,11 +173,12 @@ from softadastra.transport.zeromq import ZeroMQTransport
 
 listener, dialler = ZeroMQTransport(), ZeroMQTransport()
 port = listener.bind("127.0.0.1", 0)
+guesses = []
 with zmq.Context() as context:
     # What glibc's and every other unseeded rand() gives, and what the ROUTER counts on from.
     for first in (0x6B8B4567, 0x41A7, 0xC1A7):
         for routing_id in range(first, first + 8):
-            guess = context.socket(zmq.DEALER)
+            guesses.append(guess := context.socket(zmq.DEALER))
             guess.linger = 0
             guess.routing_id = b"\\0" + routing_id.to_bytes(4, "big")
             guess.connect(f"tcp://127.0.0.1:{port}")
@@ -215,16 +216,11 @@ def test_a_peer_that_falls_silent_is_cut(open_end: Open, monkeypatch: pytest.Mon
     monkeypatch.setattr(sockets, "HEARTBEAT_TIMEOUT_MS", 200)
     honest = Honest(open_end)
 
-    with raw_connection(honest.port, raw_node(b"DEALER")):
+    with silent_node(honest.port):
         until(lambda: len(honest.listener.came_up()) == 2, honest.listener)
         silent = honest.listener.came_up()[-1].link
         assert honest.listener.payloads(silent) == [b"first"]
-        until(lambda: _is_gone(honest.listener, silent), honest.listener)
+        send = honest.listener.transport.send
+        until(lambda: send(silent, b"anybody?") is SendResult.GONE, honest.listener)
 
     honest.exchange()
-
-
-def _is_gone(end: End, link: int) -> bool:
-    return link in {down.link for down in end.went_down()} or (
-        end.transport.send(end.came_up()[-1].link, b"anybody?") is SendResult.GONE
-    )

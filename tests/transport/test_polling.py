@@ -43,20 +43,20 @@ def test_many_wakes_before_a_poll_cost_one_return(open_end: Open) -> None:
     assert end.poll(60_000) == []
     assert time.monotonic() - begun < 5.0
     assert end.poll(50) == []
-    assert time.monotonic() - begun >= 0.05
+    assert time.monotonic() - begun > 0.04
 
 
 def test_wakes_from_many_threads_are_never_lost(open_end: Open) -> None:
     end = open_end()
     rounds = 500
-    handled = threading.Semaphore(0)
+    handled = [threading.Semaphore(0) for _ in range(4)]
     wanted = [0] * 4
 
     def ask(index: int) -> None:
         for number in range(1, rounds + 1):
             wanted[index] = number
             end.transport.wake()
-            assert handled.acquire(timeout=PATIENCE_SECONDS)
+            assert handled[index].acquire(timeout=PATIENCE_SECONDS)
 
     threads = [threading.Thread(target=ask, args=(index,)) for index in range(len(wanted))]
     for thread in threads:
@@ -70,7 +70,7 @@ def test_wakes_from_many_threads_are_never_lost(open_end: Open) -> None:
         for index, number in enumerate(list(wanted)):
             if number > seen[index]:
                 seen[index] = number
-                handled.release()
+                handled[index].release()
     for thread in threads:
         thread.join(PATIENCE_SECONDS)
 
@@ -85,7 +85,7 @@ def test_a_poll_waits_for_its_timeout_while_links_come_and_go(open_end: Open) ->
     begun = time.monotonic()
 
     assert listener.poll(100) == []
-    assert time.monotonic() - begun >= 0.1
+    assert time.monotonic() - begun > 0.09
 
 
 def test_a_poll_takes_a_bounded_number_of_messages(open_end: Open, open_raw: OpenRaw) -> None:
@@ -128,9 +128,7 @@ def test_a_flood_on_one_link_does_not_hold_up_another(
     flooder = open_raw(zmq.DEALER)
     flood = _Flood(flooder)
     if flooded_link_is_dialled:
-        flooded = node.transport.dial(
-            LOOPBACK, flooder.bind_to_random_port(f"tcp://{LOOPBACK}")
-        )
+        flooded = node.transport.dial(LOOPBACK, flooder.bind_to_random_port(f"tcp://{LOOPBACK}"))
         until(lambda: flooded in {up.link for up in node.came_up()}, node)
     else:
         flooder.connect(f"tcp://{LOOPBACK}:{port}")

@@ -1,0 +1,186 @@
+"""Executes the engine's output in the only legal order, over a log and a transport.
+
+What has arrived is made durable with one sync; then it is acknowledged, and what is due is
+sent. The reactor drives it in a thread, the simulator by its own clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from softadastra.errors import ProtocolError, StorageError
+from softadastra.runtime.commit import Committer
+from softadastra.store.dots import DotSet
+from softadastra.sync.engine import Push
+from softadastra.sync.messages import Batch
+from softadastra.sync.records import Arrived
+from softadastra.sync.settings import Now
+from softadastra.sync.wire import decode, encode
+from softadastra.transport.links import (
+    Link,
+    LinkDown,
+    LinkUp,
+    Received,
+    Refused,
+    SendResult,
+    Transport,
+    TransportEvent,
+)
+
+__all__ = ["Driver", "Pushed"]
+
+
+class Pushed:
+    """What one push sent."""
+
+    __slots__ = ("batches", "dots", "retried")
+
+    def __init__(self) -> None:
+        self.dots: dict[int, DotSet] = {}
+        self.batches = 0
+        self.retried = 0
+
+    @property
+    def writes(self) -> int:
+        """How many distinct writes went into batches."""
+        return sum(last - first + 1 for dots in self.dots.values() for first, last in dots.ranges())
+
+
+class Driver:
+    """One node's state between a log and a transport. For one thread.
+
+    Args:
+        committer: the node's state, and how it changes.
+        transport: the connections.
+        now: reads both clocks.
+        auto_tick: whether data leaves at each turn, or by `push` alone.
+        flush_interval_ms: how long `auto_flush=False` may leave a write unsynced.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        transport: Transport,
+        *,
+        now: Callable[[], Now],
+        auto_tick: bool,
+        flush_interval_ms: int,
+    ) -> None:
+        self._committer = committer
+        self._engine = committer.engine
+        self._transport = transport
+        self._now = now
+        self._push = Push.ALL if auto_tick else Push.NOTHING
+        self._flush_interval_ms = flush_interval_ms
+        self._flush_ms: int | None = None
+
+    def turn(self, events: list[TransportEvent]) -> None:
+        """Take in what has happened, and do all that is due."""
+        records = self._take(events)
+        try:
+            if records:
+                self._committer.commit(records)
+            self.push(self._push)
+            self._flush()
+            self._remember()
+        except StorageError:
+            # The commit has noted it. Unsynced records were not evolved, so nothing speaks of
+            # them: peers get no acknowledgement, and send again.
+            pass
+        self._dial()
+
+    def timeout_ms(self) -> int | None:
+        """Give how long nothing will be due; None: until something happens."""
+        with self._committer.lock:
+            times = [
+                self._engine.deadline(self._push),
+                self._engine.dialer.deadline(self._engine.connections.active),
+                self._flush_ms,
+            ]
+        due = min((time for time in times if time is not None), default=None)
+        return None if due is None else max(0, due - self._now().mono_ms)
+
+    def _take(self, events: list[TransportEvent]) -> list[Arrived]:
+        """Take in what has happened; give what is to be made durable."""
+        records: list[Arrived] = []
+        for event in events:
+            now = self._now()
+            match event:
+                case Received(link, payload):
+                    try:
+                        message = decode(payload)
+                    except ProtocolError as error:
+                        with self._committer.lock:
+                            self._engine.refuse(link, error.message, now)
+                        continue
+                    with self._committer.lock:
+                        record = self._engine.receive(link, message, payload, now)
+                    if record is not None:
+                        records.append(record)
+                case LinkUp(link, dialled, _):
+                    with self._committer.lock:
+                        self._engine.connections.up(link, dialled=dialled, now=now)
+                case LinkDown(link, reason):
+                    with self._committer.lock:
+                        self._engine.connections.down(link, reason, now)
+                case Refused(link, reason):
+                    with self._committer.lock:
+                        self._engine.refuse(link, reason, now)
+        return records
+
+    def _flush(self) -> None:
+        """Keep the promise of `auto_flush=False`: no write stays unsynced for longer."""
+        now_ms = self._now().mono_ms
+        if not self._committer.is_dirty:
+            self._flush_ms = None
+        elif self._flush_ms is None:
+            self._flush_ms = now_ms + self._flush_interval_ms
+        elif now_ms >= self._flush_ms:
+            self._flush_ms = None
+            self._committer.sync()
+
+    def _remember(self) -> None:
+        """Note in the log how far members have come; losing that costs a batch sent twice."""
+        engine = self._engine
+        with self._committer.lock:
+            changed = engine.members.changed
+            if changed and self._committer.remember(changed):
+                engine.members.told()
+
+    def _dial(self) -> None:
+        with self._committer.lock:
+            engine = self._engine
+            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
+                attempt.link = self._transport.dial(attempt.peer.host, attempt.peer.port)
+
+    def push(self, push: Push) -> Pushed:
+        """Send what is due."""
+        pushed = Pushed()
+        while True:
+            with self._committer.lock:
+                output = self._engine.poll(self._now(), push)
+            if not (output.sends or output.drops):
+                return pushed
+            # No peer may hold a write that a power cut takes back here.
+            self._committer.sync()
+            pushed.retried += output.retried
+            for number, (first, last) in output.launched:
+                pushed.dots.setdefault(number, DotSet()).add(first, last)
+            for link, message in output.sends:
+                match self._transport.send(Link(link), encode(message)):
+                    case SendResult.SENT:
+                        pushed.batches += isinstance(message, Batch)
+                    case SendResult.FULL:
+                        with self._committer.lock:
+                            self._engine.unsent(link, message, self._now())
+                    case SendResult.GONE:
+                        with self._committer.lock:
+                            self._engine.connections.down(link, "connection lost", self._now())
+            for link in output.drops:
+                self._transport.drop(Link(link))
+
+    def close(self) -> None:
+        """Take leave of the peers."""
+        with self._committer.lock:
+            self._engine.close(self._now())
+        self.push(Push.NOTHING)

@@ -1,0 +1,84 @@
+"""The examples run, and tell the story that the documents tell of them."""
+
+from __future__ import annotations
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+GOLDEN_STORY = """\
+connected to node-b
+
+before tick
+  outbox       : 1
+  queued       : 1
+  in flight    : 0
+  acknowledged : 0
+  failed       : 0
+
+sync tick
+  retried : 0
+  pruned  : 0
+  batch   : 1
+
+after the acknowledgement
+  outbox       : 1
+  queued       : 0
+  in flight    : 0
+  acknowledged : 1
+  failed       : 0
+
+node-b has message/1 = 'hello from node-a'
+
+pruned 1; node-a still has 'hello from node-a'
+
+after pruning
+  outbox       : 0
+  queued       : 0
+  in flight    : 0
+  acknowledged : 0
+  failed       : 0
+"""
+
+
+@pytest.fixture
+def two_node_sync(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[], str]:
+    """Run the example in an empty directory, on ports that the system picks."""
+    monkeypatch.chdir(tmp_path)
+    example: dict[str, Any] = runpy.run_path(str(EXAMPLES / "two_node_sync.py"))
+
+    def run() -> str:
+        example["main"](tmp_path / "data", 0, 0)
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_two_nodes_tell_the_golden_story(two_node_sync: Callable[[], str]) -> None:
+    assert two_node_sync() == GOLDEN_STORY
+
+
+def test_a_second_run_in_the_same_directory_finds_the_write_and_sends_nothing(
+    two_node_sync: Callable[[], str], tmp_path: Path
+) -> None:
+    two_node_sync()
+
+    again = two_node_sync()
+
+    assert again.startswith("connected to node-b\n")
+    assert "there is nothing to send" in again
+    assert "batch   : 0" in again
+    assert "node-b has message/1 = 'hello from node-a'" in again
+    assert "pruned 0; node-a still has 'hello from node-a'" in again
+    assert {path.name for path in (tmp_path / "data").glob("*.wal")} == {"node-a.wal", "node-b.wal"}
+
+
+def test_every_example_is_run_here() -> None:
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"two_node_sync.py"}
