@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from softadastra.options import ClientOptions
     from softadastra.runtime.events import configure_logging
     from softadastra.types import (
+        Conflict,
+        ConflictingValue,
         Entry,
+        MergeFunction,
         NodeInfo,
         Peer,
         PeerSource,
@@ -61,12 +64,15 @@ __all__ = [
     "AlreadyExistsError",
     "Client",
     "ClientOptions",
+    "Conflict",
+    "ConflictingValue",
     "DiscoveryError",
     "Entry",
     "ErrorCode",
     "InternalError",
     "InvalidArgumentError",
     "InvalidStateError",
+    "MergeFunction",
     "MetadataError",
     "NodeInfo",
     "NotFoundError",

@@ -71,7 +71,7 @@ class Batch:
     def remove(self, key: str) -> None:
         """Gather a remove. Raises as `put`."""
         self._check_open()
-        self._asked.append((self._key(key), TOMBSTONE))
+        self._asked.append((self._key(key), TOMBSTONE, 0))
 
     def __setitem__(self, key: str, value: Storable) -> None:
         self.put(key, value)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
 from softadastra.batch import Batch
-from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
+from softadastra.errors import InvalidStateError, NotFoundError
 from softadastra.node import Node
 from softadastra.options import ClientOptions
 from softadastra.store.clock import milliseconds
@@ -20,8 +20,9 @@ from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.engine import Push
 from softadastra.sync.records import Forgotten
-from softadastra.sync.status import peer_statuses, sync_state
+from softadastra.sync.status import conflicts, peer_statuses, sync_state
 from softadastra.types import (
+    Conflict,
     Entry,
     NodeInfo,
     Peer,
@@ -150,10 +151,7 @@ class Client(MutableMapping[str, Value]):
             StorageError: the disk refused; nothing has changed. After a failed sync the
                 outcome is unknown, and nothing is written until the client is opened again.
         """
-        node = self._opened()
-        (result,) = node.write([node.assignment(key, value)])
-        assert result is not None, "a put always has a result"
-        return PutResult._make(result)
+        return PutResult._make(self._opened().put(key, value))
 
     def remove(self, key: str) -> bool:
         """Remove a key here and at every peer; False when it is absent, then nothing is written.
@@ -161,7 +159,7 @@ class Client(MutableMapping[str, Value]):
         Raises as `put`.
         """
         node = self._opened()
-        (result,) = node.write([(node.key(key), TOMBSTONE)])
+        (result,) = node.write([(node.key(key), TOMBSTONE, 0)])
         return result is not None
 
     @overload
@@ -185,7 +183,7 @@ class Client(MutableMapping[str, Value]):
         sibling = node.replica.sibling(node.key(key))
         if sibling is None:
             return None
-        number, n, stamp, version, packed = sibling
+        number, n, stamp, version, packed, _ = sibling
         origin = node.replica.origins[number].node_id
         return Entry(
             key=key,
@@ -282,6 +280,27 @@ class Client(MutableMapping[str, Value]):
 
     __hash__ = object.__hash__
 
+    # Conflicts.
+
+    def conflicts(self) -> list[Conflict]:
+        """Give the keys that were written by nodes that did not know of each other's write.
+
+        First those that wait to be resolved, then those of last_write_wins in which a write
+        lost: of these the latest 1,000, until they are resolved.
+        """
+        node = self._opened()
+        with node.lock:
+            return conflicts(node.replica)
+
+    def resolve(self, key: str, value: Storable) -> PutResult:
+        """Settle a key's conflict with a value, which supersedes all that this node has seen.
+
+        Raises:
+            NotFoundError: the key has no conflict.
+            InvalidArgumentError, InvalidStateError, StorageError: as `put`.
+        """
+        return PutResult._make(self._opened().resolve(key, value))
+
     # Synchronization.
 
     def tick(self, prune: bool = False) -> TickResult:
@@ -337,18 +356,7 @@ class Client(MutableMapping[str, Value]):
             Whether they are. Without any peer they are nowhere else: False, unless this node
             has written nothing.
         """
-        node = self._opened()
-        if isinstance(peers, str) and peers not in ("all", "any"):
-            raise InvalidArgumentError(
-                f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
-            )
-        if isinstance(peers, str | int):
-            wanted: str | int | frozenset[str] = peers
-        else:
-            wanted = frozenset(peers)
-        with node.lock:
-            top = node.replica.top
-        return node.wait(lambda: node.is_synced(top, wanted), timeout)
+        return self._opened().wait_synced(timeout, peers)
 
     # Peers.
 

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import random
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from softadastra.errors import (
+    InvalidArgumentError,
     InvalidStateError,
     NotFoundError,
     StorageError,
     TransportError,
 )
 from softadastra.metadata.node import describe_node
+from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
@@ -24,14 +26,15 @@ from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.recovery import recover
+from softadastra.runtime.settling import Settler
+from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine, Push
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.records import Pruned, Released
-from softadastra.sync.settings import EngineOptions, Now
-from softadastra.sync.status import sync_state
+from softadastra.sync.settings import Now
+from softadastra.sync.status import conflicting_value, sync_state
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource
@@ -70,6 +73,7 @@ class Node:
         self._max_value_bytes = options.max_value_bytes
         self._events = Events(options.node_id)
         self._reactor: Reactor | None = None
+        self._settler: Settler | None = None
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
@@ -102,6 +106,7 @@ class Node:
             () if log is None else log.replay(),
             node_id=options.node_id,
             incarnation=incarnation,
+            policies=policies_of(options),
             options=engine_options(options),
             nonce=secrets.randbits(64),
             jitter=random.random,
@@ -139,7 +144,7 @@ class Node:
     def assignment(self, key: object, value: object) -> Assignment:
         """Check and pack a write."""
         packed = pack_value(value, max_bytes=self._max_value_bytes)
-        return check_key(key, max_bytes=self._max_key_bytes), packed
+        return check_key(key, max_bytes=self._max_key_bytes), packed, 0
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
@@ -154,6 +159,23 @@ class Node:
         ):
             reactor.wake()
         return results
+
+    def put(self, key: object, value: object) -> Assigned:
+        """Commit a put."""
+        (result,) = self.write([self.assignment(key, value)])
+        assert result is not None, "a put always has a result"
+        return result
+
+    def resolve(self, key: object, value: object) -> Assigned:
+        """Commit a write that settles a conflict."""
+        key, packed, _ = self.assignment(key, value)
+        replica = self.replica
+        with self.lock:
+            if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
+                raise NotFoundError(f"key {key!r} has no conflict", key=key)
+        (result,) = self.write([(key, packed, RESOLUTION)])
+        assert result is not None, "a resolution is always written"
+        return result
 
     def _tell(self) -> None:
         """Emit what there is to tell, when there is no reactor to do it."""
@@ -231,12 +253,20 @@ class Node:
 
     def _start_reactor(self, transport: Transport) -> None:
         options = self._options
+        # Without a transport nothing arrives; what is unsettled from before may be sent later.
+        if isinstance(transport, Offline):
+            self._settler = None
+        else:
+            self._settler = Settler(self._committer, merge=self._merge, settled=self.wake)
+            self._settler.start()
+            self._settler.look()
         self._driver = Driver(
             self._committer,
             transport,
             now=self.now,
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
+            arrived=self._look_at_conflicts,
         )
         self._reactor = Reactor(
             self._committer, transport, driver=self._driver, events=self._events
@@ -244,9 +274,25 @@ class Node:
         self._reactor.start()
 
     def _stop_reactor(self) -> None:
+        settler, self._settler = self._settler, None
+        if settler is not None:
+            settler.stop()
         reactor, self._reactor = self._reactor, None
         if reactor is not None:
             reactor.stop()
+
+    def _look_at_conflicts(self) -> None:
+        if self._settler is not None:
+            self._settler.look()
+
+    def _merge(self, key: str, siblings: Sequence[Sibling]) -> bytes:
+        """Let the application's function make one value of a key's siblings."""
+        policies = self._options.conflict_policies
+        prefixes = [prefix for prefix in policies if key.startswith(prefix)]
+        chosen = policies[max(prefixes, key=len)] if prefixes else self._options.conflict_policy
+        assert not isinstance(chosen, str)
+        value = chosen(key, [conflicting_value(self.replica, sibling) for sibling in siblings])
+        return pack_value(value, max_bytes=self._max_value_bytes)
 
     def start_transport(self) -> None:
         """Bind, and dial every known peer."""
@@ -343,7 +389,18 @@ class Node:
             raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
         return node_id
 
-    def is_synced(self, top: int, peers: str | int | frozenset[str]) -> bool:
+    def wait_synced(self, timeout: float | None, peers: str | int | Iterable[str]) -> bool:
+        """Wait until own writes of up to now are durable at these peers."""
+        if isinstance(peers, str) and peers not in ("all", "any"):
+            raise InvalidArgumentError(
+                f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
+            )
+        wanted = peers if isinstance(peers, str | int) else frozenset(peers)
+        with self.lock:
+            top = self.replica.top
+        return self.wait(lambda: self._is_synced(top, wanted), timeout)
+
+    def _is_synced(self, top: int, peers: str | int | frozenset[str]) -> bool:
         """Whether own writes up to `top` are durable at these peers. Holding the lock."""
         if top == 0:
             return True
@@ -385,18 +442,3 @@ class Node:
                 capabilities=frozenset(capabilities),
             )
         return self._info
-
-
-def engine_options(options: ClientOptions) -> EngineOptions:
-    """Give the engine's part of the settings, in its units."""
-    return EngineOptions(
-        cluster=options.cluster,
-        batch=Limits(options.sync_batch_size, options.sync_batch_bytes),
-        window=options.sync_window,
-        max_retries=options.max_sync_retries,
-        retry_interval_ms=max(1, round(options.retry_interval * 1000)),
-        ack_timeout_ms=max(1, round(options.ack_timeout * 1000)),
-        tick_interval_ms=max(1, round(options.tick_interval * 1000)),
-        require_ack=options.require_ack,
-        auto_queue=options.auto_queue,
-    )

@@ -21,6 +21,7 @@ from softadastra.settings import (
     FLAG,
     PEERS,
     POLICIES,
+    POLICY,
     SECONDS,
     Kind,
     PathType,
@@ -33,9 +34,9 @@ from softadastra.settings import (
     text,
     whole,
 )
-from softadastra.types import Peer
+from softadastra.types import MergeFunction, Peer
 
-__all__ = ["CONFLICT_POLICIES", "ClientOptions"]
+__all__ = ["CONFLICT_POLICIES", "ClientOptions", "policy_name"]
 
 CONFLICT_POLICIES = ("last_write_wins", "manual", "keep_local", "keep_remote")
 """What can become of two writes of one key that did not know of each other."""
@@ -122,10 +123,12 @@ class ClientOptions:
     ack_timeout: Annotated[float, SECONDS] = 10.0
     """A connected peer that confirms nothing for so long is shown as stale."""
 
-    conflict_policy: Annotated[str, text(minimum=1)] = "last_write_wins"
-    """One of `CONFLICT_POLICIES`, the same on all nodes of a cluster."""
+    conflict_policy: Annotated[str | MergeFunction, POLICY] = "last_write_wins"
+    """One of `CONFLICT_POLICIES`, or a function that merges, the same on all nodes of a cluster."""
 
-    conflict_policies: Annotated[dict[str, str], POLICIES] = field(default_factory=dict)
+    conflict_policies: Annotated[dict[str, str | MergeFunction], POLICIES] = field(
+        default_factory=dict
+    )
     """Policies for keys by prefix; the longest prefix wins, then `conflict_policy`."""
 
     enable_transport: Annotated[bool, FLAG] = False
@@ -277,11 +280,17 @@ class ClientOptions:
         return Path("data", f"{self.node_id}.wal") if self.wal_path is None else Path(self.wal_path)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return every field as JSON can carry it; `ClientOptions(**d)` makes equal options."""
+        """Return every field as JSON can carry it; `ClientOptions(**d)` makes equal options.
+
+        A function that merges is given by its name, which is for reading alone.
+        """
         values = {name: getattr(self, name) for name in _kinds()}
         values["wal_path"] = None if self.wal_path is None else os.fspath(self.wal_path)
         values["peers"] = [str(peer) for peer in self.peers]
-        values["conflict_policies"] = dict(self.conflict_policies)
+        values["conflict_policy"] = policy_name(self.conflict_policy)
+        values["conflict_policies"] = {
+            prefix: policy_name(policy) for prefix, policy in self.conflict_policies.items()
+        }
         return values
 
     def validate(self) -> None:
@@ -305,6 +314,13 @@ class ClientOptions:
             )
 
 
+def policy_name(policy: str | MergeFunction) -> str:
+    """Name a policy, a function by its module and its name: the same on all nodes."""
+    if isinstance(policy, str):
+        return policy
+    return f"merge:{policy.__module__}.{getattr(policy, '__qualname__', repr(policy))}"
+
+
 @cache
 def _kinds() -> dict[str, Kind]:
     hints = get_type_hints(ClientOptions, include_extras=True)
@@ -319,7 +335,7 @@ def _field_problems(options: ClientOptions) -> Iterator[str]:
 
 
 def _policy_problems(options: ClientOptions) -> Iterator[str]:
-    named = {"conflict_policy": options.conflict_policy}
+    named: dict[str, str | MergeFunction] = {"conflict_policy": options.conflict_policy}
     if POLICIES.accepts(options.conflict_policies):
         for prefix, policy in options.conflict_policies.items():
             named[f"conflict_policies[{prefix!r}]"] = policy
@@ -363,10 +379,3 @@ def _unavailable(options: ClientOptions) -> Iterator[str]:
         yield "enable_discovery=True is not available in this version: name peers in `peers`"
     if options.security is not None:
         yield f"security={options.security!r} is not available in this version: use None"
-    if options.conflict_policy in CONFLICT_POLICIES[1:]:
-        yield (
-            f"conflict_policy {options.conflict_policy!r} is not available in this version:"
-            ' use "last_write_wins"'
-        )
-    if options.conflict_policies:
-        yield "conflict_policies are not available in this version: leave them empty"

@@ -27,6 +27,7 @@ __all__ = [
     "FLAG",
     "PEERS",
     "POLICIES",
+    "POLICY",
     "SECONDS",
     "Kind",
     "PathType",
@@ -158,9 +159,13 @@ def _is_peer_list(value: object) -> bool:
     return True
 
 
+def _is_policy(value: object) -> bool:
+    return bool(value) and (isinstance(value, str) or callable(value))
+
+
 def _is_policy_map(value: object) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(prefix, str) and isinstance(policy, str) for prefix, policy in value.items()
+        isinstance(prefix, str) and _is_policy(policy) for prefix, policy in value.items()
     )
 
 
@@ -211,6 +216,9 @@ FILE_PATH = Kind("the path of a file, as data/node-a.wal", _is_file_path, str)
 
 PEERS = Kind("a list of peers, each as ID@HOST:PORT", _is_peer_list, parse_peers)
 """In a variable they are separated by commas."""
+
+POLICY = Kind("the name of a policy, or a function", _is_policy, str)
+"""Whether a policy exists is not asked here. Functions come from programs alone."""
 
 POLICIES = Kind("a table of key prefixes and policy names", _is_policy_map, _read_policies)
 """In a variable: prefix=policy, separated by commas. Whether a policy exists is not asked here."""

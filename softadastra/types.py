@@ -5,7 +5,7 @@ All are immutable snapshots: they do not change when the node does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -14,7 +14,10 @@ from typing import Literal, NamedTuple, TypeAlias
 from softadastra.errors import InvalidArgumentError
 
 __all__ = [
+    "Conflict",
+    "ConflictingValue",
     "Entry",
+    "MergeFunction",
     "NodeInfo",
     "Peer",
     "PeerSource",
@@ -161,6 +164,37 @@ class Entry:
     """The writer's hybrid clock, in milliseconds since 1970."""
     origin: str
     sync_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictingValue:
+    """One of the writes of a key that did not know of each other."""
+
+    value: Value
+    """None when the write is a remove."""
+    is_removed: bool
+    origin: str
+    sync_id: str
+    version: int
+    timestamp_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A key that was written by nodes that did not know of each other's write."""
+
+    key: str
+    policy: str
+    """By which policy the key's conflicts are settled."""
+    is_open: bool
+    """Whether all values are still kept; if not, the first one has won and the others lost."""
+    values: tuple[ConflictingValue, ...]
+    """What `get` gives first, then the others, greatest first."""
+
+
+MergeFunction: TypeAlias = Callable[[str, Sequence[ConflictingValue]], object]
+"""Makes one value, that can be stored, of a key's conflicting ones, which come greatest first.
+Commutative, associative and idempotent, or nodes go on disagreeing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,16 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
+from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE
 from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine, Push
 from softadastra.sync.messages import Message
 from softadastra.sync.records import Record, RecordEncoder, decode_record
+from softadastra.sync.resolution import kept_value, unsettled
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.status import sync_state
 from softadastra.sync.wire import decode, encode
@@ -42,7 +44,10 @@ Filter = Callable[["Node", "Node", Message], bool]
 class Node:
     """An engine with a log that is a list."""
 
-    def __init__(self, network: Network, name: str, options: EngineOptions) -> None:
+    def __init__(
+        self, network: Network, name: str, options: EngineOptions, policies: Policies
+    ) -> None:
+        self.policies = policies
         self.network = network
         self.name = name
         self.options = options
@@ -55,7 +60,7 @@ class Node:
     def start(self) -> None:
         """Begin a life: recover from the log."""
         self.life += 1
-        replica = Replica(self.name, self.incarnation)
+        replica = Replica(self.name, self.incarnation, self.policies)
         self.engine = Engine(replica, self.options, nonce=self.life, jitter=lambda: 0.5)
         self.engine.notices.is_traced = True
         for kind, payload in self.log:
@@ -78,15 +83,23 @@ class Node:
         self.engine.evolve(record)
 
     def write(self, *asked: tuple[str, Value]) -> None:
-        self._write([(k, pack_value(v, max_bytes=1 << 20)) for k, v in asked])
+        self._write([(k, pack_value(v, max_bytes=1 << 20), 0) for k, v in asked])
 
     def remove(self, key: str) -> None:
-        self._write([(key, TOMBSTONE)])
+        self._write([(key, TOMBSTONE, 0)])
 
     def _write(self, asked: list[Assignment]) -> None:
         record, _ = decide_writes(self.engine.replica, asked, wall_ms=self.now.wall_ms)
         if record is not None:
             self.commit(record)
+
+    def settle(self) -> int:
+        """Do what keep_local and keep_remote ask for; give how many keys that was."""
+        replica = self.engine.replica
+        conflicts = list(unsettled(replica))
+        for conflict in conflicts:
+            self._write([(conflict.key, kept_value(conflict, replica.me), RESOLUTION)])
+        return len(conflicts)
 
     def get(self, key: str) -> Value:
         packed = self.engine.replica.value(key)
@@ -128,9 +141,14 @@ class Node:
 class Network:
     """Nodes, links between pairs of them, and what is on its way."""
 
-    def __init__(self, *names: str, options: EngineOptions = OPTIONS) -> None:
+    def __init__(
+        self,
+        *names: str,
+        options: EngineOptions = OPTIONS,
+        policies: Policies = LAST_WRITE_WINS,
+    ) -> None:
         self.now_ms = 0
-        self.nodes = {name: Node(self, name, options) for name in names}
+        self.nodes = {name: Node(self, name, options, policies) for name in names}
         self.links: dict[int, tuple[Node, Node]] = {}
         self.wire: deque[tuple[int, Node, Message]] = deque()
         self.sent: list[tuple[str, str, Message]] = []

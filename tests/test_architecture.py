@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,30 @@ LAYERS = {
     "runtime": {*VALUES, "store", "sync", "transport.links"},
     "views": VALUES,
     "batch": {*VALUES, "store"},
-    "node": {*VALUES, "options", "store", "sync", "wal", "transport", "metadata", "runtime"},
+    "node_settings": {*VALUES, "options", "store", "sync"},
+    "node": {
+        *VALUES,
+        "options",
+        "node_settings",
+        "store",
+        "sync",
+        "wal",
+        "transport",
+        "metadata",
+        "runtime",
+    },
     "client": {*VALUES, "options", "store", "sync", "node", "batch", "views"},
-    "testing": {*VALUES, "options", "client", "store", "sync", "wal", "runtime"},
+    "testing": {
+        *VALUES,
+        "options",
+        "client",
+        "node_settings",
+        "transport.links",
+        "store",
+        "sync",
+        "wal",
+        "runtime",
+    },
     "cli": {*VALUES, "options", "client", "settings", "runtime.events", "testing", "wal"},
 }
 """Package or module -> what of ours it may import beside itself."""
@@ -132,7 +154,7 @@ def test_functions_are_small(path):
 def test_every_public_name_has_a_docstring():
     for name in softadastra.__all__:
         value = getattr(softadastra, name)
-        if callable(value):
+        if inspect.isclass(value) or inspect.isfunction(value):
             assert value.__doc__, name
 
 

@@ -257,8 +257,8 @@ ACCEPTED: dict[str, list[Any]] = {
     "max_sync_retries": [1, 1_000_000],
     "retry_interval": SECONDS,
     "ack_timeout": SECONDS,
-    "conflict_policy": ["last_write_wins"],
-    "conflict_policies": [{}],
+    "conflict_policy": [*CONFLICT_POLICIES, max],
+    "conflict_policies": [{}, {"a/": "manual", "a/b": max}],
     "enable_transport": [True, False],
     "transport_host": ["localhost", "0.0.0.0"],
     "transport_port": [0, 1, 65535],
@@ -289,8 +289,8 @@ REFUSED: dict[str, list[Any]] = {
     "max_sync_retries": [0, 1_000_001],
     "retry_interval": NOT_SECONDS,
     "ack_timeout": NOT_SECONDS,
-    "conflict_policy": ["", None, "newest", *CONFLICT_POLICIES[1:]],
-    "conflict_policies": [None, {"a/": "newest"}, {1: "manual"}, {"a/": "manual"}, ["a/"]],
+    "conflict_policy": ["", None, "newest"],
+    "conflict_policies": [None, {"a/": "newest"}, {1: "manual"}, {"a/": None}, ["a/"]],
     "enable_transport": NOT_FLAGS,
     "transport_host": ["", *NOT_TEXT],
     "transport_port": [None, True, -1, 65536, 4041.0, "4041"],
@@ -370,10 +370,6 @@ def test_a_host_that_is_not_listened_on_needs_no_consent() -> None:
     [
         {"enable_discovery": True},
         {"security": "curve"},
-        {"conflict_policy": "manual"},
-        {"conflict_policy": "keep_local"},
-        {"conflict_policy": "keep_remote"},
-        {"conflict_policies": {"a/": "last_write_wins"}},
     ],
 )
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(settings: dict[str, Any]) -> None:

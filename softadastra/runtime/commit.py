@@ -47,11 +47,18 @@ class Log(Protocol):
 class Ticket:
     """What one caller wants committed."""
 
-    __slots__ = ("asked", "error", "gate", "group", "records", "results")
+    __slots__ = ("asked", "error", "gate", "group", "guard", "records", "results")
 
-    def __init__(self, asked: Sequence[Assignment], records: Sequence[Record]) -> None:
+    def __init__(
+        self,
+        asked: Sequence[Assignment],
+        records: Sequence[Record],
+        guard: Callable[[], bool] | None = None,
+    ) -> None:
         self.asked = asked
         self.records = records
+        self.guard = guard
+        """Whether it is still to be done, asked when it is decided."""
         self.results: list[Assigned | None] = []
         self.error: BaseException | None = None
         self.gate: Lock | None = None
@@ -105,6 +112,21 @@ class Committer:
             return self._commit(Ticket(asked, ()))
         with self.lock:
             return self._commit_at_once(asked, ())
+
+    def write_if(self, assignment: Assignment, guard: Callable[[], bool]) -> bool:
+        """Commit one write if the state is still what its value was made of.
+
+        Args:
+            assignment: the write.
+            guard: asked under the lock when the write is decided.
+
+        Returns:
+            Whether it was done. Raises as `write`.
+        """
+        if self._flush:
+            return bool(self._commit(Ticket([assignment], (), guard)))
+        with self.lock:
+            return guard() and bool(self._commit_at_once([assignment], ()))
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit records that are decided. Raises as `write`."""
@@ -258,6 +280,9 @@ class Committer:
 
     def _decide_group(self, group: list[Ticket]) -> Sequence[Record]:
         """Decide what a group asks for: all its writes together are one record."""
+        for ticket in group:
+            if ticket.guard is not None and not self._is_wanted_still(ticket, group):
+                ticket.asked = ()
         records, results = self._decide(
             [assignment for ticket in group for assignment in ticket.asked],
             [record for ticket in group for record in ticket.records],
@@ -266,6 +291,12 @@ class Committer:
         for ticket in group:
             ticket.results = list(islice(rows, len(ticket.asked)))
         return records
+
+    def _is_wanted_still(self, guarded: Ticket, group: list[Ticket]) -> bool:
+        assert guarded.guard is not None
+        keys = {assignment[0] for assignment in guarded.asked}
+        others = (a[0] for ticket in group if ticket is not guarded for a in ticket.asked)
+        return guarded.guard() and keys.isdisjoint(others)
 
     def _decide(
         self, asked: Sequence[Assignment], records: Sequence[Record]

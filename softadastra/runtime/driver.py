@@ -55,6 +55,7 @@ class Driver:
         now: reads both clocks.
         auto_tick: whether data leaves at each turn, or by `push` alone.
         flush_interval_ms: how long `auto_flush=False` may leave a write unsynced.
+        arrived: called after peers' writes were merged while there are conflicts.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Driver:
         now: Callable[[], Now],
         auto_tick: bool,
         flush_interval_ms: int,
+        arrived: Callable[[], None],
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
@@ -73,6 +75,7 @@ class Driver:
         self._push = Push.ALL if auto_tick else Push.NOTHING
         self._flush_interval_ms = flush_interval_ms
         self._flush_ms: int | None = None
+        self._arrived = arrived
 
     def turn(self, events: list[TransportEvent]) -> None:
         """Take in what has happened, and do all that is due."""
@@ -80,6 +83,8 @@ class Driver:
         try:
             if records:
                 self._committer.commit(records)
+                if self._engine.replica.conflicted:
+                    self._arrived()
             self.push(self._push)
             self._flush()
             self._remember()

@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.records import decode_record
@@ -26,6 +27,7 @@ def recover(
     *,
     node_id: str,
     incarnation: int,
+    policies: Policies,
     options: EngineOptions,
     nonce: int,
     jitter: Callable[[], float],
@@ -36,11 +38,12 @@ def recover(
         frames: kind and payload of each record; none for a node without a past.
         node_id: the node.
         incarnation: of its log.
+        policies: what happens to concurrent writes.
         options: the engine's settings.
         nonce: drawn anew for each life.
         jitter: gives a number from 0 to 1, uniformly.
     """
-    replica = Replica(node_id, incarnation)
+    replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
     records = 0
     # Nothing that replay makes is garbage, and looking for some in a million new tuples over

@@ -7,7 +7,7 @@ is one immutable object, replaced in one step. Changing is for one thread at a t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -16,7 +16,9 @@ from xxhash import xxh3_128_intdigest
 from softadastra.store.index import OriginLog
 from softadastra.store.keys import OrderedKeys
 from softadastra.store.origins import Origin, Origins
+from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.siblings import (
+    RESOLUTION,
     KeyState,
     Sibling,
     State,
@@ -25,7 +27,7 @@ from softadastra.store.siblings import (
     siblings_of,
 )
 
-__all__ = ["OWN", "Arrivals", "Claim", "Conflict", "Merged", "Replica", "Writes"]
+__all__ = ["OWN", "Arrivals", "Claim", "Lost", "Merged", "Replica", "Writes"]
 
 OWN = 0
 """The number of this node's own origin: the first that a replica meets."""
@@ -72,19 +74,24 @@ class Arrivals(NamedTuple):
     states: list[KeyState]
 
 
-class Conflict(NamedTuple):
-    """Writes that did not know of the one that now stands, and lost to it."""
+class Lost(NamedTuple):
+    """A write that did not know of another one, and lost to it."""
 
     key: str
-    losers: tuple[Sibling, ...]
+    loser: Sibling
+    winner: Sibling
 
 
 class Merged(NamedTuple):
     """What a batch changed."""
 
-    applied: int
-    """Entries that changed here."""
-    conflicts: list[Conflict]
+    keys: list[str]
+    """Whose entries changed here."""
+    lost: list[Lost]
+
+
+LOST_MAX = 1_000
+"""How many lost writes are kept to be looked at: a bound for memory, not a promise to anyone."""
 
 
 def fingerprint(key: str, sibling: Sibling) -> int:
@@ -103,24 +110,31 @@ class Replica:
     Args:
         node_id: this node.
         incarnation: of this node's log.
+        policies: what happens to concurrent writes.
     """
 
     __slots__ = (
         "_digest",
         "_live",
         "_ordered",
-        "_rank",
         "clock",
+        "conflicted",
         "entries",
         "last_remote",
         "logs",
+        "lost",
         "me",
         "node_id",
         "origins",
+        "policies",
+        "rank",
     )
 
-    def __init__(self, node_id: str, incarnation: int) -> None:
+    def __init__(
+        self, node_id: str, incarnation: int, policies: Policies = LAST_WRITE_WINS
+    ) -> None:
         self.node_id = node_id
+        self.policies = policies
         self.origins = Origins()
         self.me = self.origins.number(Origin(node_id, incarnation))
         assert self.me == OWN
@@ -131,10 +145,15 @@ class Replica:
         """The last stamp given out here, or a later one that was seen."""
         self.last_remote = 0
         """The number, at its origin, of the last write taken from a peer."""
+        self.conflicted: dict[str, None] = {}
+        """The keys that have several siblings."""
+        self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
+        """The latest writes that lost a conflict under last_write_wins."""
         self._digest = 0
         self._live = 0
         self._ordered = OrderedKeys()
-        self._rank = order(self.origins)
+        self.rank = order(self.origins)
+        """The total order of siblings."""
 
     @property
     def top(self) -> int:
@@ -165,7 +184,7 @@ class Replica:
         if not isinstance(state, KeyState):
             return state if state[4] else None
         live = [s for s in siblings_of(state) if s[4]]
-        return max(live, key=self._rank) if live else None
+        return max(live, key=self.rank) if live else None
 
     def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
@@ -175,13 +194,15 @@ class Replica:
         """Do this node's own writes. They are durable."""
         _, clock, keys, states = writes
         self._replace(zip(keys, states, strict=True))
+        if self.lost:
+            self._settle(zip(keys, states, strict=True))
         self.logs[self.me].keys += keys
         self.clock = max(self.clock, clock)
 
     def evolve_arrivals(self, arrivals: Arrivals) -> Merged:
         """Merge a peer's batch. It is durable."""
         keys, logs, entries = arrivals.keys, self.logs, self.entries
-        conflicts: list[Conflict] = []
+        conflicts: list[Lost] = []
         merged: list[tuple[str, State]] = []
         for key, theirs in zip(keys, arrivals.siblings, strict=False):
             ours = entries.get(key)
@@ -195,6 +216,7 @@ class Replica:
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
             self._merge(key, entries.get(key), state, merged, conflicts)
         self._replace(merged)
+        self.lost += conflicts
         for claim in arrivals.claims:
             self._claim(claim, keys)
         # Without the dots of what it was sent a node would hold writes that it can never
@@ -206,7 +228,7 @@ class Replica:
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
             for sibling in state.siblings:
                 logs[sibling[0]].add(sibling[1], key)
-        return Merged(len(merged), conflicts)
+        return Merged([key for key, _ in merged], conflicts)
 
     def _merge(
         self,
@@ -214,11 +236,16 @@ class Replica:
         ours: State | None,
         theirs: State,
         merged: list[tuple[str, State]],
-        conflicts: list[Conflict],
+        conflicts: list[Lost],
     ) -> None:
-        state, losers = merge(ours, theirs, had=self._had, rank=self._rank)
-        if losers:
-            conflicts.append(Conflict(key, losers))
+        state, losers = merge(
+            ours,
+            theirs,
+            had=self._had,
+            rank=self.rank,
+            keeps_siblings=self.policies.keeps_siblings(key),
+        )
+        conflicts += (Lost(key, loser, siblings_of(state)[0]) for loser in losers)
         if state is not None and state != ours:
             merged.append((key, state))
 
@@ -238,6 +265,16 @@ class Replica:
             n += count
         self.last_remote = n - 1
 
+    def _settle(self, states: Iterable[tuple[str, State]]) -> None:
+        """Strike off what a resolution has settled."""
+        settled = {
+            key for key, state in states if any(s[5] & RESOLUTION for s in siblings_of(state))
+        }
+        if settled:
+            kept = [lost for lost in self.lost if lost.key not in settled]
+            self.lost.clear()
+            self.lost += kept
+
     def _replace(self, states: Iterable[tuple[str, State]]) -> None:
         """Give keys new states. All changes, and recovery, come through this loop."""
         entries, digest, live = self.entries, self._digest, self._live
@@ -245,18 +282,33 @@ class Replica:
             old = entries.get(key)
             if old is None:
                 self._ordered.add(key)
+            elif not isinstance(old, KeyState):
+                if old[4]:
+                    digest -= fingerprint(key, old)
+                    live -= 1
             else:
-                for sibling in siblings_of(old):
-                    if sibling[4]:
-                        digest -= fingerprint(key, sibling)
-                        live -= 1
-            for sibling in (new,) if type(new) is tuple else siblings_of(new):
-                if sibling[4]:
-                    digest += fingerprint(key, sibling)
+                part, count = self._weigh(key, old.siblings)
+                digest -= part
+                live -= count
+                self.conflicted.pop(key, None)
+            if not isinstance(new, KeyState):
+                if new[4]:
+                    digest += fingerprint(key, new)
                     live += 1
+            else:
+                part, count = self._weigh(key, new.siblings)
+                digest += part
+                live += count
+                if len(new.siblings) > 1:
+                    self.conflicted[key] = None
             entries[key] = new
         self._digest = digest & MASK_128
         self._live = live
+
+    def _weigh(self, key: str, siblings: tuple[Sibling, ...]) -> tuple[int, int]:
+        """Give what a key adds to the digest, and to the number of keys."""
+        parts = [fingerprint(key, sibling) for sibling in siblings if sibling[4]]
+        return sum(parts), bool(parts)
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

@@ -19,6 +19,7 @@ from typing import Final, TypeAlias
 from softadastra.store.origins import Origin, Origins
 
 __all__ = [
+    "RESOLUTION",
     "TOMBSTONE",
     "Context",
     "KeyState",
@@ -32,8 +33,11 @@ __all__ = [
     "simplest",
 ]
 
-Sibling: TypeAlias = tuple[int, int, int, int, bytes]
-"""(origin number, n, stamp, version, packed value)."""
+Sibling: TypeAlias = tuple[int, int, int, int, bytes, int]
+"""(origin number, n, stamp, version, packed value, flags)."""
+
+RESOLUTION: Final = 1
+"""The flag of a write that settles a conflict. Two of them are settled by the total order."""
 
 Context: TypeAlias = Mapping[int, int]
 """Origin number -> its writes of this key up to n are superseded."""
@@ -110,13 +114,22 @@ def merge(
     *,
     had: Callable[[int, int], bool],
     rank: Callable[[Sibling], tuple[int, Origin, int]],
+    keeps_siblings: bool,
 ) -> tuple[State | None, tuple[Sibling, ...]]:
-    """Merge another replica's state of a key into ours, under last_write_wins.
+    """Merge another replica's state of a key into ours.
 
     A sibling stays when the other side has it too, or does not know it to be superseded. One
-    that we `had` and no longer hold is obsolete, however late it comes again. Of what is
-    left the greatest stays, and the others go into the context, so that replicas that drop
-    losers in different orders drop the same ones.
+    that we `had` and no longer hold is obsolete, however late it comes again. Under
+    last_write_wins the greatest of what is left stays, and the others go into the context, so
+    that replicas that drop losers in different orders drop the same ones.
+
+    Args:
+        ours: our state of the key.
+        theirs: the other's.
+        had: whether this node has had a write, by origin number and n.
+        rank: the total order.
+        keeps_siblings: whether concurrent writes stay. Concurrent resolutions are settled by
+            the total order all the same: so resolving does not make new conflicts for ever.
 
     Returns:
         The merged state (None when both are empty) and the siblings that lost a true conflict.
@@ -142,8 +155,10 @@ def merge(
         context[origin] = max(n, context.get(origin, 0))
     if not kept:
         return None, ()
+    if keeps_siblings and not all(s[5] & RESOLUTION for s in kept):
+        return simplest(tuple(sorted(kept, key=rank)), context), ()
     winner = max(kept, key=rank)
     losers = tuple(s for s in kept if s is not winner)
     for origin, n, *_ in losers:
         context[origin] = max(n, context.get(origin, 0))
-    return simplest((winner,), context), losers
+    return simplest((winner,), context), () if keeps_siblings else losers

@@ -16,8 +16,8 @@ from softadastra.types import PutStatus
 
 __all__ = ["Assigned", "Assignment", "decide_writes"]
 
-Assignment: TypeAlias = tuple[str, bytes]
-"""One write that is asked for: the key, and its packed value or TOMBSTONE."""
+Assignment: TypeAlias = tuple[str, bytes, int]
+"""One write that is asked for: the key, its packed value or TOMBSTONE, and flags."""
 
 Assigned: TypeAlias = tuple[str, int, PutStatus, str, int]
 """What became of it, as the fields of a PutResult: made for each write, looked at for few."""
@@ -45,7 +45,7 @@ def held(replica: Replica, key: str) -> Held:
         return ABSENT
     me = replica.me
     if not isinstance(state, KeyState):
-        origin, n, stamp, version, value = state
+        origin, n, stamp, version, value, _ = state
         if origin == me:
             return Held(value, replica.node_id, n, version, stamp, {})
         node_id = replica.origins[origin].node_id
@@ -86,19 +86,19 @@ def decide_writes(
     states: list[State] = []
     results: list[Assigned | None] = []
     # What this record itself assigns, when it assigns a key twice.
-    decided: dict[str, Held] | None = {} if len(dict(asked)) < len(asked) else None
-    for key, value in asked:
+    decided: dict[str, Held] | None = {} if len({a[0] for a in asked}) < len(asked) else None
+    for key, value, flags in asked:
         if decided is not None and key in decided:
             old = decided[key]
         else:
             old = held(replica, key) if key in entries else ABSENT
-        if old.value == value:
+        if old.value == value and not flags:
             row: Assigned = (key, old.version, "unchanged", old.origin, old.n)
             results.append(row if value else None)
             continue
         stamp = max(clock, old.stamp_min)
         version = old.version + 1
-        sibling = (me, n, stamp, version, value)
+        sibling = (me, n, stamp, version, value, flags)
         keys.append(key)
         states.append(KeyState((sibling,), old.context) if old.context else sibling)
         status: PutStatus = "updated" if old.value or not value else "created"

@@ -12,12 +12,12 @@ from typing import NamedTuple
 
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
-from softadastra.store.replica import Claim, Replica
+from softadastra.store.replica import Arrivals, Claim, Replica
 from softadastra.store.siblings import KeyState, Sibling, siblings_of
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import BATCH_ENTRIES_MAX, CLAIMED_MAX
 
-__all__ = ["Limits", "Load", "build_batch", "missing"]
+__all__ = ["Limits", "Load", "build_batch", "covered", "missing"]
 
 ENTRY_OVERHEAD_BYTES = 32
 """More than numbers, stamp, version and headers of an entry take."""
@@ -128,7 +128,7 @@ class Loader:
         def wire(origin: int) -> int:
             return numbers.setdefault(origin, len(numbers))
 
-        columns = [list(column) for column in zip(*siblings, strict=True)] or [[]] * 5
+        columns = [list(column) for column in zip(*siblings, strict=True)] or [[]] * 6
         for origin in dict.fromkeys(columns[0]):
             wire(origin)
         claims = [
@@ -142,13 +142,13 @@ class Loader:
             )
             for state in states
         ]
-        ours, ns, stamps, versions, values = columns
+        ours, ns, stamps, versions, values, flags = columns
         batch = Batch(
             id=batch_id,
             origins=[origins[origin] for origin in numbers],
             claims=claims,
             keys=keys,
-            columns=([numbers[o] for o in ours], ns, stamps, versions, values),
+            columns=([numbers[o] for o in ours], ns, stamps, versions, values, flags),
             states=plain_states,
         )
         # Its receiver adds the dots of the siblings as well as the claimed ones.
@@ -163,6 +163,22 @@ class Loader:
 
 
 NONE = DotSet()
+
+
+def covered(arrivals: Arrivals) -> dict[int, DotSet]:
+    """Give the writes that a batch brings, by origin number: claimed, and of its siblings."""
+    dots: dict[int, DotSet] = {}
+    for origin, first, runs in arrivals.claims:
+        count = sum(run[0] for run in runs)
+        dots.setdefault(origin, DotSet()).add(first, first + count - 1)
+    for state in arrivals.states:
+        for sibling in state.siblings:
+            dots.setdefault(sibling[0], DotSet()).add(sibling[1], sibling[1])
+    for sibling in arrivals.siblings:
+        have = dots.setdefault(sibling[0], DotSet())
+        if sibling[1] not in have:
+            have.add(sibling[1], sibling[1])
+    return dots
 
 
 def runs(positions: Iterable[int]) -> list[tuple[int, int, int]]:

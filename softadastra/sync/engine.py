@@ -21,7 +21,9 @@ from typing import Final, NamedTuple
 
 from softadastra.store.clock import observed
 from softadastra.store.dots import DotSet, Range
-from softadastra.store.replica import Arrivals, Merged, Replica, Writes
+from softadastra.store.replica import Merged, Replica, Writes
+from softadastra.store.siblings import siblings_of
+from softadastra.sync.batches import covered
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, sync_ids
 from softadastra.sync.dialing import Dialer
@@ -157,12 +159,19 @@ class Engine:
         self, peer: str, batch_id: int, brought: dict[int, DotSet], merged: Merged
     ) -> None:
         origins, note = self.replica.origins, self.notices.note
-        for conflict in merged.conflicts:
-            losers = [f"{origins[s[0]].node_id}-{s[1]}" for s in conflict.losers]
-            note(Level.INFO, "conflict.resolved", key=conflict.key, losers=losers)
+        for key, loser, winner in merged.lost:
+            names = [f"{origins[s[0]].node_id}-{s[1]}" for s in (loser, winner)]
+            note(Level.INFO, "conflict.lost", key=key, sync_id=names[0], winner=names[1])
+        for key in merged.keys if self.replica.conflicted else ():
+            if key in self.replica.conflicted:
+                names = [
+                    f"{origins[s[0]].node_id}-{s[1]}"
+                    for s in siblings_of(self.replica.entries[key])
+                ]
+                note(Level.INFO, "conflict.found", key=key, sync_id=names)
         if self.notices.is_traced:
             ids = sync_ids(origins, brought.items())
-            facts = {"peer": peer, "batch": batch_id, "applied": merged.applied}
+            facts = {"peer": peer, "batch": batch_id, "applied": len(merged.keys)}
             note(Level.DEBUG, "batch.merged", **facts, sync_id=ids)
 
     # Messages.
@@ -234,6 +243,7 @@ class Engine:
             hello,
             cluster=self.options.cluster,
             me=self.replica.origins[self.replica.me],
+            policies=self.replica.policies.names,
             top=self.replica.top,
             expected=attempt.peer.node_id if attempt else None,
         )
@@ -359,6 +369,7 @@ class Engine:
             incarnation=me.incarnation,
             nonce=self._nonce,
             wall_ms=now.wall_ms,
+            policies=self.replica.policies.names,
             have=self.have(),
             digest=self.replica.digest,
             credit=self.options.window,
@@ -428,19 +439,3 @@ class Engine:
         for session in list(self.connections.sessions.values()):
             farewell = Bye() if session.is_active else None
             self.connections.drop(session, "closed here", now, farewell)
-
-
-def covered(arrivals: Arrivals) -> dict[int, DotSet]:
-    """Give the writes that a batch brings, by origin number: claimed, and of its siblings."""
-    dots: dict[int, DotSet] = {}
-    for origin, first, runs in arrivals.claims:
-        count = sum(run[0] for run in runs)
-        dots.setdefault(origin, DotSet()).add(first, first + count - 1)
-    for state in arrivals.states:
-        for sibling in state.siblings:
-            dots.setdefault(sibling[0], DotSet()).add(sibling[1], sibling[1])
-    for sibling in arrivals.siblings:
-        have = dots.setdefault(sibling[0], DotSet())
-        if sibling[1] not in have:
-            have.add(sibling[1], sibling[1])
-    return dots

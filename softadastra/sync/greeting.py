@@ -23,6 +23,7 @@ def check_greeting(
     *,
     cluster: str,
     me: Origin,
+    policies: str,
     top: int,
     expected: str | None,
 ) -> Refusal | None:
@@ -32,6 +33,7 @@ def check_greeting(
         hello: what it said.
         cluster: ours.
         me: this node.
+        policies: ours.
         top: our last write.
         expected: who was to be at the address that we dialled; None when the peer dialled.
 
@@ -43,6 +45,12 @@ def check_greeting(
         return Refusal(
             RejectReason.DIFFERENT_CLUSTER,
             f"node {node_id!r} is in cluster {cluster!r}, {hello.node_id!r} in {hello.cluster!r}",
+        )
+    if hello.policies != policies:
+        return Refusal(
+            RejectReason.POLICY_MISMATCH,
+            f"conflicts are settled by {policies!r} on {node_id!r} and by {hello.policies!r} on "
+            f"{hello.node_id!r}: give both the same conflict_policy and conflict_policies",
         )
     if hello.node_id == node_id:
         return Refusal(

@@ -54,6 +54,8 @@ class Hello:
     nonce: int
     """Drawn when the node opens: two live nodes of one name differ in it."""
     wall_ms: int
+    policies: str
+    """How the sender settles conflicts; both must do it alike."""
     have: Haves
     digest: bytes
     credit: int
@@ -79,17 +81,17 @@ class Batch:
     """What the numbers in this message stand for, by position."""
     claims: list[Claim]
     keys: list[str]
-    columns: tuple[list[int], list[int], list[int], list[int], list[bytes]]
-    """Origins, numbers, stamps, versions and values of the entries with one sibling."""
+    columns: tuple[list[int], list[int], list[int], list[int], list[bytes], list[int]]
+    """Origins, numbers, stamps, versions, values and flags of the entries with one sibling."""
     states: list[KeyState]
     """The states of the keys behind those."""
 
     def arrivals(self, origins: Origins) -> Arrivals:
         """Give the content with origins by the receiver's numbers."""
         local = [origins.number(origin) for origin in self.origins]
-        numbers, ns, stamps, versions, values = self.columns
+        numbers, ns, stamps, versions, values, flags = self.columns
         ours = map(local.__getitem__, numbers)
-        siblings = list(zip(ours, ns, stamps, versions, values, strict=True))
+        siblings = list(zip(ours, ns, stamps, versions, values, flags, strict=True))
         claims = [Claim(local[o], first, runs) for o, first, runs in self.claims]
         states = [
             KeyState(

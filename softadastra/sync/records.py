@@ -127,21 +127,29 @@ class RecordEncoder:
         """Give the columns of own writes; they all have one origin, and nearly all one stamp."""
         first, clock, keys, states = writes
         siblings = [s.siblings[0] if isinstance(s, KeyState) else s for s in states]
-        _, _, stamps, versions, values = zip(*siblings, strict=True)
+        _, _, stamps, versions, values, flags = zip(*siblings, strict=True)
         contexts = [
             [position, [[*self._origins[o], n] for o, n in state.context.items()]]
             for position, state in enumerate(states)
             if isinstance(state, KeyState)
         ]
         distinct = None if stamps.count(clock) == len(stamps) else stamps
-        return first, clock, keys, distinct, versions, values, contexts
+        flagged = flags if any(flags) else None
+        return first, clock, keys, distinct, versions, values, flagged, contexts
 
 
 def writes_of(fields: list[Any], origins: Origins) -> Writes:
     """Read the columns of own writes."""
-    first, clock, keys, stamps, versions, values, contexts = fields
+    first, clock, keys, stamps, versions, values, flags, contexts = fields
     numbers = range(first, first + len(keys))
-    columns = (repeat(OWN), numbers, stamps or repeat(clock), versions, values)
+    columns = (
+        repeat(OWN),
+        numbers,
+        stamps or repeat(clock),
+        versions,
+        values,
+        flags or repeat(0),
+    )
     states: list[State] = list(zip(*columns, strict=False))
     for position, context in contexts:
         named = {origins.number(Origin(i, c)): n for i, c, n in context}

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from softadastra.store.clock import milliseconds
+from softadastra.store.replica import Lost, Replica
+from softadastra.store.siblings import Sibling, siblings_of
+from softadastra.store.values import unpack_value
 from softadastra.sync.dialing import Attempt
 from softadastra.sync.engine import Engine
 from softadastra.sync.members import Member
 from softadastra.sync.outbox import Confirmed, count
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
-from softadastra.types import PeerState, PeerStatus, PeerSync, SyncState
+from softadastra.types import (
+    Conflict,
+    ConflictingValue,
+    PeerState,
+    PeerStatus,
+    PeerSync,
+    SyncState,
+)
 
-__all__ = ["peer_statuses", "sync_state"]
+__all__ = ["conflicting_value", "conflicts", "peer_statuses", "sync_state"]
 
 
 def sync_state(engine: Engine) -> SyncState:
@@ -44,6 +55,49 @@ def sync_state(engine: Engine) -> SyncState:
             )
             for member in accepted
         },
+    )
+
+
+def conflicts(replica: Replica) -> list[Conflict]:
+    """Give the keys that have several values, by name, then those where a write lost."""
+    found = [
+        Conflict(
+            key=key,
+            policy=replica.policies.of(key).value,
+            is_open=True,
+            values=tuple(
+                conflicting_value(replica, s)
+                for s in sorted(
+                    siblings_of(replica.entries[key]),
+                    key=lambda s: (bool(s[4]), replica.rank(s)),
+                    reverse=True,
+                )
+            ),
+        )
+        for key in sorted(replica.conflicted)
+    ]
+    lost: dict[str, list[Lost]] = {}
+    for item in replica.lost:
+        lost.setdefault(item.key, []).append(item)
+    for key, items in sorted(lost.items()):
+        siblings = [items[-1].winner, *(item.loser for item in reversed(items))]
+        values = tuple(conflicting_value(replica, sibling) for sibling in siblings)
+        policy = replica.policies.of(key).value
+        found.append(Conflict(key=key, policy=policy, is_open=False, values=values))
+    return found
+
+
+def conflicting_value(replica: Replica, sibling: Sibling) -> ConflictingValue:
+    """Show a sibling to people."""
+    number, n, stamp, version, packed, _ = sibling
+    origin = replica.origins[number].node_id
+    return ConflictingValue(
+        value=unpack_value(packed) if packed else None,
+        is_removed=not packed,
+        origin=origin,
+        sync_id=f"{origin}-{n}",
+        version=version,
+        timestamp_ms=milliseconds(stamp),
     )
 
 

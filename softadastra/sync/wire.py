@@ -19,7 +19,7 @@ from softadastra.errors import ProtocolError
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Claim
-from softadastra.store.siblings import KeyState
+from softadastra.store.siblings import RESOLUTION, KeyState
 from softadastra.store.values import check_packed_value
 from softadastra.sync.messages import (
     Ack,
@@ -47,8 +47,10 @@ CLAIMED_MAX: Final = 1 << 20
 ORIGINS_MAX: Final = 4_096
 RANGES_MAX: Final = 4_096
 NODE_ID_BYTES_MAX: Final = 255
-KEY_BYTES_MAX: Final = 65_535
+POLICIES_BYTES_MAX: Final = 4_096
+KEY_BYTES_MAX: Final = 65_536
 U64_MAX: Final = 2**64 - 1
+FLAGS_MAX: Final = RESOLUTION
 
 
 class MessageType(IntEnum):
@@ -75,6 +77,7 @@ def encode(message: Message) -> bytes:
                 message.incarnation,
                 message.nonce,
                 message.wall_ms,
+                message.policies,
                 plain_haves(message.have),
                 message.digest,
                 message.credit,
@@ -111,7 +114,7 @@ def plain_haves(haves: Haves) -> list[list[Any]]:
 
 def plain_batch(batch: Batch) -> list[Any]:
     """Give a batch's array: columns that are regular shrink to their first number."""
-    origins, numbers, stamps, versions, values = batch.columns
+    origins, numbers, stamps, versions, values, flags = batch.columns
     base = min(stamps, default=0)
     rows = len(values)
     return [
@@ -126,6 +129,7 @@ def plain_batch(batch: Batch) -> list[Any]:
         0 if rows and max(stamps) == base else [stamp - base for stamp in stamps],
         versions[0] if rows and len(set(versions)) == 1 else versions,
         values,
+        flags[0] if rows and len(set(flags)) == 1 else flags,
         [
             [state.siblings, [n for pair in state.context.items() for n in pair]]
             for state in batch.states
@@ -259,6 +263,7 @@ def read_hello(
     incarnation: object,
     nonce: object,
     wall_ms: object,
+    policies: object,
     have: object,
     digest: object,
     credit: object,
@@ -271,6 +276,7 @@ def read_hello(
         incarnation=number(incarnation, "incarnation"),
         nonce=number(nonce, "nonce"),
         wall_ms=number(wall_ms, "wall clock", 0, 2**48),
+        policies=text(policies, "policies", POLICIES_BYTES_MAX),
         have=read_haves(have),
         digest=read_digest(digest),
         credit=number(credit, "credit", 1, 1024),
@@ -295,6 +301,7 @@ def read_batch(
     stamp_column: object,
     version_column: object,
     values: object,
+    flag_column: object,
     states: object,
 ) -> Batch:
     """Read a Batch."""
@@ -329,6 +336,7 @@ def read_batch(
             ],
             column(version_column, "versions", rows, stride=0),
             packed,
+            column(flag_column, "flags", rows, stride=0, high=FLAGS_MAX),
         ),
         states=[read_state(state, top) for state in others],
     )
@@ -379,11 +387,11 @@ def read_state(value: object, origin_max: int) -> KeyState:
     siblings, context = exactly(value, "a state", 2)
     rows = []
     for row in listed(siblings, "siblings", BATCH_ENTRIES_MAX):
-        *head, packed = exactly(row, "a sibling", 5)
+        *head, packed, flags = exactly(row, "a sibling", 6)
         origin, n, stamp, version = numbers(head, "a sibling", 4)
         number(origin, "origin", 0, origin_max)
         check_values([packed])
-        rows.append((origin, n, stamp, version, packed))
+        rows.append((origin, n, stamp, version, packed, number(flags, "flags", 0, FLAGS_MAX)))
     flat = listed(context, "context", 2 * ORIGINS_MAX)
     flat = numbers(flat, "context", len(flat))
     if len(flat) % 2 or any(origin > origin_max for origin in flat[::2]):
@@ -424,9 +432,9 @@ class Reader(NamedTuple):
 
 
 READERS: Final[dict[int, Reader]] = {
-    MessageType.HELLO: Reader(9, read_hello),
+    MessageType.HELLO: Reader(10, read_hello),
     MessageType.REJECT: Reader(2, read_reject),
-    MessageType.BATCH: Reader(11, read_batch),
+    MessageType.BATCH: Reader(12, read_batch),
     MessageType.ACK: Reader(3, read_ack),
     MessageType.HAVE: Reader(3, read_have),
     MessageType.PING: Reader(1, read_ping),

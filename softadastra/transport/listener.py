@@ -184,8 +184,8 @@ def _peer_address(frame: zmq.Frame) -> str:
 def _fault(route: bytes, address: str) -> str:
     """Say why a peer cannot be a node; empty when it can."""
     if not address:
-        # Old versions have no metadata, and no heartbeats either. Whatever else is sent to
-        # the port passes for ZMTP 1, as a web request does.
+        # Old versions have no metadata. Whatever else is sent to the port passes for ZMTP 1,
+        # as a web request does.
         return "a peer that does not speak ZMTP 3"
     if len(route) != 5 or route[0] != 0:
         # Not made up by the ROUTER: a zero byte, then 32 bits (libzmq src/router.cpp). The

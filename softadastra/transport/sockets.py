@@ -26,12 +26,16 @@ With FRAME_BYTES_MAX that is 20 MiB, beyond what the kernel buffers.
 HANDSHAKE_TIMEOUT_MS = 5_000
 """A connection that has not shaken hands by then is cut; silent ones cost a socket each."""
 
-HEARTBEAT_INTERVAL_MS = 2_000
-HEARTBEAT_TIMEOUT_MS = 6_000
-"""Silence after which a link is cut at either end: three heartbeats.
+KEEPALIVE_IDLE_SECONDS = 2
+KEEPALIVE_INTERVAL_SECONDS = 2
+KEEPALIVE_PROBES = 2
+DEAD_PEER_TIMEOUT_MS = 6_000
+"""Silence after which TCP gives a peer up: 2 s, then 2 probes; 6 s with data on its way.
 
-Any frame counts as a sign of life. A reactor that takes nothing off a full queue for this
-long loses the link, which then is dialled again.
+This frees the connections of machines that are switched off or out of reach; measured with
+the interface down, 6.6 s. Not ZMTP's heartbeats: one that falls due after a peer has reset
+a connection whose queue here is full aborts the process (zeromq/libzmq#4364, "Assertion
+failed: !_io_error"), and any peer can bring that about.
 """
 
 ACCEPT_BACKLOG = 128
@@ -52,9 +56,11 @@ def open_socket(context: Context, kind: zmq.SocketType, *, ipv6: bool) -> Socket
     opened.setsockopt(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
     opened.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
     opened.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS)
-    opened.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL_MS)
-    opened.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
-    opened.setsockopt(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT_MS)
+    opened.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    opened.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_SECONDS)
+    opened.setsockopt(zmq.TCP_KEEPALIVE_INTVL, KEEPALIVE_INTERVAL_SECONDS)
+    opened.setsockopt(zmq.TCP_KEEPALIVE_CNT, KEEPALIVE_PROBES)
+    opened.setsockopt(zmq.TCP_MAXRT, DEAD_PEER_TIMEOUT_MS)
     opened.setsockopt(zmq.BACKLOG, ACCEPT_BACKLOG)
     opened.setsockopt(zmq.IPV6, int(ipv6))
     return opened

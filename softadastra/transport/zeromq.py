@@ -1,7 +1,7 @@
 """The transport over ZeroMQ: one poller over a ROUTER, a DEALER a dialled link, and a wake-up.
 
-ZeroMQ brings framing, connections in the background, bounded queues and heartbeats. It does
-not bring delivery: a message that was sent is lost when its connection ends.
+ZeroMQ brings framing, connections in the background and bounded queues. It does not bring
+delivery: a message that was sent is lost when its connection ends.
 
 A poll takes one message a link in turn until it has enough, so that a link that floods
 delays another by no more than its own turn.

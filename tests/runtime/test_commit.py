@@ -61,7 +61,7 @@ def test_nothing_is_visible_before_it_is_durable(disk):
     seen = []
     disk.on_sync = lambda: seen.append(keys(of))
 
-    of.write([("k", VALUE)])
+    of.write([("k", VALUE, 0)])
 
     assert seen == [set()]
     assert keys(of) == {"k"}
@@ -77,11 +77,11 @@ def test_a_refused_append_changes_nothing_and_the_next_write_works(disk):
 
     disk.on_append = refuse
     with pytest.raises(StorageError):
-        of.write([("k", VALUE)])
+        of.write([("k", VALUE, 0)])
     assert (keys(of), of.engine.replica.top) == (set(), 0)
 
     disk.on_append = lambda: None
-    ((_, _, _, _, n),) = of.write([("k", VALUE)])
+    ((_, _, _, _, n),) = of.write([("k", VALUE, 0)])
     assert n == 1
 
 
@@ -93,7 +93,7 @@ def test_a_failed_sync_shows_nothing(disk):
 
     disk.on_sync = fail
     with pytest.raises(StorageError):
-        of.write([("k", VALUE)])
+        of.write([("k", VALUE, 0)])
 
     assert keys(of) == set()
     assert [n.event for n in of.engine.notices.take()] == ["wal.failed"]
@@ -110,7 +110,7 @@ def test_writers_that_come_during_a_sync_share_the_next_one(disk):
     disk.on_sync = slow
     results = []
     threads = [
-        threading.Thread(target=lambda i=i: results.append(of.write([(f"k{i}", VALUE)])))
+        threading.Thread(target=lambda i=i: results.append(of.write([(f"k{i}", VALUE, 0)])))
         for i in range(8)
     ]
     threads[0].start()
@@ -144,7 +144,7 @@ def test_when_a_shared_sync_fails_each_writer_raises_its_own_error(disk):
 
     def write(i):
         try:
-            of.write([(f"k{i}", VALUE)])
+            of.write([(f"k{i}", VALUE, 0)])
         except StorageError as error:
             errors.append(error)
 
@@ -179,16 +179,16 @@ def test_an_interrupt_inside_a_write_stops_writing_and_blocks_nobody(disk, flush
     else:
         of.engine.evolve = interrupt
     with pytest.raises(KeyboardInterrupt):
-        of.write([("k", VALUE)])
+        of.write([("k", VALUE, 0)])
 
     with pytest.raises(InvalidStateError):
-        of.write([("k", VALUE)])
+        of.write([("k", VALUE, 0)])
 
 
 def test_without_flush_a_write_is_appended_and_not_synced(disk):
     of = committer(disk, flush=False)
 
-    of.write([("k", VALUE)])
+    of.write([("k", VALUE, 0)])
 
     assert (len(disk.appended), disk.synced, of.is_dirty) == (1, 0, True)
     of.sync()
@@ -207,7 +207,7 @@ def test_readers_and_others_go_on_during_a_sync(disk):
 
     disk.on_sync = during
 
-    of.write([("k", VALUE)])
+    of.write([("k", VALUE, 0)])
 
     assert taken == [True]
 
@@ -223,7 +223,7 @@ def test_what_may_be_lost_is_not_appended_into_the_middle_of_a_commit(disk):
             answers.append(of.remember([Pruned(0)]))
 
     disk.on_sync = during
-    of.write([("k", VALUE)])
+    of.write([("k", VALUE, 0)])
     with of.lock:
         answers.append(of.remember([Pruned(0)]))
 

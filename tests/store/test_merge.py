@@ -25,7 +25,7 @@ RANK = order(ORIGINS)
 
 def join(ours: State | None, theirs: State | None) -> State | None:
     assert theirs is not None
-    return merge(ours, theirs, had=lambda _o, _n: False, rank=RANK)[0]
+    return merge(ours, theirs, had=lambda _o, _n: False, rank=RANK, keeps_siblings=False)[0]
 
 
 def form(state: State | None):
@@ -50,7 +50,7 @@ def histories(draw):
         for other, n, *_ in siblings:
             context[other] = max(n, context.get(other, 0))
         value = draw(st.sampled_from([b"", b"\x01", b"\x02"]))
-        state = simplest(((node, tops[node], stamp, 1, value),), context)
+        state = simplest(((node, tops[node], stamp, 1, value, 0),), context)
         held[node] = state
         states.append(state)
     return states
@@ -84,34 +84,36 @@ def test_whatever_the_order_of_arrival_the_same_write_stands(states, data):
 
 
 def test_a_write_beats_what_its_writer_saw_whatever_the_clocks_say():
-    seen = (A, 1, 10**9, 1, b"\x01")
-    write = KeyState(((B, 1, 5, 2, b"\x02"),), {A: 1})
+    seen = (A, 1, 10**9, 1, b"\x01", 0)
+    write = KeyState(((B, 1, 5, 2, b"\x02", 0),), {A: 1})
 
-    assert siblings_of(join(seen, write)) == ((B, 1, 5, 2, b"\x02"),)
+    assert siblings_of(join(seen, write)) == ((B, 1, 5, 2, b"\x02", 0),)
 
 
 def test_the_order_between_equal_stamps_is_by_origin_not_by_who_asks():
-    first, second = (A, 1, 7, 1, b"\x01"), (B, 1, 7, 1, b"\x02")
+    first, second = (A, 1, 7, 1, b"\x01", 0), (B, 1, 7, 1, b"\x02", 0)
 
     assert siblings_of(join(first, second))[0] == siblings_of(join(second, first))[0] == second
 
 
 def test_a_loser_goes_into_the_context():
-    merged = join((A, 1, 7, 1, b"\x01"), (B, 1, 8, 1, b"\x02"))
+    merged = join((A, 1, 7, 1, b"\x01", 0), (B, 1, 8, 1, b"\x02", 0))
 
     assert dict(context_of(merged)) == {A: 1}
 
 
 def test_what_we_had_and_no_longer_hold_is_obsolete():
-    late = (A, 1, 7, 1, b"\x01")
+    late = (A, 1, 7, 1, b"\x01", 0)
 
-    state, losers = merge(None, late, had=lambda o, n: (o, n) == (A, 1), rank=RANK)
+    state, losers = merge(
+        None, late, had=lambda o, n: (o, n) == (A, 1), rank=RANK, keeps_siblings=False
+    )
 
     assert (state, losers) == (None, ())
 
 
 def test_a_single_writers_key_has_no_context():
-    assert simplest(((A, 5, 7, 1, b"\x01"),), {A: 4}) == (A, 5, 7, 1, b"\x01")
+    assert simplest(((A, 5, 7, 1, b"\x01", 0),), {A: 4}) == (A, 5, 7, 1, b"\x01", 0)
 
 
 def test_stamps_rise_though_the_wall_clock_falls():

@@ -14,7 +14,9 @@ from softadastra.types import PutResult
 
 def write(replica: Replica, *asked: tuple[str, object], wall_ms: int = 1_000):
     """Values are packed; None removes."""
-    assignments = [(k, TOMBSTONE if v is None else pack_value(v, max_bytes=100)) for k, v in asked]
+    assignments = [
+        (k, TOMBSTONE if v is None else pack_value(v, max_bytes=100), 0) for k, v in asked
+    ]
     writes, results = decide_writes(replica, assignments, wall_ms=wall_ms)
     if writes is not None:
         replica.evolve_writes(writes)
@@ -24,7 +26,7 @@ def write(replica: Replica, *asked: tuple[str, object], wall_ms: int = 1_000):
 def test_deciding_changes_nothing():
     replica = Replica("a", 1)
 
-    decide_writes(replica, [("k", b"\x01")], wall_ms=1)
+    decide_writes(replica, [("k", b"\x01", 0)], wall_ms=1)
 
     assert (len(replica), replica.top, replica.clock) == (0, 0, 0)
 
@@ -120,7 +122,7 @@ def test_stamps_are_above_a_sibling_from_the_future_and_leave_the_clock_alone():
     far = replica.origins.number(Origin("b", 2))
     future = 10**15 << 16
     replica.evolve_arrivals(
-        Arrivals([Claim(far, 1, [(1, 0, 1)])], ["k"], [(far, 1, future, 1, b"\x01")], [])
+        Arrivals([Claim(far, 1, [(1, 0, 1)])], ["k"], [(far, 1, future, 1, b"\x01", 0)], [])
     )
 
     write(replica, ("k", 2), ("other", 3), wall_ms=1_000)

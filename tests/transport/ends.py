@@ -67,14 +67,20 @@ class End:
     def refused(self) -> list[Refused]:
         return [event for event in self.events if isinstance(event, Refused)]
 
-    def fill(self, link: Link, payload: bytes) -> int:
-        """Send numbered frames until the link is full; how many it took."""
-        for number in itertools.count():
-            result = self.transport.send(link, number.to_bytes(4, "big") + payload)
-            if result is not SendResult.SENT:
-                assert result is SendResult.FULL
-                return number
-        raise AssertionError
+    def stuff(self, link: Link, size: int) -> int:
+        """Send numbered frames until every queue up to the peer's is full; how many fit."""
+        numbers = itertools.count()
+        number = next(numbers)
+
+        def is_full() -> bool:
+            nonlocal number
+            before = number
+            while self.transport.send(link, number.to_bytes(size, "big")) is SendResult.SENT:
+                number = next(numbers)
+            return number == before
+
+        until(is_full)
+        return number
 
 
 def until(condition: Callable[[], object], *ends: End) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 import zmq
 
-from softadastra.transport import sockets
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
     DownReason,
@@ -20,7 +22,7 @@ from softadastra.transport.links import (
 )
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, join, raw_connection, silent_node, until
+from .ends import LOOPBACK, join, raw_connection, until
 
 
 class Honest:
@@ -197,30 +199,89 @@ print("alive")
 """
 
 
-def test_a_peer_cannot_guess_the_next_routing_id_and_abort_the_process() -> None:
-    """In a process of its own: libzmq aborts when it generates an id that is taken."""
-    ended = subprocess.run(
-        [sys.executable, "-c", GUESSING_PEERS],
+def run_python(program: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        cwd=Path(__file__).parents[2],
     )
+
+
+def test_a_peer_cannot_guess_the_next_routing_id_and_abort_the_process() -> None:
+    """In a process of its own: libzmq aborts when it generates an id that is taken."""
+    ended = run_python(GUESSING_PEERS)
 
     assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
 
 
-def test_a_peer_that_falls_silent_is_cut(open_end: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing says that its machine lost power; only the missing heartbeats do."""
-    monkeypatch.setattr(sockets, "HEARTBEAT_INTERVAL_MS", 50)
-    monkeypatch.setattr(sockets, "HEARTBEAT_TIMEOUT_MS", 200)
+RESETTING_PEER = """
+import socket, struct, time
+from tests.transport.ends import End, silent_node, until
+
+listener = End()
+peer = silent_node(listener.listen())
+until(listener.came_up, listener)
+peer.settimeout(0.2)
+try:
+    while True:
+        peer.sendall(b"\\0\\x64" + bytes(100))
+except TimeoutError:
+    pass  # Every queue is full.
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+peer.close()
+# Longer than a heartbeat interval; it is in this time that a heartbeat would abort.
+time.sleep(2.5)
+until(lambda: len(listener.payloads()) > 16, listener)
+listener.transport.close()
+print("alive")
+"""
+
+
+def test_a_reset_of_a_stuffed_link_does_not_abort_a_busy_process() -> None:
+    """In a process of its own: ZMTP heartbeats would end it (zeromq/libzmq#4364)."""
+    ended = run_python(RESETTING_PEER)
+
+    assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
+
+
+def tcp_sockets(port: int) -> Iterator[socket.socket]:
+    """The connected ends, in this process, of the connections to a port."""
+    for path in Path("/dev/fd").iterdir():
+        try:
+            end = socket.socket(fileno=int(path.name))
+        except OSError:  # Not a socket, or the descriptor of this very listing.
+            continue
+        try:
+            if end.family == socket.AF_INET and is_connected(end, port):
+                yield end
+        finally:
+            end.detach()
+
+
+def is_connected(end: socket.socket, port: int) -> bool:
+    try:
+        return port in (end.getsockname()[1], end.getpeername()[1])
+    except OSError:  # It listens.
+        return False
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the options of Linux")
+def test_the_connection_of_a_dead_peer_is_given_up_by_tcp_after_6_seconds(open_end: Open) -> None:
+    """That a connection has ended nobody says when a machine loses power."""
     honest = Honest(open_end)
 
-    with silent_node(honest.port):
-        until(lambda: len(honest.listener.came_up()) == 2, honest.listener)
-        silent = honest.listener.came_up()[-1].link
-        assert honest.listener.payloads(silent) == [b"first"]
-        send = honest.listener.transport.send
-        until(lambda: send(silent, b"anybody?") is SendResult.GONE, honest.listener)
+    options = [
+        [
+            end.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+            end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+            end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+            end.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT),
+            end.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+        ]
+        for end in tcp_sockets(honest.port)
+    ]
 
-    honest.exchange()
+    assert options == [[1, 2, 2, 2, 6000]] * 2

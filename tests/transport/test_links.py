@@ -85,11 +85,12 @@ def test_a_full_link_takes_no_more_and_loses_nothing_before(
     before = receiver.payloads()
 
     begun = time.monotonic()
-    taken = sender.fill(link, bytes(500_000))
-    assert time.monotonic() - begun < 2.0
+    taken = sender.stuff(link, 500_000)
+    assert sender.transport.send(link, b"one more") is SendResult.FULL
+    assert time.monotonic() - begun < 5.0
     until(lambda: len(receiver.payloads()) == len(before) + taken, receiver)
 
-    numbers = [int.from_bytes(payload[:4], "big") for payload in receiver.payloads()[len(before) :]]
+    numbers = [int.from_bytes(payload, "big") for payload in receiver.payloads()[len(before) :]]
     assert numbers == list(range(taken))
     assert not receiver.went_down()
     assert arriving in {event.link for event in receiver.events}
@@ -217,14 +218,34 @@ def test_only_so_many_ended_links_are_remembered(
     assert listener.payloads(listener.came_up()[-1].link) == [b"again"]
 
 
+def test_an_ended_link_that_goes_on_sending_stays_remembered(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener_module, "ENDED_ROUTES_MAX", 2)
+    dialler, listener = open_end(), open_end()
+    port = listener.listen()
+    (noisy, noisy_here), (_, silent_here), (_, last_here), (honest, _) = (
+        join(dialler, listener, port) for _ in range(4)
+    )
+
+    for dropped in (noisy_here, silent_here, last_here):
+        listener.transport.drop(dropped)
+        for link in (noisy, honest):
+            assert dialler.transport.send(link, str(dropped).encode()) is SendResult.SENT
+        until(lambda dropped=dropped: str(dropped).encode() in listener.payloads(), listener)  # type: ignore[misc]
+
+    assert len(listener.came_up()) == 4
+
+
 def test_a_drop_takes_back_what_was_not_told_yet(open_end: Open) -> None:
-    dialler = open_end()
+    dialler, listener = open_end(), open_end()
+    there, here = join(dialler, listener, listener.listen())
 
-    link = dialler.transport.dial("127.0.0.1", 1)
-    dialler.transport.drop(link)
-    dialler.transport.drop(link)
+    dialler.transport.drop(there)
+    until(lambda: listener.transport.send(here, b"anybody?") is SendResult.GONE, listener)
+    listener.transport.drop(here)
 
-    assert dialler.poll(50) == []
+    assert listener.poll(50) == []
 
 
 def test_close_is_quick_while_links_are_up_and_full(open_end: Open) -> None:
@@ -232,7 +253,7 @@ def test_close_is_quick_while_links_are_up_and_full(open_end: Open) -> None:
     port = listener.listen()
     links = [join(dialler, listener, port) for _ in range(4)]
     for there, _ in links:
-        dialler.fill(there, bytes(500_000))
+        dialler.stuff(there, 500_000)
     dialler.transport.dial(LOOPBACK, port)
 
     begun = time.monotonic()

@@ -8,6 +8,7 @@ import time
 import pytest
 import zmq
 
+from softadastra.transport import zeromq
 from softadastra.transport.links import Received, SendResult
 from softadastra.transport.zeromq import BYTES_PER_POLL_MAX, MESSAGES_PER_POLL_MAX
 
@@ -107,7 +108,7 @@ def test_a_poll_takes_a_bounded_number_of_bytes(open_end: Open) -> None:
     dialler, listener = open_end(), open_end()
     port = listener.listen()
     links = [join(dialler, listener, port)[0] for _ in range(4)]
-    taken = sum(dialler.fill(link, bytes(1_000_000)) for link in links)
+    taken = sum(dialler.stuff(link, 1_000_000) for link in links)
 
     sizes: list[int] = []
     arrived = len(listener.payloads())
@@ -144,6 +145,39 @@ def test_a_flood_on_one_link_does_not_hold_up_another(
             assert polls < 50
 
     assert node.went_down() == []
+
+
+def test_links_get_equal_turns_whoever_dialled(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeromq, "MESSAGES_PER_POLL_MAX", 40)
+    node, dialler, listener = open_end(), open_end(), open_end()
+    port = node.listen()
+    inbound = [join(dialler, node, port) for _ in range(3)]
+    dialled, there = join(node, listener, listener.listen())
+    for link, _ in inbound:
+        dialler.stuff(link, 100_000)
+    listener.stuff(there, 100_000)
+
+    links = [event.link for event in node.poll(1000)]
+
+    assert len(links) == 40
+    assert {links.count(here) for _, here in inbound} | {links.count(dialled)} <= {9, 10, 11}
+
+
+def test_a_link_whose_turn_did_not_come_is_not_passed_over_for_good(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zeromq, "MESSAGES_PER_POLL_MAX", 2)
+    node = open_end()
+    listeners = [open_end() for _ in range(4)]
+    links = [join(node, listener, listener.listen()) for listener in listeners]
+    for listener, (_, there) in zip(listeners, links, strict=True):
+        listener.stuff(there, 100_000)
+
+    heard = {event.link for _ in range(len(links)) for event in node.poll(1000)}
+
+    assert heard == {link for link, _ in links}
 
 
 class _Flood:

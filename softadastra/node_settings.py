@@ -1,0 +1,42 @@
+"""What a client's options mean to the parts of its node, in their units."""
+
+from __future__ import annotations
+
+from softadastra.options import ClientOptions, policy_name
+from softadastra.store.policies import Policies, Policy
+from softadastra.sync.batches import Limits
+from softadastra.sync.settings import EngineOptions
+from softadastra.types import MergeFunction
+
+__all__ = ["engine_options", "policies_of"]
+
+
+def policies_of(options: ClientOptions) -> Policies:
+    """Give what the options say of conflicts."""
+
+    def named(policy: str | MergeFunction) -> Policy:
+        return Policy(policy) if isinstance(policy, str) else Policy.MERGE
+
+    by_prefix = dict(sorted(options.conflict_policies.items()))
+    names = [policy_name(options.conflict_policy)]
+    names += [f"{prefix}={policy_name(policy)}" for prefix, policy in by_prefix.items()]
+    return Policies(
+        named(options.conflict_policy),
+        {prefix: named(policy) for prefix, policy in by_prefix.items()},
+        ";".join(names),
+    )
+
+
+def engine_options(options: ClientOptions) -> EngineOptions:
+    """Give the engine's part of the settings, in its units."""
+    return EngineOptions(
+        cluster=options.cluster,
+        batch=Limits(options.sync_batch_size, options.sync_batch_bytes),
+        window=options.sync_window,
+        max_retries=options.max_sync_retries,
+        retry_interval_ms=max(1, round(options.retry_interval * 1000)),
+        ack_timeout_ms=max(1, round(options.ack_timeout * 1000)),
+        tick_interval_ms=max(1, round(options.tick_interval * 1000)),
+        require_ack=options.require_ack,
+        auto_queue=options.auto_queue,
+    )

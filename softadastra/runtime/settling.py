@@ -1,0 +1,126 @@
+"""Settles conflicts as their policies say, in a thread of its own.
+
+A function of the application may be slow, wait for locks, or raise: the reactor goes on. If it
+raises, the key stays a conflict that somebody resolves by hand, until one of its writes changes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from threading import Condition, Thread
+
+from softadastra.errors import SoftadastraError
+from softadastra.runtime.commit import Committer
+from softadastra.store.policies import Policy
+from softadastra.store.siblings import RESOLUTION, Sibling, siblings_of
+from softadastra.sync.notices import Level
+from softadastra.sync.resolution import Unsettled, kept_value, unsettled
+
+__all__ = ["Settler"]
+
+SLOW_SECONDS = 1.0
+"""A function that takes longer is told of: every conflict behind it waits."""
+
+STOP_MAX_SECONDS = 0.5
+
+
+class Settler:
+    """Settles one node's conflicts.
+
+    Args:
+        committer: the node's state, and how it changes.
+        merge: makes one packed value of a key's siblings, the greatest first.
+        settled: called after a settling write, so that it is sent.
+    """
+
+    def __init__(
+        self,
+        committer: Committer,
+        *,
+        merge: Callable[[str, Sequence[Sibling]], bytes],
+        settled: Callable[[], None],
+    ) -> None:
+        self._committer = committer
+        self._engine = committer.engine
+        self._merge = merge
+        self._settled = settled
+        self._given_up: dict[str, tuple[Sibling, ...]] = {}
+        """Key -> the siblings that could not be merged."""
+        self._is_stopping = False
+        self._wanted = Condition()
+        self._is_wanted = False
+        self._thread = Thread(target=self._run, name="softadastra-settler", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def look(self) -> None:
+        """There may be something to settle. From any thread."""
+        with self._wanted:
+            self._is_wanted = True
+            self._wanted.notify()
+
+    def stop(self) -> None:
+        """End the thread; a function that does not return is left behind."""
+        with self._wanted:
+            self._is_stopping = True
+            self._wanted.notify()
+        self._thread.join(STOP_MAX_SECONDS)
+
+    def _run(self) -> None:
+        while True:
+            with self._wanted:
+                self._wanted.wait_for(lambda: self._is_wanted or self._is_stopping)
+                self._is_wanted = False
+                if self._is_stopping:
+                    return
+            self.settle()
+
+    def settle(self) -> None:
+        """Settle what there is now."""
+        with self._committer.lock:
+            conflicts = [
+                conflict
+                for conflict in unsettled(self._engine.replica)
+                if self._given_up.get(conflict.key) != conflict.siblings
+            ]
+        for conflict in conflicts:
+            if self._is_stopping:
+                return
+            value = self._value(conflict)
+            if value is not None:
+                self._write(conflict, value)
+
+    def _value(self, conflict: Unsettled) -> bytes | None:
+        if conflict.policy is not Policy.MERGE:
+            return kept_value(conflict, self._engine.replica.me)
+        note = self._engine.notices.note
+        began = time.monotonic()
+        try:
+            return self._merge(conflict.key, conflict.siblings[::-1])
+        except Exception as error:  # the application's own, of any kind
+            self._given_up[conflict.key] = conflict.siblings
+            note(Level.WARNING, "conflict.unmerged", key=conflict.key, error=repr(error))
+            return None
+        finally:
+            seconds = time.monotonic() - began
+            if seconds > SLOW_SECONDS:
+                note(Level.WARNING, "merge.delayed", key=conflict.key, seconds=round(seconds, 3))
+
+    def _write(self, conflict: Unsettled, value: bytes) -> None:
+        def is_unchanged() -> bool:
+            # Of something newer this value is no settlement.
+            state = self._engine.replica.entries.get(conflict.key)
+            return siblings_of(state) == conflict.siblings
+
+        try:
+            is_done = self._committer.write_if((conflict.key, value, RESOLUTION), is_unchanged)
+        except SoftadastraError:
+            # The commit has told of it. The conflict stays, and is looked at with the next one.
+            return
+        if is_done:
+            self._settled()
+        else:
+            self.look()

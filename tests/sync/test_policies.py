@@ -1,0 +1,226 @@
+"""Conflicts: two writes that did not know of each other."""
+
+from __future__ import annotations
+
+from itertools import pairwise, permutations
+
+import pytest
+
+from softadastra.store.policies import Policies, Policy
+from softadastra.store.siblings import RESOLUTION
+from softadastra.store.values import pack_value
+from softadastra.sync.messages import Hello
+from softadastra.sync.status import conflicts
+from tests.engines import Network
+
+
+def alone(policy: Policy) -> Policies:
+    return Policies(policy, {}, policy.value)
+
+
+def written_apart(policy: Policy, *names: str) -> Network:
+    """Nodes that each wrote the same key with its own name, and have never met."""
+    network = Network(*names, policies=alone(policy))
+    for name in names:
+        network.now_ms += 1
+        network[name].write(("k", name))
+    return network
+
+
+def settle(network: Network) -> None:
+    """Run until nothing moves and nobody has anything to settle."""
+    for _ in range(20):
+        network.run()
+        if not sum(node.settle() for node in network.nodes.values()):
+            return
+    raise AssertionError("the nodes settle for ever")
+
+
+def shown(network: Network, name: str) -> list[tuple[str, bool, list[object]]]:
+    return [
+        (c.key, c.is_open, [v.value for v in c.values])
+        for c in conflicts(network[name].engine.replica)
+    ]
+
+
+def test_under_last_write_wins_the_loser_is_listed_where_it_lost():
+    """Elsewhere it never was: what goes on from there is the winner, and that it supersedes."""
+    network = written_apart(Policy.LAST_WRITE_WINS, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    assert network["a"].get("k") == network["b"].get("k") == "b"
+    assert shown(network, "a") + shown(network, "b") == [("k", False, ["b", "a"])]
+
+
+def test_an_overwrite_is_no_conflict():
+    network = Network("a", "b")
+    network.join("a", "b")
+    for name in "abab":
+        network[name].write(("k", name + str(network.now_ms)))
+        network.advance(100)
+
+    assert shown(network, "a") == shown(network, "b") == []
+
+
+def test_lost_writes_are_remembered_over_a_restart_and_bounded():
+    network = written_apart(Policy.LAST_WRITE_WINS, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    network["a"].restart()
+
+    assert shown(network, "a") == [("k", False, ["b", "a"])]
+    assert network["a"].engine.replica.lost.maxlen == 1_000
+
+
+def test_a_resolution_strikes_the_conflict_off_where_it_was_made():
+    network = written_apart(Policy.LAST_WRITE_WINS, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    network["a"]._write([("k", pack_value("both", max_bytes=99), RESOLUTION)])
+    network.run()
+
+    assert shown(network, "a") == []
+    assert network["b"].get("k") == "both"
+
+
+@pytest.mark.parametrize("order", list(permutations(["ab", "bc", "ca"])))
+def test_manual_keeps_all_and_shows_the_same_one_everywhere(order):
+    network = written_apart(Policy.MANUAL, "a", "b", "c")
+    for left, right in order:
+        network.join(left, right)
+        network.run()
+
+    assert {node.get("k") for node in network.nodes.values()} == {"c"}
+    for name in "abc":
+        assert shown(network, name) == [("k", True, ["c", "b", "a"])]
+    assert len({node.digest for node in network.nodes.values()}) == 1
+    assert all(len(node.engine.replica) == 1 for node in network.nodes.values())
+
+
+def test_a_write_over_a_manual_conflict_supersedes_all_that_its_writer_saw():
+    network = written_apart(Policy.MANUAL, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    network["a"].write(("k", "decided"))
+    network.run()
+
+    assert network["a"].get("k") == network["b"].get("k") == "decided"
+    assert shown(network, "a") == shown(network, "b") == []
+
+
+def test_a_resolution_leaves_a_write_that_it_did_not_see():
+    network = written_apart(Policy.MANUAL, "a", "b", "c")
+    network.join("a", "b")
+    network.run()
+    network["a"].write(("k", "of a and b"))
+
+    network.join("b", "c")
+    network.run()
+
+    assert {str(v) for _, _, values in shown(network, "c") for v in values} == {"c", "of a and b"}
+
+
+def test_where_siblings_are_kept_a_put_shows_before_a_concurrent_remove():
+    network = Network("a", "b", policies=alone(Policy.MANUAL))
+    link = network.join("a", "b")
+    network["a"].write(("k", "old"))
+    network.run()
+    network.close(link)
+    network["a"].write(("k", "new"))
+    network.now_ms += 1_000
+    network["b"].remove("k")
+    network.join("a", "b")
+    network.run()
+
+    assert network["a"].get("k") == network["b"].get("k") == "new"
+    assert shown(network, "b") == [("k", True, ["new", None])]
+
+
+def test_under_last_write_wins_a_later_remove_beats_a_concurrent_put():
+    network = Network("a", "b")
+    link = network.join("a", "b")
+    network["a"].write(("k", "old"))
+    network.run()
+    network.close(link)
+    network["a"].write(("k", "new"))
+    network.now_ms += 1_000
+    network["b"].remove("k")
+    network.join("a", "b")
+    network.run()
+
+    assert network["a"].items() == network["b"].items() == {}
+
+
+@pytest.mark.parametrize("policy", [Policy.KEEP_LOCAL, Policy.KEEP_REMOTE])
+@pytest.mark.parametrize("names", ["ab", "abc", "abcd"])
+def test_keep_local_and_keep_remote_converge_and_do_not_echo(policy, names):
+    network = written_apart(policy, *names)
+    for left, right in pairwise(names):
+        network.join(left, right)
+    settle(network)
+    tops = [node.engine.replica.top for node in network.nodes.values()]
+
+    settle(network)
+
+    assert len({node.get("k") for node in network.nodes.values()}) == 1
+    assert all(not node.engine.replica.conflicted for node in network.nodes.values())
+    assert len({node.digest for node in network.nodes.values()}) == 1
+    assert [node.engine.replica.top for node in network.nodes.values()] == tops
+    assert max(tops) <= 4
+
+
+def test_keep_local_keeps_what_the_node_wrote_when_it_alone_settles():
+    network = written_apart(Policy.KEEP_LOCAL, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    network["a"].settle()
+    network.run()
+
+    assert network["b"].get("k") == "a"
+
+
+def test_a_node_settles_only_what_it_wrote_a_part_of():
+    network = written_apart(Policy.KEEP_LOCAL, "a", "b")
+    network.nodes["c"] = type(network["a"])(
+        network, "c", network["a"].options, alone(Policy.KEEP_LOCAL)
+    )
+    network.join("a", "c")
+    network.join("b", "c")
+    network.run()
+
+    assert network["c"].settle() == 0
+
+
+def test_the_longest_prefix_decides():
+    policies = Policies(
+        Policy.LAST_WRITE_WINS, {"a/": Policy.MANUAL, "a/b/": Policy.KEEP_LOCAL}, ""
+    )
+
+    assert policies.of("a") is Policy.LAST_WRITE_WINS
+    assert policies.of("a/x") is Policy.MANUAL
+    assert policies.of("a/b/x") is Policy.KEEP_LOCAL
+
+
+def test_nodes_of_different_policies_refuse_each_other_by_name():
+    network = Network("a", "b")
+    network["b"].policies = alone(Policy.MANUAL)
+    network["b"].start()
+    network.join("a", "b")
+
+    network.run()
+
+    assert network.links == {}
+    (words,) = [
+        str(n.fields["reason"])
+        for n in network["a"].engine.notices.waiting
+        if n.event == "peer.rejected"
+    ]
+    assert "policy_mismatch" in words
+    assert "'manual'" in words
+    assert "'last_write_wins'" in words
+    assert ("a", "b") in network.messages(Hello)
