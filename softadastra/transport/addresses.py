@@ -1,15 +1,15 @@
 """Turns what people write as an address into numeric ones, without blocking the reactor.
 
 libzmq would resolve names itself, but in the one I/O thread that serves all links of a
-node, and `getaddrinfo` can take many seconds: every heartbeat would be late, and every
-link would fall. So libzmq is only ever given numeric addresses, and a name is looked up
-in a thread of its own.
+node, and `getaddrinfo` can take many seconds, in which no frame would move on any of them.
+So libzmq is only ever given numeric addresses, and a name is looked up in a thread of its
+own.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from threading import Thread
@@ -24,7 +24,7 @@ class Address:
 
     family: socket.AddressFamily
     host: str
-    """Without brackets; an IPv6 address may carry its interface, as "fe80::1%eth0"."""
+    """Without brackets; an IPv6 address may end in its interface's number, as "fe80::1%2"."""
     port: int
 
     @property
@@ -66,12 +66,18 @@ def resolve(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, ValueError):  # unknown; or not encodable as a name, or a NUL in it
         return ()
-    return tuple(Address(family, str(place[0]), port) for family, _, _, _, place in found)
+    return tuple(Address(family, _numeric(place), port) for family, _, _, _, place in found)
 
 
 def numeric_address(host: str, port: int) -> Address | None:
     """Read a host that is an address already; None for a name. Never blocks."""
     return next(iter(resolve(host, port, socket.AI_NUMERICHOST)), None)
+
+
+def _numeric(place: Sequence[object]) -> str:
+    """Write the host of a socket address; a link-local one (RFC 4007) with its interface."""
+    host, scope = place[0], place[3] if len(place) > 3 else 0
+    return f"{host}%{scope}" if scope else str(host)
 
 
 class NameResolver:

@@ -35,7 +35,8 @@ DEAD_PEER_TIMEOUT_MS = 6_000
 This frees the connections of machines that are switched off or out of reach; measured with
 the interface down, 6.6 s. Not ZMTP's heartbeats: one that falls due after a peer has reset
 a connection whose queue here is full aborts the process (zeromq/libzmq#4364, "Assertion
-failed: !_io_error"), and any peer can bring that about.
+failed: !_io_error"), as a peer that is killed may do. A hostile peer that has shaken hands
+still can, with heartbeats of its own: keeping strangers out is the work of authentication.
 """
 
 ACCEPT_BACKLOG = 128
