@@ -149,10 +149,12 @@ class Node:
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
         was_dirty = self._committer.is_dirty
-        results = self._committer.write(asked)
         reactor = self._reactor
-        if reactor is None and self.engine.notices.waiting:
-            self._tell()
+        try:
+            results = self._committer.write(asked)
+        finally:
+            if reactor is None and self.engine.notices.waiting:
+                self._tell()
         if reactor is not None and (
             (self.engine.connections.active and self._options.auto_tick)
             or self._committer.is_dirty is not was_dirty

@@ -15,7 +15,7 @@ CATALOGUE = PACKAGE.parent / "docs" / "events.md"
 
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \| .+ \|$", re.MULTILINE)
 NAME = re.compile(r"[a-z]+\.(?:[a-z]+_)*([a-z]+)")
-IRREGULAR = {"cut", "lost", "sent"}
+IRREGULAR = {"cut", "found", "lost", "sent"}
 """Past tenses that do not end in -ed."""
 
 

@@ -160,7 +160,12 @@ class Committer:
         if self._is_dirty and self._log is not None:
             # Before the sync: what is appended while it runs needs another one.
             self._is_dirty = False
-            self._sync(self._log)
+            try:
+                self._sync(self._log)
+            except BaseException:
+                # Else the next push would speak of what is not durable.
+                self._is_dirty = True
+                raise
 
     def _commit(self, ticket: Ticket) -> list[Assigned | None]:
         gate = self._join(ticket)

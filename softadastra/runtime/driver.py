@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from softadastra.errors import ProtocolError, StorageError
+from softadastra.errors import InvalidStateError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
 from softadastra.sync.engine import Push
@@ -88,9 +88,9 @@ class Driver:
             self.push(self._push)
             self._flush()
             self._remember()
-        except StorageError:
-            # The commit has noted it. Unsynced records were not evolved, so nothing speaks of
-            # them: peers get no acknowledgement, and send again.
+        except (StorageError, InvalidStateError):
+            # The commit has noted it. What is not durable was not evolved, so nothing speaks of
+            # it: peers get no acknowledgement, and send again.
             pass
         self._dial()
 

@@ -10,8 +10,9 @@ import pytest
 from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Push
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
+from softadastra.sync.notices import Level
 from softadastra.sync.records import Pruned
-from tests.engines import OPTIONS, Network
+from tests.engines import OPTIONS, Network, Node
 
 
 def test_a_write_reaches_the_peer_and_is_acknowledged():
@@ -527,3 +528,77 @@ def test_pruning_removes_no_value_and_survives_a_restart():
 
     assert network["a"].state.outbox_size == 0
     assert network["a"].get("k") == "v"
+
+
+def test_a_write_that_came_unclaimed_with_a_batch_is_passed_on():
+    """Otherwise c holds the overwrite and cannot say so, and d keeps the old value for good."""
+    network = Network(*"acd", options=replace(OPTIONS, batch=Limits(1, 262_144), window=1))
+    network["a"].write(("k", "old"))
+    network.join("a", "d")
+    network.run()
+    network.cut(network["a"])
+    network["a"].write(("x", 1))
+    network["a"].write(("k", "new"))
+    network.join("a", "c")
+    while network["c"].get("k") is None:
+        network["a"].poll()
+        network["c"].poll()
+        network.deliver()
+    network.cut(network["a"])  # lost for good
+    del network.nodes["a"]
+
+    network.join("c", "d")
+    network.run()
+
+    assert network["d"].get("k") == "new"
+
+
+def test_a_peer_that_was_faulted_gets_what_is_written_later():
+    network = Network("a", "b", options=replace(OPTIONS, max_retries=2))
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, (Ack, Have))
+    network["a"].write(("k", 1))
+    network.advance(40_000)
+    assert network["a"].state.failed_count == 1
+    network.passes = lambda *_: True
+    network.advance(70_000)
+
+    network["a"].write(("k", 2))
+    network.run()
+
+    assert network["b"].get("k") == 2
+
+
+def test_nodes_with_the_same_writes_and_other_values_find_out_and_say_so():
+    """As after a log was copied back and written to: one number, two writes."""
+    network = Network("a", "b")
+    network.join("a", "b")
+    network["a"].write(("k", 1))
+    network.run()
+    copy = list(network["a"].log)
+    network["a"].write(("lost", 2))
+    network.run()
+    network["a"].log = copy
+    network["a"].restart()
+    network["a"].write(("new", 3))
+
+    network.join("a", "b")
+    network.run()
+
+    for name in "ab":
+        told = network[name].engine.notices.take()
+        assert (Level.ERROR, "digest.differed") in {(n.level, n.event) for n in told}
+
+
+def test_two_nodes_of_one_name_refuse_each_other():
+    network = Network("a")
+    network.nodes["other"] = Node(network, "a", OPTIONS, network["a"].policies)
+    network["a"].write(("k", 1))
+
+    network.join("other", "a")
+    network.run()
+
+    assert network["other"].items() == {}
+    assert network.links == {}
+    assert any("called 'a'" in str(n.fields) for n in network["a"].engine.notices.take())

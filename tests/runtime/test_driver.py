@@ -1,0 +1,138 @@
+"""The driver over a log and a transport that a test controls."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import pytest
+
+from softadastra.errors import StorageError
+from softadastra.runtime.commit import Committer
+from softadastra.runtime.driver import Driver
+from softadastra.store.replica import Replica
+from softadastra.sync.engine import Engine, Push
+from softadastra.sync.messages import Ack, Batch, Have, Message
+from softadastra.sync.settings import Now
+from softadastra.sync.wire import decode, encode
+from softadastra.transport.links import Link, LinkUp, Received, SendResult, Transport
+from tests.engines import OPTIONS, WALL_MS, Network
+
+
+class Disk:
+    """A log that notes what was durable when, and may fail to sync."""
+
+    is_poisoned = False
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.fails = False
+
+    def append(self, kind, payload):
+        self.append_many([(kind, payload)])
+
+    def append_many(self, frames):
+        if self.is_poisoned:
+            raise StorageError("poisoned")
+        self.order.append("append")
+
+    def sync(self):
+        if self.fails or self.is_poisoned:
+            self.is_poisoned = True
+            raise StorageError("lost", errno=5)
+        self.order.append("sync")
+
+
+class Wire:
+    """A transport that takes everything."""
+
+    def __init__(self, order: list[str]) -> None:
+        self.order = order
+        self.sent: list[Message] = []
+
+    def send(self, link, payload):
+        message = decode(payload)
+        self.sent.append(message)
+        self.order.append(type(message).__name__)
+        return SendResult.SENT
+
+    def drop(self, link):
+        pass
+
+
+class Driven:
+    """A node with auto_flush=False, greeted by b, at a time that the test says."""
+
+    def __init__(self) -> None:
+        self.now_ms = 0
+        self.disk = Disk()
+        self.wire = Wire(self.disk.order)
+        engine = Engine(Replica("a", 1), OPTIONS, nonce=1, jitter=lambda: 0.5)
+        self.committer = Committer(engine, self.disk, flush=False, wall_ms=lambda: WALL_MS)
+        self.driver = Driver(
+            self.committer,
+            cast(Transport, self.wire),
+            now=lambda: Now(self.now_ms, WALL_MS + self.now_ms),
+            auto_tick=True,
+            flush_interval_ms=50,
+            arrived=lambda: None,
+        )
+        self.b = Network("b")["b"]
+        self.b.engine.connections.up(1, dialled=True, now=self.b.now)
+        self.driver.turn([LinkUp(Link(1), False, "b")])
+        self.exchange()
+        self.disk.order.clear()
+
+    def exchange(self) -> None:
+        said = [m for _, m in self.b.engine.poll(self.b.now, Push.ALL).sends]
+        self.driver.turn([Received(Link(1), encode(message)) for message in said])
+        answers, self.wire.sent = self.wire.sent, []
+        for message in answers:
+            self.b.receive(1, encode(message))
+
+
+@pytest.fixture
+def driven():
+    return Driven()
+
+
+def test_without_auto_flush_a_batch_and_an_acknowledgement_leave_after_the_sync(driven):
+    driven.committer.write([("k", b"\x01", 0)])
+    driven.driver.turn([])
+
+    assert driven.disk.order == ["append", "sync", "Batch"]
+
+    driven.b.write(("l", 1))
+    driven.disk.order.clear()
+    driven.exchange()
+    assert driven.disk.order[:2] == ["append", "sync"]
+    assert "Ack" in driven.disk.order[2:]
+
+
+def test_without_auto_flush_nothing_stays_unsynced_for_longer_than_the_interval(driven):
+    driven.committer.lock.acquire()
+    driven.committer.engine.connections.sessions.clear()
+    driven.committer.engine.connections.active.clear()
+    driven.committer.lock.release()
+    driven.committer.write([("k", b"\x01", 0)])
+    driven.driver.turn([])
+    assert driven.driver.timeout_ms() == 50
+
+    driven.now_ms += 50
+    driven.driver.turn([])
+
+    assert driven.disk.order == ["append", "sync"]
+
+
+def test_after_a_failed_sync_nothing_speaks_of_what_it_left_unsynced(driven):
+    driven.disk.fails = True
+    driven.b.write(("k", 1))
+
+    driven.exchange()
+    for _ in range(20):
+        driven.now_ms += 5_000
+        for session in driven.committer.engine.connections.sessions.values():
+            session.heard_ms = driven.now_ms
+        driven.driver.turn([])
+
+    assert not [m for m in driven.wire.sent if isinstance(m, (Ack, Batch))]
+    assert not [m for m in driven.wire.sent if isinstance(m, Have) and m.have]
