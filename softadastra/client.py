@@ -18,7 +18,7 @@ from softadastra.options import ClientOptions
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
-from softadastra.sync.engine import Push
+from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
 from softadastra.sync.status import conflicts, peer_statuses, sync_state
 from softadastra.types import (

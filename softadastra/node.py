@@ -30,8 +30,9 @@ from softadastra.runtime.settling import Settler
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.sync.engine import Engine, Push
+from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
+from softadastra.sync.output import Push
 from softadastra.sync.records import Pruned, Released
 from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value, sync_state
@@ -219,7 +220,8 @@ class Node:
         """Try faulted peers again at once; give how many writes only they lack."""
         with self.lock:
             failed = sync_state(self.engine).failed_count
-            self.engine.requeue_failed(self.now())
+            engine = self.engine
+            engine.delivery.requeue_failed(engine.connections.sessions.values(), self.now())
         self.wake()
         return failed
 
@@ -381,7 +383,7 @@ class Node:
     def disconnect(self, node_id: str) -> None:
         """End the connection with a peer and stop dialling it."""
         with self.lock:
-            self.engine.disconnect(node_id, self.now())
+            self.engine.connections.disconnect(node_id, self.now())
         self.wake()
 
     def known_peer(self, peer: Peer | str) -> str:

@@ -37,6 +37,7 @@ def engine_options(options: ClientOptions) -> EngineOptions:
         retry_interval_ms=max(1, round(options.retry_interval * 1000)),
         ack_timeout_ms=max(1, round(options.ack_timeout * 1000)),
         tick_interval_ms=max(1, round(options.tick_interval * 1000)),
+        max_offline_ms=round(options.max_offline * 1000),
         require_ack=options.require_ack,
         auto_queue=options.auto_queue,
     )

@@ -120,6 +120,10 @@ class ClientOptions:
     retry_interval: Annotated[float, SECONDS] = 5.0
     """The wait before the first resend; it doubles with each further one, up to a minute."""
 
+    max_offline: Annotated[float, SECONDS] = 2_592_000.0
+    """How long a member may be away, in seconds, before it holds back the collection of removed
+    keys no more: 30 days. It loses nothing: when it comes back it is reconciled by a snapshot."""
+
     ack_timeout: Annotated[float, SECONDS] = 10.0
     """A connected peer that confirms nothing for so long is shown as stale."""
 

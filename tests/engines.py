@@ -15,8 +15,9 @@ from softadastra.store.siblings import RESOLUTION, TOMBSTONE
 from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
-from softadastra.sync.engine import Engine, Push
+from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Message
+from softadastra.sync.output import Push
 from softadastra.sync.records import Record, RecordEncoder, decode_record
 from softadastra.sync.resolution import kept_value, unsettled
 from softadastra.sync.settings import EngineOptions, Now
@@ -32,6 +33,7 @@ OPTIONS = EngineOptions(
     retry_interval_ms=5_000,
     ack_timeout_ms=10_000,
     tick_interval_ms=50,
+    max_offline_ms=30 * 86_400_000,
     require_ack=True,
     auto_queue=True,
 )
@@ -132,6 +134,13 @@ class Node:
             if not (output.sends or output.drops):
                 return total
 
+    def collect(self) -> bool:
+        """Let go what may go, if it is time; give whether anything went."""
+        record = self.engine.decide_collection(self.now)
+        if record is not None:
+            self.commit(record)
+        return record is not None
+
     def receive(self, link: int, payload: bytes) -> None:
         record = self.engine.receive(link, decode(payload), payload, self.now)
         if record is not None:
@@ -204,6 +213,8 @@ class Network:
     def run(self, rounds: int = 200) -> None:
         """Poll and deliver until nothing moves."""
         for _ in range(rounds):
+            for node in self.nodes.values():
+                node.collect()
             moved = sum(node.poll() for node in self.nodes.values())
             moved += self.deliver()
             if not moved:

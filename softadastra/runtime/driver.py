@@ -11,9 +11,9 @@ from collections.abc import Callable
 from softadastra.errors import InvalidStateError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
-from softadastra.sync.engine import Push
 from softadastra.sync.messages import Batch
-from softadastra.sync.records import Arrived
+from softadastra.sync.output import Push
+from softadastra.sync.records import Record
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
@@ -85,6 +85,7 @@ class Driver:
                 self._committer.commit(records)
                 if self._engine.replica.conflicted:
                     self._arrived()
+            self._collect()
             self.push(self._push)
             self._flush()
             self._remember()
@@ -105,9 +106,9 @@ class Driver:
         due = min((time for time in times if time is not None), default=None)
         return None if due is None else max(0, due - self._now().mono_ms)
 
-    def _take(self, events: list[TransportEvent]) -> list[Arrived]:
+    def _take(self, events: list[TransportEvent]) -> list[Record]:
         """Take in what has happened; give what is to be made durable."""
-        records: list[Arrived] = []
+        records: list[Record] = []
         for event in events:
             now = self._now()
             match event:
@@ -132,6 +133,13 @@ class Driver:
                     with self._committer.lock:
                         self._engine.refuse(link, reason, now)
         return records
+
+    def _collect(self) -> None:
+        """Let go what nobody will ask for, when it is time to look."""
+        with self._committer.lock:
+            collected = self._engine.decide_collection(self._now())
+        if collected is not None:
+            self._committer.commit([collected])
 
     def _flush(self) -> None:
         """Keep the promise of `auto_flush=False`: no write stays unsynced for longer."""
@@ -187,5 +195,5 @@ class Driver:
     def close(self) -> None:
         """Take leave of the peers."""
         with self._committer.lock:
-            self._engine.close(self._now())
+            self._engine.connections.close(self._now())
         self.push(Push.NOTHING)

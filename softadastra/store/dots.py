@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
-__all__ = ["DotSet", "Range", "subtract"]
+__all__ = ["DotSet", "Range", "contains", "intersect", "subtract"]
 
 Range: TypeAlias = tuple[int, int]
 
@@ -73,6 +73,21 @@ class DotSet:
         """Add all numbers of another set."""
         for first, last in other.ranges():
             self.add(first, last)
+
+
+def intersect(mine: DotSet, theirs: DotSet) -> DotSet:
+    """Give the numbers that are in both."""
+    both = DotSet()
+    for first, last in mine.ranges():
+        for low, high in theirs.ranges():
+            if max(first, low) <= min(last, high):
+                both.add(max(first, low), min(last, high))
+    return both
+
+
+def contains(mine: DotSet, theirs: DotSet) -> bool:
+    """Whether all numbers of `theirs` are in `mine`."""
+    return not any(True for _ in subtract(theirs.ranges(), mine))
 
 
 def subtract(mine: Iterable[Range], theirs: DotSet) -> Iterator[Range]:

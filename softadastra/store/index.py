@@ -9,59 +9,114 @@ node that claims a value it does not hold, and a third node would drop the only 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
-from softadastra.store.dots import Range
+from softadastra.store.dots import DotSet, Range
 
 __all__ = ["OriginLog"]
 
 
 class OriginLog:
-    """The writes of one origin that this node has. 8 bytes a write.
+    """The writes of one origin that this node has. 8 bytes a write that is not collected.
 
     Invariant H: n is in here exactly when this node holds the value of the write n, or of one
     that superseded it.
     """
 
-    __slots__ = ("beyond", "keys")
+    __slots__ = ("_rows", "beyond", "collected")
 
     def __init__(self) -> None:
-        self.keys: list[str] = []
-        """The key of write n at position n - 1, without a gap."""
-        self.beyond: dict[int, str] = {}
+        self.collected = DotSet()
+        """The writes that are here without a row. All up to its base, and some above."""
+        self._rows: list[str | None] = []
+        """The keys of the writes above `collected.base`, without a gap; None: collected."""
+        self.beyond: dict[int, str | None] = {}
         """The keys of writes above the first gap; nearly always empty."""
 
     @property
     def base(self) -> int:
         """All writes up to this number are here."""
-        return len(self.keys)
+        return self.collected.base + len(self._rows)
 
     @property
     def top(self) -> int:
         """The highest number that is here."""
-        return max(self.beyond) if self.beyond else len(self.keys)
+        return max(self.beyond) if self.beyond else self.base
 
     def __contains__(self, n: int) -> bool:
-        return n <= len(self.keys) or n in self.beyond
+        return n <= self.collected.base + len(self._rows) or n in self.beyond
 
-    def key(self, n: int) -> str:
-        """Give the key of write n, which must be here."""
-        return self.keys[n - 1] if n <= len(self.keys) else self.beyond[n]
+    def __len__(self) -> int:
+        """Count the rows, collected ones between others included."""
+        return len(self._rows) + len(self.beyond)
+
+    def key(self, n: int) -> str | None:
+        """Give the key of write n, which must be here; None when its row is collected."""
+        position = n - self.collected.base - 1
+        if position < 0:
+            return None
+        return self._rows[position] if position < len(self._rows) else self.beyond[n]
 
     def add(self, n: int, key: str) -> None:
         """Add write n; adding one that is here changes nothing."""
-        keys = self.keys
-        if n == len(keys) + 1:
-            keys.append(key)
-            beyond = self.beyond
-            while beyond and (following := beyond.pop(len(keys) + 1, None)) is not None:
-                keys.append(following)
-        elif n > len(keys):
-            self.beyond[n] = key
+        self._add(n, key)
+
+    def _add(self, n: int, key: str | None) -> None:
+        base = self.base
+        if n == base + 1:
+            self._rows.append(key)
+            self._join()
+        elif n > base:
+            self.beyond.setdefault(n, key)
+
+    def extend(self, first: int, keys: list[str]) -> None:
+        """Add the writes from `first` on."""
+        if first == self.base + 1 and not self.beyond:
+            self._rows += keys
+        else:
+            for n, key in enumerate(keys, first):
+                self._add(n, key)
+
+    def collect(self, first: int, last: int) -> None:
+        """Let go the rows of these writes, and take those that are not here for had."""
+        base, gone = self.base, self.collected.base
+        if first > gone + 1:
+            # Those that follow what is collected leave with the front of the rows, below.
+            for n in range(first, min(last, base) + 1):
+                self._rows[n - gone - 1] = None
+        if last > base:
+            self._collect_beyond(max(first, base + 1), last)
+        self.collected.add(first, last)
+        del self._rows[: self.collected.base - gone]
+
+    def _collect_beyond(self, first: int, last: int) -> None:
+        if first == self.base + 1:
+            self._rows += [None] * (last - first + 1)
+            self.beyond = {n: key for n, key in self.beyond.items() if n > last}
+            self._join()
+        else:
+            self.beyond.update(dict.fromkeys(range(first, last + 1)))
+
+    def _join(self) -> None:
+        """Move what the end of the rows has reached to them."""
+        beyond = self.beyond
+        while beyond and (n := self.base + 1) in beyond:
+            self._rows.append(beyond.pop(n))
+
+    def rows(self, above: int = 0) -> Iterator[tuple[int, str]]:
+        """Give the writes above a number that have a row, with their keys."""
+        start = max(0, above - self.collected.base)
+        for n, key in enumerate(islice(self._rows, start, None), self.collected.base + start + 1):
+            if key is not None:
+                yield n, key
+        for n, key in self.beyond.items():
+            if key is not None and n > above:
+                yield n, key
 
     def ranges(self) -> Iterator[Range]:
         """Give the numbers that are here as sorted ranges."""
-        if self.keys:
-            yield 1, len(self.keys)
+        if self.base:
+            yield 1, self.base
         yield from self.ranges_beyond()
 
     def ranges_beyond(self) -> Iterator[Range]:

@@ -9,25 +9,40 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from xxhash import xxh3_128_intdigest
 
+from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.keys import OrderedKeys
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.siblings import (
     RESOLUTION,
+    TOMBSTONE,
     KeyState,
     Sibling,
     State,
+    context_of,
     merge,
     order,
     siblings_of,
+    simplest,
 )
 
-__all__ = ["OWN", "Arrivals", "Claim", "Lost", "Merged", "Replica", "Writes"]
+__all__ = [
+    "OWN",
+    "Arrivals",
+    "Claim",
+    "Collected",
+    "Committed",
+    "Lost",
+    "Merged",
+    "Replica",
+    "Visitor",
+    "Writes",
+]
 
 OWN = 0
 """The number of this node's own origin: the first that a replica meets."""
@@ -90,6 +105,24 @@ class Merged(NamedTuple):
     lost: list[Lost]
 
 
+class Collected(NamedTuple):
+    """Index rows that nobody will ask for, and tombstones that go with theirs."""
+
+    ranges: dict[int, list[Range]]
+    keys: list[str]
+
+
+Visitor: TypeAlias = tuple[str, int, int]
+"""A sibling of a key: (key, origin number, n)."""
+
+
+class Committed(NamedTuple):
+    """The end of a snapshot: what its sender had, and which of our siblings are obsolete."""
+
+    have: dict[int, DotSet]
+    drops: list[Visitor]
+
+
 LOST_MAX = 1_000
 """How many lost writes are kept to be looked at: a bound for memory, not a promise to anyone."""
 
@@ -128,6 +161,7 @@ class Replica:
         "origins",
         "policies",
         "rank",
+        "tombstones",
     )
 
     def __init__(
@@ -147,6 +181,8 @@ class Replica:
         """The number, at its origin, of the last write taken from a peer."""
         self.conflicted: dict[str, None] = {}
         """The keys that have several siblings."""
+        self.tombstones: dict[str, None] = {}
+        """The keys that hold nothing but a remove."""
         self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
         """The latest writes that lost a conflict under last_write_wins."""
         self._digest = 0
@@ -158,7 +194,7 @@ class Replica:
     @property
     def top(self) -> int:
         """The number of this node's last write."""
-        return len(self.logs[self.me].keys)
+        return self.logs[self.me].base
 
     def __len__(self) -> int:
         return self._live
@@ -190,19 +226,38 @@ class Replica:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
         return self._ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
 
+    def keys_between(self, after: str | None, last: str) -> list[str]:
+        """Give the keys behind `after` up to `last`, removed ones included."""
+        return self._ordered.between(self.entries, after=after, last=last)
+
+    def dots_of(self, arrivals: Arrivals) -> set[Visitor]:
+        """Give all siblings of a batch."""
+        found = zip(arrivals.keys, arrivals.siblings, strict=False)
+        dots = {(key, s[0], s[1]) for key, s in found}
+        for key, state in zip(
+            arrivals.keys[len(arrivals.siblings) :], arrivals.states, strict=True
+        ):
+            dots.update((key, s[0], s[1]) for s in state.siblings)
+        return dots
+
+    def visitors(self, arrivals: Arrivals) -> list[Visitor]:
+        """Give the siblings of a batch that this node has not had."""
+        return [dot for dot in self.dots_of(arrivals) if not self._had(dot[1], dot[2])]
+
     def evolve_writes(self, writes: Writes) -> None:
         """Do this node's own writes. They are durable."""
         _, clock, keys, states = writes
         self._replace(zip(keys, states, strict=True))
         if self.lost:
             self._settle(zip(keys, states, strict=True))
-        self.logs[self.me].keys += keys
+        self.logs[self.me].extend(writes.first, keys)
         self.clock = max(self.clock, clock)
 
     def evolve_arrivals(self, arrivals: Arrivals) -> Merged:
         """Merge a peer's batch. It is durable."""
         keys, logs, entries = arrivals.keys, self.logs, self.entries
         conflicts: list[Lost] = []
+        vanished: list[str] = []
         merged: list[tuple[str, State]] = []
         for key, theirs in zip(keys, arrivals.siblings, strict=False):
             ours = entries.get(key)
@@ -212,9 +267,9 @@ class Replica:
                 if n not in logs[origin] and (ours is None or n > ours[1]):
                     merged.append((key, theirs))
             else:
-                self._merge(key, ours, theirs, merged, conflicts)
+                self._merge(key, ours, theirs, merged, conflicts, vanished)
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
-            self._merge(key, entries.get(key), state, merged, conflicts)
+            self._merge(key, entries.get(key), state, merged, conflicts, vanished)
         self._replace(merged)
         self.lost += conflicts
         for claim in arrivals.claims:
@@ -223,12 +278,63 @@ class Replica:
         # pass on, and the loss of one node would split the rest for good.
         for key, sibling in zip(keys, arrivals.siblings, strict=False):
             log = logs[sibling[0]]
-            if sibling[1] > len(log.keys):
+            if sibling[1] > log.base:
                 log.add(sibling[1], key)
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
             for sibling in state.siblings:
                 logs[sibling[0]].add(sibling[1], key)
+        self._vanish(vanished)
         return Merged([key for key, _ in merged], conflicts)
+
+    def evolve_collected(self, collected: Collected) -> None:
+        """Let go rows, and the entries of tombstones."""
+        for key in collected.keys:
+            del self.entries[key]
+            del self.tombstones[key]
+        self._ordered.discard(collected.keys)
+        for number, ranges in collected.ranges.items():
+            for first, last in ranges:
+                self.logs[number].collect(first, last)
+
+    def evolve_committed(self, committed: Committed) -> None:
+        """End a snapshot: what it showed to be obsolete goes, what its sender had is had."""
+        dropped: dict[str, set[tuple[int, int]]] = {}
+        for key, origin, n in committed.drops:
+            dropped.setdefault(key, set()).add((origin, n))
+        changed: list[tuple[str, State]] = []
+        vanished: list[str] = []
+        for key, dots in dropped.items():
+            state = self.entries[key]
+            kept = tuple(s for s in siblings_of(state) if s[:2] not in dots)
+            if kept:
+                changed.append((key, simplest(kept, context_of(state))))
+            else:
+                vanished.append(key)
+        self._replace(changed)
+        self._vanish(vanished)
+        for number, had in committed.have.items():
+            log = self.logs[number]
+            ours = DotSet(log.base, log.ranges_beyond())
+            for first, last in list(subtract(had.ranges(), ours)):
+                log.collect(first, last)
+
+    def _vanish(self, keys: list[str]) -> None:
+        """Remove entries that have no sibling left, with their rows.
+
+        No write is ever claimed for a key without a state.
+        """
+        if not keys:
+            return
+        # As a tombstone it leaves the digest and the counts; then it leaves.
+        self._replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in keys)
+        for key in keys:
+            del self.entries[key]
+            del self.tombstones[key]
+        self._ordered.discard(keys)
+        gone = set(keys)
+        for log in self.logs.values():
+            for n in [n for n, key in log.rows() if key in gone]:
+                log.collect(n, n)
 
     def _merge(
         self,
@@ -237,6 +343,7 @@ class Replica:
         theirs: State,
         merged: list[tuple[str, State]],
         conflicts: list[Lost],
+        vanished: list[str],
     ) -> None:
         state, losers = merge(
             ours,
@@ -246,7 +353,10 @@ class Replica:
             keeps_siblings=self.policies.keeps_siblings(key),
         )
         conflicts += (Lost(key, loser, siblings_of(state)[0]) for loser in losers)
-        if state is not None and state != ours:
+        if state is None:
+            if ours is not None:
+                vanished.append(key)
+        elif state != ours:
             merged.append((key, state))
 
     def _had(self, origin: int, n: int) -> bool:
@@ -257,11 +367,7 @@ class Replica:
         n = claim.first
         for count, position, stride in claim.runs:
             run = keys[position : position + count] if stride else [keys[position]] * count
-            if n == len(log.keys) + 1 and not log.beyond:
-                log.keys += run
-            else:
-                for offset, key in enumerate(run):
-                    log.add(n + offset, key)
+            log.extend(n, run)
             n += count
         self.last_remote = n - 1
 
@@ -286,21 +392,28 @@ class Replica:
                 if old[4]:
                     digest -= fingerprint(key, old)
                     live -= 1
+                else:
+                    self.tombstones.pop(key, None)
             else:
                 part, count = self._weigh(key, old.siblings)
                 digest -= part
                 live -= count
                 self.conflicted.pop(key, None)
+                self.tombstones.pop(key, None)
             if not isinstance(new, KeyState):
                 if new[4]:
                     digest += fingerprint(key, new)
                     live += 1
+                else:
+                    self.tombstones[key] = None
             else:
                 part, count = self._weigh(key, new.siblings)
                 digest += part
                 live += count
                 if len(new.siblings) > 1:
                     self.conflicted[key] = None
+                elif not count:
+                    self.tombstones[key] = None
             entries[key] = new
         self._digest = digest & MASK_128
         self._live = live
@@ -312,4 +425,4 @@ class Replica:
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""
-        return ((number, log) for number, log in self.logs.items() if log.keys or log.beyond)
+        return ((number, log) for number, log in self.logs.items() if log.base or log.beyond)

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.replica import Arrivals, Claim, Replica
-from softadastra.store.siblings import KeyState, Sibling, siblings_of
+from softadastra.store.siblings import KeyState, Sibling, State, siblings_of
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import BATCH_ENTRIES_MAX, CLAIMED_MAX
 
-__all__ = ["Limits", "Load", "build_batch", "covered", "missing"]
+__all__ = ["Limits", "Load", "batch_of", "build_batch", "covered", "entry_size", "missing"]
 
 ENTRY_OVERHEAD_BYTES = 32
 """More than numbers, stamp, version and headers of an entry take."""
@@ -46,8 +46,8 @@ def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
         sent: what the peer has, and what is on its way to it.
         last: the last write that may be sent; None: all may.
     """
-    if len(log.keys) > sent.base or log.beyond:
-        for first, final in subtract(log.ranges(), sent):
+    if log.base > sent.base or log.beyond:
+        for first, final in subtract(subtract(log.ranges(), log.collected), sent):
             final = final if last is None else min(final, last)
             if first <= final:
                 yield first, final
@@ -83,14 +83,13 @@ class Loader:
         keys: list[str] = []
         for n in range(first, min(last, first + CLAIMED_MAX - self.claimed - 1) + 1):
             key = log.key(n)
+            assert key is not None, "what is collected is not claimed"
             if self.withheld(key):
                 self._claim(origin, start, keys)
                 start, keys = n + 1, []
                 continue
             if key not in self.rows:
-                state = entries[key]
-                siblings = siblings_of(state)
-                size = len(key) + sum(len(s[4]) + ENTRY_OVERHEAD_BYTES for s in siblings)
+                size = entry_size(key, entries[key])
                 if self.rows and (self.is_full or self.size_bytes + size > self.limits.size_bytes):
                     break
                 self.rows[key] = len(self.rows)
@@ -108,57 +107,15 @@ class Loader:
         """Give what was loaded; None when that is nothing."""
         if not self.rows:
             return None
-        entries, origins = self.replica.entries, self.replica.origins
-        simple: list[str] = []
-        siblings: list[Sibling] = []
-        keys_of_states: list[str] = []
-        states: list[KeyState] = []
-        numbers: dict[int, int] = {}
-        for key in self.rows:
-            state = entries[key]
-            if isinstance(state, KeyState):
-                keys_of_states.append(key)
-                states.append(state)
-            else:
-                simple.append(key)
-                siblings.append(state)
-        keys = simple + keys_of_states
-        position = {key: i for i, key in enumerate(keys)} if states else self.rows
-
-        def wire(origin: int) -> int:
-            return numbers.setdefault(origin, len(numbers))
-
-        columns = [list(column) for column in zip(*siblings, strict=True)] or [[]] * 6
-        for origin in dict.fromkeys(columns[0]):
-            wire(origin)
-        claims = [
-            Claim(wire(origin), first, runs(map(position.__getitem__, claimed)))
-            for origin, first, claimed in self.claims
-        ]
-        plain_states = [
-            KeyState(
-                tuple((wire(s[0]), *s[1:]) for s in state.siblings),
-                {wire(o): n for o, n in state.context.items()},
-            )
-            for state in states
-        ]
-        ours, ns, stamps, versions, values, flags = columns
-        batch = Batch(
-            id=batch_id,
-            origins=[origins[origin] for origin in numbers],
-            claims=claims,
-            keys=keys,
-            columns=([numbers[o] for o in ours], ns, stamps, versions, values, flags),
-            states=plain_states,
-        )
+        batch = batch_of(self.replica, self.rows, self.claims, batch_id)
         # Its receiver adds the dots of the siblings as well as the claimed ones.
         claimed_dots: dict[int, DotSet] = {}
         for origin, (first, last) in self.covers:
             claimed_dots.setdefault(origin, DotSet()).add(first, last)
-        for sibling in [*siblings, *(s for state in states for s in state.siblings)]:
-            origin, n = sibling[0], sibling[1]
-            if n not in claimed_dots.get(origin, NONE):
-                self.covers.append((origin, (n, n)))
+        for key in self.rows:
+            for origin, n, *_ in siblings_of(self.replica.entries[key]):
+                if n not in claimed_dots.get(origin, NONE):
+                    self.covers.append((origin, (n, n)))
         return Load(batch, self.covers, self.claimed)
 
 
@@ -179,6 +136,69 @@ def covered(arrivals: Arrivals) -> dict[int, DotSet]:
         if sibling[1] not in have:
             have.add(sibling[1], sibling[1])
     return dots
+
+
+def batch_of(
+    replica: Replica,
+    chosen: Iterable[str],
+    claims: Iterable[tuple[int, int, list[str]]],
+    batch_id: int,
+) -> Batch:
+    """Put the current states of keys, and claims that belong to them, into a message.
+
+    Args:
+        replica: what this node holds.
+        chosen: the keys.
+        claims: (origin number, first write, key of each write from there).
+        batch_id: of this session, rising.
+    """
+    simple: list[str] = []
+    siblings: list[Sibling] = []
+    keys_of_states: list[str] = []
+    states: list[KeyState] = []
+    for key in chosen:
+        state = replica.entries[key]
+        if isinstance(state, KeyState):
+            keys_of_states.append(key)
+            states.append(state)
+        else:
+            simple.append(key)
+            siblings.append(state)
+    keys = simple + keys_of_states
+    position = {key: i for i, key in enumerate(keys)}
+    numbers: dict[int, int] = {}
+
+    def wire(origin: int) -> int:
+        return numbers.setdefault(origin, len(numbers))
+
+    columns = [list(column) for column in zip(*siblings, strict=True)] or [[]] * 6
+    for origin in dict.fromkeys(columns[0]):
+        wire(origin)
+    wire_claims = [
+        Claim(wire(origin), first, runs(map(position.__getitem__, claimed)))
+        for origin, first, claimed in claims
+    ]
+    wire_states = [
+        KeyState(
+            tuple((wire(s[0]), *s[1:]) for s in state.siblings),
+            {wire(o): n for o, n in state.context.items()},
+        )
+        for state in states
+    ]
+    ours, ns, stamps, versions, values, flags = columns
+    return Batch(
+        id=batch_id,
+        origins=[replica.origins[origin] for origin in numbers],
+        claims=wire_claims,
+        keys=keys,
+        columns=([numbers[o] for o in ours], ns, stamps, versions, values, flags),
+        states=wire_states,
+    )
+
+
+def entry_size(key: str, state: State) -> int:
+    """Give about how many bytes an entry takes in a message."""
+    return len(key) + sum(len(s[4]) + ENTRY_OVERHEAD_BYTES for s in siblings_of(state))
 
 
 def runs(positions: Iterable[int]) -> list[tuple[int, int, int]]:

@@ -7,7 +7,7 @@ one by the same rule: that of the smaller node id. The dialler of the other one 
 from __future__ import annotations
 
 from softadastra.sync.dialing import Dialer
-from softadastra.sync.messages import Message
+from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
@@ -40,7 +40,7 @@ class Connections:
         self.farewells: list[tuple[int, Message]] = []
         self._node_id = node_id
         self._notices = notices
-        self._have_delay_ms = HAVE_TICKS * tick_interval_ms
+        self.have_delay_ms = HAVE_TICKS * tick_interval_ms
 
     def of_peer(self, node_id: str) -> Session | None:
         """Give the connection that carries the sync with a peer."""
@@ -118,13 +118,27 @@ class Connections:
             self.drop(rival, "connected anew", now)
         return False
 
+    def disconnect(self, node_id: str, now: Now) -> None:
+        """Stop dialling a peer and end the connection with it."""
+        attempt = self.dialer.attempts.get(node_id)
+        self.dialer.remove(node_id)
+        if attempt is not None and attempt.link is not None:
+            self.drops.append(attempt.link)
+        for session in [s for s in self.sessions.values() if s.peer_id == node_id]:
+            self.drop(session, "disconnected here", now, Bye())
+
+    def close(self, now: Now) -> None:
+        """Take leave of every peer."""
+        for session in list(self.sessions.values()):
+            self.drop(session, "closed here", now, Bye() if session.is_active else None)
+
     def neighbours_changed(self, now: Now) -> None:
         """Let all peers be told soon to whom this node is connected."""
         for session in self.sessions.values():
-            session.tell_have_by(now.mono_ms + self._have_delay_ms)
+            session.tell_have_by(now.mono_ms + self.have_delay_ms)
 
     def arrivals_from(self, source: Session, origins: frozenset[str], now_ms: int) -> None:
         """Let those who may get the same writes from their origin know soon that they are here."""
         for session in self.sessions.values():
             if session is not source and origins & session.neighbours:
-                session.tell_have_by(now_ms + self._have_delay_ms)
+                session.tell_have_by(now_ms + self.have_delay_ms)

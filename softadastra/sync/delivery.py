@@ -7,21 +7,22 @@ about once a receiver, and in a line it waits for no timer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.origins import Origins
-from softadastra.store.replica import Replica
-from softadastra.store.siblings import siblings_of
+from softadastra.store.replica import Merged, Replica
+from softadastra.store.siblings import Sibling, siblings_of
 from softadastra.sync.batches import build_batch, missing
 from softadastra.sync.members import Members
-from softadastra.sync.messages import Batch
+from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.snapshots import Snapshots
 
-__all__ = ["Delivery", "sync_ids"]
+__all__ = ["Delivery", "have_of", "sync_ids"]
 
 RELAY_TICKS = 20
 """How many tick intervals a peer has to get writes from their origin before we relay them:
@@ -49,6 +50,7 @@ class Delivery:
     ) -> None:
         self.released = 0
         """Own writes up to this one may be sent, when `auto_queue` is off."""
+        self.snapshots = Snapshots()
         self.faulted: set[str] = set()
         """Members that did not answer after `max_retries` resends."""
         self._replica = replica
@@ -78,7 +80,7 @@ class Delivery:
             flight.attempts += 1
             member = self._members[peer]
             self._members.change(replace(member, retries=member.retries + 1))
-            facts = {"peer": peer, "batch": flight.batch.id, "attempts": flight.attempts}
+            facts = {"peer": peer, "batch": flight.message.id, "attempts": flight.attempts}
             self._notices.note(Level.INFO, "batch.retried", **facts)
             if flight.attempts > self._options.max_retries and peer not in self.faulted:
                 self.faulted.add(peer)
@@ -94,6 +96,10 @@ class Delivery:
             or session.is_blocked(now.mono_ms)
         ):
             return None
+        wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
+        due_ms = now.mono_ms + wait_ms
+        if self.snapshots.is_needed(self._replica, session):
+            return self._next_of_snapshot(session, now, due_ms)
         load = build_batch(
             self._replica,
             self._wanted(session, now),
@@ -103,14 +109,25 @@ class Delivery:
         )
         if load is None:
             return None
-        wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
-        due_ms = now.mono_ms + wait_ms
         flight = Flight(load.batch, load.covers, load.writes, now.mono_ms, due_ms)
         session.launch(flight)
         if not self._options.require_ack:
             session.land([load.batch.id], now.mono_ms)
         if self._notices.is_traced:
             self._trace(session.peer_id, load.batch, load.covers)
+        return flight
+
+    def _next_of_snapshot(self, session: Session, now: Now, due_ms: int) -> Flight | None:
+        have = have_of(self._replica)
+        message = self.snapshots.next_message(
+            self._replica, session, have, self._options.batch, now.mono_ms
+        )
+        if message is None:
+            return None
+        if isinstance(message, SnapshotBegin):
+            self._notices.note(Level.INFO, "snapshot.started", peer=session.peer_id)
+        flight = Flight(message, [], 0, now.mono_ms, due_ms)
+        session.launch(flight)
         return flight
 
     def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
@@ -138,12 +155,50 @@ class Delivery:
         siblings = siblings_of(self._replica.entries[key])
         return any(s[0] == me and s[1] > released for s in siblings)
 
+    def requeue_failed(self, sessions: Iterable[Session], now: Now) -> None:
+        """Try faulted peers again at once."""
+        self.faulted.clear()
+        for session in sessions:
+            for flight in session.flights.values():
+                flight.attempts = 1
+                flight.due_ms = now.mono_ms
+
+    def tell_merged(
+        self, peer: str, batch_id: int, brought: dict[int, DotSet], merged: Merged
+    ) -> None:
+        """Tell what a peer's batch has changed here."""
+        replica, note = self._replica, self._notices.note
+
+        def names(siblings: Iterable[Sibling]) -> list[str]:
+            return [f"{replica.origins[s[0]].node_id}-{s[1]}" for s in siblings]
+
+        for key, loser, winner in merged.lost:
+            lost, won = names((loser, winner))
+            note(Level.INFO, "conflict.lost", key=key, sync_id=lost, winner=won)
+        for key in merged.keys if replica.conflicted else ():
+            if key in replica.conflicted:
+                ids = names(siblings_of(replica.entries[key]))
+                note(Level.INFO, "conflict.found", key=key, sync_id=ids)
+        if self._notices.is_traced:
+            ids = sync_ids(replica.origins, brought.items())
+            facts = {"peer": peer, "batch": batch_id, "applied": len(merged.keys)}
+            note(Level.DEBUG, "batch.merged", **facts, sync_id=ids)
+
     def _trace(self, peer: str, batch: Batch, covers: Iterable[tuple[int, Range]]) -> None:
         dots: dict[int, DotSet] = {}
         for origin, (first, last) in covers:
             dots.setdefault(origin, DotSet()).add(first, last)
         ids = sync_ids(self._replica.origins, dots.items())
         self._notices.note(Level.DEBUG, "batch.sent", peer=peer, batch=batch.id, sync_id=ids)
+
+
+def have_of(replica: Replica, only: Container[int] | None = None) -> Haves:
+    """Give what this node has, as a message says it."""
+    return {
+        replica.origins[number]: DotSet(log.base, log.ranges_beyond())
+        for number, log in replica.haves()
+        if only is None or number in only
+    }
 
 
 def sync_ids(origins: Origins, dots: Iterable[tuple[int, DotSet]]) -> list[str]:

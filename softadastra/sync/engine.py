@@ -16,19 +16,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import replace
-from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final
 
 from softadastra.store.clock import observed
-from softadastra.store.dots import DotSet, Range
-from softadastra.store.replica import Merged, Replica, Writes
-from softadastra.store.siblings import siblings_of
+from softadastra.store.dots import DotSet
+from softadastra.store.replica import Collected, Committed, Replica, Writes
 from softadastra.sync.batches import covered
 from softadastra.sync.connections import Connections
-from softadastra.sync.delivery import Delivery, sync_ids
+from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.dialing import Dialer
 from softadastra.sync.greeting import Refusal, check_greeting
 from softadastra.sync.members import Member, Members
+from softadastra.sync.membership import Membership
 from softadastra.sync.messages import (
     Ack,
     Batch,
@@ -40,41 +39,34 @@ from softadastra.sync.messages import (
     Ping,
     Pong,
     Reject,
+    Report,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.records import Arrived, Forgotten, Pruned, Record, Released
+from softadastra.sync.output import Output, Push
+from softadastra.sync.records import (
+    REPLAYED,
+    Arrived,
+    Forgotten,
+    Pruned,
+    Record,
+    Released,
+)
 from softadastra.sync.session import SILENCE_MAX_MS, Session
 from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.snapshots import Verdict
 from softadastra.types import Peer, PeerSource
 
-__all__ = ["Engine", "Output", "Push"]
+__all__ = ["Engine"]
 
+RECONCILE_INTERVAL_MS: Final = 60_000
+"""How long one reconciliation is given before unequal digests begin another."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
 HAVE_INTERVAL_MS: Final = 30_000
 """Anti-entropy: how often peers tell what they have when nothing changes, +-30 %."""
-
-
-class Push(Enum):
-    """What data may leave at a poll."""
-
-    NOTHING = 1
-    OVERDUE = 2
-    """Batches whose acknowledgement is overdue."""
-    ALL = 3
-
-
-class Output(NamedTuple):
-    """What is to be done now: the sends, then the drops."""
-
-    sends: list[tuple[int, Message]]
-    drops: list[int]
-    launched: list[tuple[int, Range]]
-    """The writes, by origin number, that the batches among the sends bring for the first time."""
-    batches: int
-    """How many batches are among the sends."""
-    retried: int
-    """Writes in batches that are sent again."""
 
 
 class Engine:
@@ -99,8 +91,8 @@ class Engine:
         self.options = options
         self.floor = 0
         """Own writes up to this one were pruned from the outbox."""
-        self.heard_wall_ms: dict[str, int] = {}
         self.members = Members()
+        self.membership = Membership(replica, self.members, max_offline_ms=options.max_offline_ms)
         self.notices = Notices()
         self.dialer = Dialer(retry_max_ms=options.retry_interval_ms, jitter=jitter)
         self.connections = Connections(
@@ -137,46 +129,50 @@ class Engine:
                 self.delivery.released = record.n
             case Forgotten():
                 self.members.forget(record.node_id)
+                self.membership.collector.known.pop(record.node_id, None)
+            case Collected():
+                self.replica.evolve_collected(record)
+            case Committed():
+                self._evolve_committed(record)
 
-    def _evolve_arrived(self, record: Arrived) -> None:
-        merged = self.replica.evolve_arrivals(record.arrivals)
-        self.replica.clock = max(self.replica.clock, record.clock)
-        session = self.connections.sessions.get(record.link)
+    def _evolve_committed(self, record: Committed) -> None:
+        self.replica.evolve_committed(record)
+        link, message_id = self.delivery.snapshots.committed(record) or (REPLAYED, 0)
+        session = self.connections.sessions.get(link)
         if session is None:
             return
-        session.acks_due.append(record.batch_id)
-        origins = self.replica.origins
-        brought = covered(record.arrivals)
-        for origin, dots in brought.items():
+        session.acks_due.append(message_id)
+        for origin, dots in record.have.items():
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        writers = frozenset(origins[origin].node_id for origin in brought)
-        self.connections.arrivals_from(session, writers, record.received_ms)
-        self._tell_merged(session.peer_id, record.batch_id, brought, merged)
+        facts = {"peer": session.peer_id, "dropped": len(record.drops)}
+        self.notices.note(Level.INFO, "snapshot.committed", **facts)
 
-    def _tell_merged(
-        self, peer: str, batch_id: int, brought: dict[int, DotSet], merged: Merged
-    ) -> None:
-        origins, note = self.replica.origins, self.notices.note
-        for key, loser, winner in merged.lost:
-            names = [f"{origins[s[0]].node_id}-{s[1]}" for s in (loser, winner)]
-            note(Level.INFO, "conflict.lost", key=key, sync_id=names[0], winner=names[1])
-        for key in merged.keys if self.replica.conflicted else ():
-            if key in self.replica.conflicted:
-                names = [
-                    f"{origins[s[0]].node_id}-{s[1]}"
-                    for s in siblings_of(self.replica.entries[key])
-                ]
-                note(Level.INFO, "conflict.found", key=key, sync_id=names)
-        if self.notices.is_traced:
-            ids = sync_ids(origins, brought.items())
-            facts = {"peer": peer, "batch": batch_id, "applied": len(merged.keys)}
-            note(Level.DEBUG, "batch.merged", **facts, sync_id=ids)
+    def _evolve_arrived(self, record: Arrived) -> None:
+        session = self.connections.sessions.get(record.link)
+        message = record.message
+        self.delivery.snapshots.before_merge(record, session, self.replica)
+        merged = self.replica.evolve_arrivals(record.arrivals)
+        self.replica.clock = max(self.replica.clock, record.clock)
+        if session is None:
+            return
+        session.acks_due.append(message.id)
+        origins = self.replica.origins
+        dots_brought = covered(record.arrivals)
+        for origin, dots in dots_brought.items():
+            session.ack_origins.add(origin)
+            for first, last in dots.ranges():
+                session.holds(origin, first, last)
+        writers = frozenset(origins[origin].node_id for origin in dots_brought)
+        self.connections.arrivals_from(session, writers, record.received_ms)
+        self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
 
     # Messages.
 
-    def receive(self, link: int, message: Message, payload: bytes, now: Now) -> Arrived | None:
+    def receive(
+        self, link: int, message: Message, payload: bytes, now: Now
+    ) -> Arrived | Committed | None:
         """Take in a message.
 
         Returns:
@@ -197,29 +193,39 @@ class Engine:
             case _ if session.peer is None:
                 self.refuse(link, f"{type(message).__name__} before the greeting", now)
             case _:
-                self.heard_wall_ms[session.peer_id] = now.wall_ms
+                self.membership.heard_wall_ms[session.peer_id] = now.wall_ms
                 return self._received(session, message, payload, now)
         return None
 
     def _received(
         self, session: Session, message: Message, payload: bytes, now: Now
-    ) -> Arrived | None:
+    ) -> Arrived | Committed | None:
         match message:
             case Batch():
-                return self._decide_batch(session, message, payload, now)
+                return self._decide_arrival(session, message, payload, now)
+            case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
+                taken = self.delivery.snapshots.receive(session, message, self.replica)
+                if taken is Verdict.ACKNOWLEDGE:
+                    session.acks_due.append(message.id)
+                elif isinstance(taken, Committed):
+                    return taken
+                elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
+                    return self._decide_arrival(session, message, payload, now)
             case Ack():
                 session.credit = message.credit
-                landed = session.land(message.batches, now.mono_ms)
+                for flight in session.land(message.batches, now.mono_ms):
+                    self.delivery.snapshots.landed(session.peer_id, flight.message)
                 self._learn(session, message.have, is_complete=False)
                 self.delivery.recovered(session.peer_id)
-                facts = {"peer": session.peer_id, "batches": message.batches, "landed": landed}
+                facts = {"peer": session.peer_id, "batches": message.batches}
                 self.notices.note(Level.DEBUG, "batch.acknowledged", **facts)
             case Have():
                 session.neighbours = message.neighbours
                 self._learn(session, message.have, is_complete=True)
+                self.membership.hear_of(message.known, self.connections.active, now)
                 if session.land(session.arrived(), now.mono_ms):
                     self.delivery.recovered(session.peer_id)
-                self._compare(session, message.have, message.digest)
+                self._compare(session, message.have, message.digest, now)
             case Ping():
                 session.pong_due = message.sent_ms
             case Bye():
@@ -251,26 +257,36 @@ class Engine:
             self.refuse(session.link, refusal.words, now, refusal)
             return
         session.greet(hello, now.wall_ms)
-        session.have_ms = self._next_have_ms(now)
+        # Soon: who else there is must be known before anything is collected.
+        session.have_ms = session.known_ms = now.mono_ms + self.connections.have_delay_ms
         peer = hello.node_id
-        self.heard_wall_ms[peer] = now.wall_ms
+        self.membership.heard_wall_ms[peer] = now.wall_ms
         self.delivery.recovered(peer)
         member = self.members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
-        if not member.accepted:
-            self.members.change(replace(member, accepted=True))
+        self.members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
+        self.membership.collector.hear(peer, session.known)
         self._learn(session, hello.have, is_complete=True)
+        self.delivery.snapshots.greeted(session, hello.resume)
         if attempt is not None:
             self.dialer.connected(attempt)
         if self.connections.elect(session, now):
             lag = self.replica.top - session.known[self.replica.me].base
-            facts = {"peer": peer, "dialled": session.dialled, "lag": lag}
-            skew_ms = session.skew_ms
-            self.notices.note(Level.INFO, "peer.connected", **facts, clock_skew_ms=skew_ms)
-        self._compare(session, hello.have, hello.digest)
+            facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
+            self.notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
+        self._compare(session, hello.have, hello.digest, now)
 
-    def _decide_batch(
-        self, session: Session, batch: Batch, payload: bytes, now: Now
+    def decide_collection(self, now: Now) -> Collected | None:
+        """Decide what may be let go now, when it is time to look."""
+        if not self.membership.is_time_to_collect(now):
+            return None
+        snapshots = self.delivery.snapshots
+        snapshots.forget_absent(self.connections.active, now.mono_ms)
+        return None if snapshots.serving else self.membership.decide_collection(now)
+
+    def _decide_arrival(
+        self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
     ) -> Arrived | None:
+        batch = message if isinstance(message, Batch) else message.batch
         arrivals = batch.arrivals(self.replica.origins)
         mine = covered(arrivals).get(self.replica.me)
         if mine is not None and mine.top > self.replica.top:
@@ -279,7 +295,7 @@ class Engine:
             return None
         stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
         clock = observed(self.replica.clock, max(stamps, default=0), now.wall_ms)
-        return Arrived(clock, payload, arrivals, session.link, batch.id, now.mono_ms)
+        return Arrived(clock, payload, message, arrivals, session.link, now.mono_ms)
 
     def _learn(self, session: Session, have: Haves, *, is_complete: bool) -> None:
         """Take what a peer says that it has; it is believed, also when it is less than before."""
@@ -295,23 +311,21 @@ class Engine:
         if base != member.confirmed:
             self.members.change(replace(member, confirmed=base))
 
-    def _compare(self, session: Session, have: Haves, digest: bytes) -> None:
+    def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
         """Two nodes that have the same writes and not the same state must find it out."""
         ours = self.replica.digest
         if digest != ours and have == self.have():
             facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
             self.notices.note(Level.ERROR, "digest.differed", **facts)
+            if now.mono_ms >= session.reconcile_ms:
+                session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
+                self.delivery.snapshots.unequal.add(session.peer_id)
 
     # Output.
 
     def have(self, only: Container[int] | None = None) -> Haves:
         """Give what this node has, as a message says it."""
-        origins = self.replica.origins
-        return {
-            origins[number]: DotSet(log.base, log.ranges_beyond())
-            for number, log in self.replica.haves()
-            if only is None or number in only
-        }
+        return have_of(self.replica, only)
 
     def poll(self, now: Now, push: Push) -> Output:
         """Give what is to be done now: at most one new batch a peer, so poll until it is empty."""
@@ -334,7 +348,7 @@ class Engine:
                 flights.append(fresh)
                 output.launched.extend(fresh.covers)
             batches += len(flights)
-            output.sends.extend((session.link, flight.batch) for flight in flights)
+            output.sends.extend((session.link, flight.message) for flight in flights)
         return output._replace(batches=batches, retried=retried)
 
     def _answers(self, session: Session, now: Now) -> list[Message]:
@@ -342,7 +356,7 @@ class Engine:
         messages: list[Message] = []
         if session.hello_due:
             session.hello_due = False
-            messages.append(self._hello(now))
+            messages.append(self._hello(self.connections.name(session), now))
         if not session.is_active:
             return messages
         if session.acks_due:
@@ -353,15 +367,19 @@ class Engine:
             messages.append(Pong(session.pong_due))
             session.pong_due = None
         if now.mono_ms >= session.have_ms and self.connections.is_carrying(session):
-            session.have_ms = self._next_have_ms(now)
+            reports: dict[str, Report] = {}
+            if now.mono_ms >= session.known_ms:
+                session.known_ms = self._next_have_ms(now)
+                reports = self.membership.reports(session.peer_id, now)
+            session.have_ms = session.known_ms
             neighbours = frozenset(self.connections.active)
-            messages.append(Have(self.have(), self.replica.digest, neighbours))
+            messages.append(Have(self.have(), self.replica.digest, neighbours, reports))
         if now.mono_ms >= session.ping_ms:
             session.pinged_ms = now.mono_ms
             messages.append(Ping(now.mono_ms))
         return messages
 
-    def _hello(self, now: Now) -> Hello:
+    def _hello(self, peer: str, now: Now) -> Hello:
         me = self.replica.origins[self.replica.me]
         return Hello(
             cluster=self.options.cluster,
@@ -374,6 +392,7 @@ class Engine:
             digest=self.replica.digest,
             credit=self.options.window,
             neighbours=frozenset(self.connections.active),
+            resume=self.delivery.snapshots.resume(peer),
         )
 
     def _next_have_ms(self, now: Now) -> int:
@@ -381,7 +400,7 @@ class Engine:
 
     def deadline(self, push: Push) -> int | None:
         """Give the monotonic time of the next poll that will have something to do."""
-        times: list[int] = []
+        times: list[int] = [self.membership.collect_ms] if self.connections.active else []
         for session in self.connections.sessions.values():
             if not session.is_active:
                 times.append(session.heard_ms + GREETING_MAX_MS)
@@ -416,26 +435,3 @@ class Engine:
             known or Member(node_id=peer.node_id), host=peer.host, port=peer.port, source=source
         )
         return None if known == member else member
-
-    def disconnect(self, node_id: str, now: Now) -> None:
-        """Stop dialling a peer and end the connection with it."""
-        attempt = self.dialer.attempts.get(node_id)
-        self.dialer.remove(node_id)
-        if attempt is not None and attempt.link is not None:
-            self.connections.drops.append(attempt.link)
-        for session in [s for s in self.connections.sessions.values() if s.peer_id == node_id]:
-            self.connections.drop(session, "disconnected here", now, Bye())
-
-    def requeue_failed(self, now: Now) -> None:
-        """Try faulted peers again at once."""
-        self.delivery.faulted.clear()
-        for session in self.connections.sessions.values():
-            for flight in session.flights.values():
-                flight.attempts = 1
-                flight.due_ms = now.mono_ms
-
-    def close(self, now: Now) -> None:
-        """Take leave of every peer; the next poll has the messages."""
-        for session in list(self.connections.sessions.values()):
-            farewell = Bye() if session.is_active else None
-            self.connections.drop(session, "closed here", now, farewell)

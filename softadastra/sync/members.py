@@ -27,16 +27,21 @@ class Member:
     """It has this node's own writes up to this number. A cache: its greeting is believed."""
     retries: int = 0
     """Batches that were sent to it again."""
+    witnessed: bool = False
+    """Whether others said that it is a node of the cluster: it holds back collection too."""
+    heard_ms: int = 0
+    """The wall clock when it was last heard, by this node or another, give or take an hour."""
 
 
 class Members:
     """The members by node id, and which of them changed since the log was told."""
 
-    __slots__ = ("_by_id", "_changed", "forgotten_retries")
+    __slots__ = ("_by_id", "_changed", "_forgotten", "forgotten_retries")
 
     def __init__(self) -> None:
         self._by_id: dict[str, Member] = {}
         self._changed: dict[str, None] = {}
+        self._forgotten: set[str] = set()
         self.forgotten_retries = 0
         """The retries of members that were forgotten: a count never falls."""
 
@@ -56,12 +61,18 @@ class Members:
         """Give a member, None when it is not known."""
         return self._by_id.get(node_id)
 
+    def is_forgotten(self, node_id: str) -> bool:
+        """Whether it was struck off, and has not been here since."""
+        return node_id in self._forgotten
+
     def restore(self, member: Member) -> None:
         """Take a member from a durable record."""
+        self._forgotten.discard(member.node_id)
         self._by_id[member.node_id] = member
 
     def change(self, member: Member) -> None:
         """Change a member now, and in the log when there is time: losing that costs little."""
+        self._forgotten.discard(member.node_id)
         self._by_id[member.node_id] = member
         self._changed[member.node_id] = None
 
@@ -69,6 +80,7 @@ class Members:
         """Strike a member off."""
         member = self._by_id.pop(node_id, None)
         self._changed.pop(node_id, None)
+        self._forgotten.add(node_id)
         self.forgotten_retries += member.retries if member else 0
 
     @property

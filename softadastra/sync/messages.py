@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin, Origins
@@ -28,9 +28,21 @@ __all__ = [
     "Pong",
     "Reject",
     "RejectReason",
+    "Report",
+    "SnapshotBegin",
+    "SnapshotCommit",
+    "SnapshotRange",
 ]
 
 Haves: TypeAlias = Mapping[Origin, DotSet]
+
+
+class Report(NamedTuple):
+    """What is known of a node that is not here."""
+
+    age_ms: int
+    """How long ago it was last heard by anybody."""
+    have: Haves
 
 
 class RejectReason(IntEnum):
@@ -62,6 +74,8 @@ class Hello:
     """How many batches the sender takes before it has acknowledged one."""
     neighbours: frozenset[str]
     """The node ids that the sender is connected to."""
+    resume: tuple[int, str] | None
+    """Which snapshot of the receiver's the sender has begun, and the last key that it has of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +134,46 @@ class Have:
     have: Haves
     digest: bytes
     neighbours: frozenset[str]
+    known: Mapping[str, Report]
+    """What other nodes have, by node id, as far as the sender knows; now and then."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotBegin:
+    """A snapshot begins; what came of an earlier one is forgotten."""
+
+    snapshot: int
+    id: int
+    """Acknowledged like a batch."""
+    have: Haves
+    """What the sender has now: H."""
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotRange:
+    """All that the sender holds of the keys behind `after` up to `last`."""
+
+    snapshot: int
+    after: str | None
+    """The `last` of the range before; None: this is the first one."""
+    last: str
+    is_end: bool
+    """Whether no key is behind it."""
+    batch: Batch
+    """Its entries; it claims nothing."""
+
+    @property
+    def id(self) -> int:
+        """Acknowledged like a batch."""
+        return self.batch.id
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotCommit:
+    """All ranges are durable at the receiver: now what was not in them goes."""
+
+    snapshot: int
+    id: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,4 +195,16 @@ class Bye:
     """The sender closes; not an error."""
 
 
-Message: TypeAlias = Hello | Reject | Batch | Ack | Have | Ping | Pong | Bye
+Message: TypeAlias = (
+    Hello
+    | Reject
+    | Batch
+    | Ack
+    | Have
+    | SnapshotBegin
+    | SnapshotRange
+    | SnapshotCommit
+    | Ping
+    | Pong
+    | Bye
+)

@@ -12,15 +12,17 @@ from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 import msgpack
 
 from softadastra.errors import StoreError
+from softadastra.store.dots import DotSet, Range
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import OWN, Arrivals, Writes
+from softadastra.store.replica import OWN, Arrivals, Collected, Committed, Writes
 from softadastra.store.siblings import KeyState, State, siblings_of
 from softadastra.sync.members import Member
-from softadastra.sync.messages import Batch
+from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
 from softadastra.types import PeerSource
 
 __all__ = [
+    "REPLAYED",
     "Arrived",
     "Forgotten",
     "Pruned",
@@ -40,6 +42,8 @@ class Kind(IntEnum):
     PRUNED = 4
     RELEASED = 5
     FORGOTTEN = 6
+    COLLECTED = 7
+    COMMITTED = 8
 
 
 REPLAYED: Final = -1
@@ -47,17 +51,17 @@ REPLAYED: Final = -1
 
 
 class Arrived(NamedTuple):
-    """A peer's batch."""
+    """A peer's batch, or a range of its snapshot."""
 
     clock: int
     """The local clock after it."""
     payload: bytes
     """The message as it came."""
+    message: Batch | SnapshotRange
     arrivals: Arrivals
-    """The same, decoded."""
+    """Its content, by our numbers."""
     link: int
     """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
-    batch_id: int
     received_ms: int
     """When, by the monotonic clock of this process."""
 
@@ -80,7 +84,9 @@ class Forgotten(NamedTuple):
     node_id: str
 
 
-Record: TypeAlias = Writes | Arrived | Member | Pruned | Released | Forgotten
+Record: TypeAlias = (
+    Writes | Arrived | Member | Pruned | Released | Forgotten | Collected | Committed
+)
 
 
 class RecordEncoder:
@@ -112,6 +118,8 @@ class RecordEncoder:
                     record.accepted,
                     record.confirmed,
                     record.retries,
+                    record.witnessed,
+                    record.heard_ms,
                 )
                 return Kind.MEMBER, self._pack(fields)
             case Pruned():
@@ -120,6 +128,19 @@ class RecordEncoder:
                 return Kind.RELEASED, self._pack(record)
             case Forgotten():
                 return Kind.FORGOTTEN, self._pack(record)
+            case Collected():
+                ranges = [
+                    [*self._origins[number], [n for found in found_all for n in found]]
+                    for number, found_all in record.ranges.items()
+                ]
+                return Kind.COLLECTED, self._pack([ranges, record.keys])
+            case Committed():
+                have = [
+                    [*self._origins[number], dots.base, [n for found in dots.above for n in found]]
+                    for number, dots in record.have.items()
+                ]
+                drops = [[key, *self._origins[number], n] for key, number, n in record.drops]
+                return Kind.COMMITTED, self._pack([have, drops])
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -157,6 +178,11 @@ def writes_of(fields: list[Any], origins: Origins) -> Writes:
     return Writes(first, clock, keys, states)
 
 
+def pairs(flat: list[int]) -> list[Range]:
+    """Give first, last, first, last ... as ranges."""
+    return list(zip(flat[::2], flat[1::2], strict=True))
+
+
 def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
     """Read a record of the log. Its bytes are intact, the log has checked them.
 
@@ -164,17 +190,18 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         StoreError: a newer version wrote a kind that this one does not know.
     """
     if kind == Kind.ARRIVED:
-        batch = decode(payload[8:])
-        if not isinstance(batch, Batch):
-            raise StoreError(f"the log holds a {type(batch).__name__} message, expected a batch")
+        message = decode(payload[8:])
+        if not isinstance(message, Batch | SnapshotRange):
+            raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
         clock = int.from_bytes(payload[:8], "big")
-        return Arrived(clock, payload[8:], batch.arrivals(origins), REPLAYED, batch.id, 0)
+        batch = message if isinstance(message, Batch) else message.batch
+        return Arrived(clock, payload[8:], message, batch.arrivals(origins), REPLAYED, 0)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:
             return writes_of(fields, origins)
         case Kind.MEMBER:
-            node_id, host, port, source, accepted, confirmed, retries = fields
+            node_id, host, port, source, accepted, confirmed, retries, witnessed, heard = fields
             return Member(
                 node_id=node_id,
                 host=host,
@@ -183,6 +210,8 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
                 accepted=accepted,
                 confirmed=confirmed,
                 retries=retries,
+                witnessed=witnessed,
+                heard_ms=heard,
             )
         case Kind.PRUNED:
             return Pruned(*fields)
@@ -190,6 +219,17 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
             return Released(*fields)
         case Kind.FORGOTTEN:
             return Forgotten(*fields)
+        case Kind.COLLECTED:
+            ranges, keys = fields
+            return Collected(
+                {origins.number(Origin(i, c)): pairs(flat) for i, c, flat in ranges}, keys
+            )
+        case Kind.COMMITTED:
+            have, drops = fields
+            return Committed(
+                {origins.number(Origin(i, c)): DotSet(b, pairs(flat)) for i, c, b, flat in have},
+                [(key, origins.number(Origin(i, c)), n) for key, i, c, n in drops],
+            )
         case _:
             raise StoreError(
                 f"the log holds a record of kind {kind}, which this version does not know: "

@@ -9,18 +9,28 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeAlias
 
 from softadastra.store.dots import DotSet, Range, subtract
-from softadastra.sync.messages import Batch, Hello
+from softadastra.sync.messages import (
+    Batch,
+    Hello,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
+)
 
 __all__ = [
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
     "Flight",
+    "Payload",
     "Session",
     "backoff_ms",
 ]
+
+Payload: TypeAlias = Batch | SnapshotBegin | SnapshotRange | SnapshotCommit
+"""What is acknowledged when it is durable."""
 
 PING_INTERVAL_MS: Final = 2_000
 """A peer that was silent for so long is asked. DESIGN.md section 8."""
@@ -47,9 +57,9 @@ def backoff_ms(base_ms: int, attempts: int, jitter: Callable[[], float]) -> int:
 
 @dataclass(slots=True)
 class Flight:
-    """A batch that is sent and not acknowledged."""
+    """A batch, or a part of a snapshot, that is sent and not acknowledged."""
 
-    batch: Batch
+    message: Payload
     covers: list[tuple[int, Range]]
     """The writes, by origin number, that the peer has when it acknowledges this."""
     writes: int
@@ -84,6 +94,10 @@ class Session:
     """Origin number -> when to relay its writes though the peer is connected to it."""
     have_ms: int = 0
     """When to tell what this node has."""
+    reconcile_ms: int = 0
+    """Before this time unequal digests begin no other reconciliation."""
+    known_ms: int = 0
+    """When to tell what others have, too."""
     pinged_ms: int = 0
     pong_due: int | None = None
     blocked_ms: int | None = None
@@ -140,7 +154,7 @@ class Session:
     def launch(self, flight: Flight) -> None:
         """Note a batch that leaves now."""
         self.batches_sent += 1
-        self.flights[flight.batch.id] = flight
+        self.flights[flight.message.id] = flight
         for origin, (first, last) in flight.covers:
             self.sent[origin].add(first, last)
         if self.unanswered_ms is None:
@@ -160,13 +174,14 @@ class Session:
             self.blocked_ms = None
         return self.blocked_ms is not None
 
-    def land(self, batch_ids: Iterable[int], now_ms: int) -> int:
+    def land(self, batch_ids: Iterable[int], now_ms: int) -> list[Flight]:
         """Note that batches are durable at the peer.
 
         Returns:
-            How many of them were in flight; the others were acknowledged before.
+            Those that were in flight; the others were acknowledged before.
         """
-        landed = sum(1 for batch_id in batch_ids if self.flights.pop(batch_id, None))
+        popped = [self.flights.pop(batch_id, None) for batch_id in batch_ids]
+        landed = [flight for flight in popped if flight is not None]
         if landed:
             self.unanswered_ms = now_ms if self.flights else None
         return landed
@@ -174,9 +189,10 @@ class Session:
     def arrived(self) -> list[int]:
         """Give the batches in flight of which the peer has everything, acknowledged or not."""
         return [
-            flight.batch.id
+            flight.message.id
             for flight in self.flights.values()
-            if not any(
+            if flight.covers
+            and not any(
                 True
                 for origin, covered in flight.covers
                 for _ in subtract([covered], self.known[origin])

@@ -28,5 +28,6 @@ class EngineOptions:
     retry_interval_ms: int
     ack_timeout_ms: int
     tick_interval_ms: int
+    max_offline_ms: int
     require_ack: bool
     auto_queue: bool

@@ -120,7 +120,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
         lag=max(0, engine.replica.top - member.confirmed),
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
-        last_seen_ms=engine.heard_wall_ms.get(member.node_id),
+        last_seen_ms=engine.membership.heard_wall_ms.get(member.node_id),
         last_error=attempt.last_error if attempt else "",
         clock_skew_ms=session.skew_ms if session else None,
     )
@@ -136,9 +136,15 @@ def state_of(
         since = session.unanswered_ms
         is_late = since is not None and now.mono_ms - since > engine.options.ack_timeout_ms
         return PeerState.STALE if is_late else PeerState.CONNECTED
+    if engine.membership.is_suspended(member, now.wall_ms):
+        return PeerState.SUSPENDED
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING
-    return PeerState.STALE if member.node_id in engine.heard_wall_ms else PeerState.AVAILABLE
+    return (
+        PeerState.STALE
+        if member.node_id in engine.membership.heard_wall_ms
+        else PeerState.AVAILABLE
+    )
 
 
 def in_flight(session: Session | None, origin: int) -> int:

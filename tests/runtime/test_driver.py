@@ -10,8 +10,9 @@ from softadastra.errors import StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
 from softadastra.store.replica import Replica
-from softadastra.sync.engine import Engine, Push
+from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Ack, Batch, Have, Message
+from softadastra.sync.output import Push
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import Link, LinkUp, Received, SendResult, Transport

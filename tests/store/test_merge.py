@@ -140,4 +140,4 @@ def test_writes_beyond_a_gap_join_when_it_closes():
     log.add(1, "a")
     log.add(1, "again")
 
-    assert (log.keys, log.beyond) == (["a", "b", "c"], {})
+    assert (list(log.rows()), log.beyond) == ([(1, "a"), (2, "b"), (3, "c")], {})

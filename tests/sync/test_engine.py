@@ -8,9 +8,9 @@ from itertools import pairwise
 import pytest
 
 from softadastra.sync.batches import Limits
-from softadastra.sync.engine import Push
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level
+from softadastra.sync.output import Push
 from softadastra.sync.records import Pruned
 from tests.engines import OPTIONS, Network, Node
 

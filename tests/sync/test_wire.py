@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgpack
 import pytest
 from hypothesis import given
@@ -23,6 +25,10 @@ from softadastra.sync.messages import (
     Pong,
     Reject,
     RejectReason,
+    Report,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
 )
 from softadastra.sync.wire import decode, encode
 
@@ -48,11 +54,16 @@ MESSAGES: list[Message] = [
         digest=bytes(16),
         credit=4,
         neighbours=frozenset({"x", "y"}),
+        resume=(7, "key"),
     ),
     Reject(RejectReason.BUSY, "later"),
     BATCH,
     Ack([1, 2], HAVES, 4),
-    Have(HAVES, bytes(range(16)), frozenset()),
+    Have(HAVES, bytes(range(16)), frozenset(), {"c": Report(5, HAVES)}),
+    SnapshotBegin(1, 2, HAVES),
+    SnapshotRange(1, None, "z", False, replace(BATCH, claims=[])),
+    SnapshotRange(1, "a", "zz", True, replace(BATCH, claims=[])),
+    SnapshotCommit(1, 9),
     Ping(1),
     Pong(2**40),
     Bye(),

@@ -1,0 +1,102 @@
+"""Who is in the cluster, as far as this node knows, and who holds back collection.
+
+A node hears of others from those whom it meets. Who was never met holds back collection all the
+same: what it writes, not knowing of a remove, may be on its way here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from typing import Final
+
+from softadastra.store.replica import Collected, Replica
+from softadastra.sync.collection import Collector
+from softadastra.sync.members import Member, Members
+from softadastra.sync.messages import Report
+from softadastra.sync.settings import Now
+
+__all__ = ["Membership"]
+
+COLLECT_INTERVAL_MS: Final = 30_000
+"""How often to look what may be collected: as often as peers tell what they have."""
+HEARD_STEP_MS: Final = 3_600_000
+"""How much later a member has to be heard for the log to be told: an hour of thirty days."""
+
+
+class Membership:
+    """The members, when they were heard, and what they have.
+
+    Args:
+        replica: what this node has.
+        members: as the log keeps them.
+        max_offline_ms: how long a silent member holds back collection.
+    """
+
+    def __init__(self, replica: Replica, members: Members, *, max_offline_ms: int) -> None:
+        self.heard_wall_ms: dict[str, int] = {}
+        """When each peer was last heard in this life, by the wall clock."""
+        self.collect_ms = 0
+        """When to look next what may be collected."""
+        self.collector = Collector()
+        self._replica = replica
+        self._members = members
+        self._max_offline_ms = max_offline_ms
+
+    def heard_ms(self, member: Member) -> int:
+        """Give the wall clock when a member was last heard, by this node or another."""
+        return max(member.heard_ms, self.heard_wall_ms.get(member.node_id, 0))
+
+    def is_suspended(self, member: Member, wall_ms: int) -> bool:
+        """Whether a member was away for so long that it holds back collection no more."""
+        return wall_ms - self.heard_ms(member) > self._max_offline_ms
+
+    def hear_of(self, reports: Mapping[str, Report], present: Container[str], now: Now) -> None:
+        """Take what a peer says of others.
+
+        Args:
+            reports: by node id.
+            present: who is connected to this node, and speaks for itself.
+            now: the time.
+        """
+        number = self._replica.origins.number
+        for node_id, report in reports.items():
+            is_here = node_id in present or node_id == self._replica.node_id
+            if is_here or self._members.is_forgotten(node_id):
+                continue
+            member = self._members.get(node_id) or Member(node_id=node_id)
+            heard_ms = now.wall_ms - report.age_ms
+            if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
+                heard_ms = max(heard_ms, member.heard_ms)
+                self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
+            known = {number(origin): dots for origin, dots in report.have.items()}
+            self.collector.hear_of(node_id, known)
+
+    def reports(self, receiver: str, now: Now) -> dict[str, Report]:
+        """Give what this node knows of others, for a peer."""
+        origins = self._replica.origins
+        return {
+            member.node_id: Report(
+                max(0, now.wall_ms - self.heard_ms(member)),
+                {origins[number]: dots for number, dots in known.items()},
+            )
+            for member in self._members
+            if member.node_id != receiver
+            and (known := self.collector.known.get(member.node_id)) is not None
+        }
+
+    def decide_collection(self, now: Now) -> Collected | None:
+        """Decide what may be let go now; see `collection.py`."""
+        active = [
+            member.node_id
+            for member in self._members
+            if (member.accepted or member.witnessed) and not self.is_suspended(member, now.wall_ms)
+        ]
+        return self.collector.decide(self._replica, active, now.wall_ms)
+
+    def is_time_to_collect(self, now: Now) -> bool:
+        """Whether to look now; the next time is noted."""
+        if now.mono_ms < self.collect_ms:
+            return False
+        self.collect_ms = now.mono_ms + COLLECT_INTERVAL_MS
+        return True

@@ -1,0 +1,355 @@
+"""Reading the fields of messages: each is checked before anything is built from it.
+
+What is wrong is a ProtocolError that says so in a few words, whatever the bytes are.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import Any, Final
+
+from softadastra.errors import ProtocolError
+from softadastra.store.dots import DotSet
+from softadastra.store.origins import Origin
+from softadastra.store.replica import Claim
+from softadastra.store.siblings import RESOLUTION, KeyState
+from softadastra.store.values import check_packed_value
+from softadastra.sync.messages import (
+    Ack,
+    Batch,
+    Have,
+    Haves,
+    Hello,
+    Ping,
+    Pong,
+    Reject,
+    RejectReason,
+    Report,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
+)
+
+__all__ = [
+    "BATCH_ENTRIES_MAX",
+    "CLAIMED_MAX",
+    "clipped",
+    "read_ack",
+    "read_batch",
+    "read_begin",
+    "read_commit",
+    "read_have",
+    "read_hello",
+    "read_ping",
+    "read_pong",
+    "read_range",
+    "read_reject",
+    "refuse_extension",
+]
+
+BATCH_ENTRIES_MAX: Final = 4_096
+CLAIMED_MAX: Final = 1 << 20
+"""Writes that one batch may claim: 8 MiB of index at the receiver."""
+ORIGINS_MAX: Final = 4_096
+MEMBERS_MAX: Final = 1_024
+RANGES_MAX: Final = 4_096
+NODE_ID_BYTES_MAX: Final = 255
+POLICIES_BYTES_MAX: Final = 4_096
+KEY_BYTES_MAX: Final = 65_536
+U64_MAX: Final = 2**64 - 1
+FLAGS_MAX: Final = RESOLUTION
+
+
+def refuse_extension(code: int, _data: bytes) -> None:
+    """Refuse extension types: values travel packed, nothing else has any."""
+    raise ProtocolError(f"extension type {code} in a message")
+
+
+def number(value: object, name: str, low: int = 0, high: int = U64_MAX) -> int:
+    """Check an integer's type and range."""
+    if type(value) is not int or not low <= value <= high:
+        raise ProtocolError(f"{name} is {clipped(value)}, expected {low} to {high}")
+    return value
+
+
+def numbers(value: object, name: str, count: int, high: int = U64_MAX) -> list[int]:
+    """Check a list of integers."""
+    if (
+        type(value) is not list
+        or len(value) != count
+        or not set(map(type, value)) <= {int}
+        or (value and not (min(value) >= 0 and max(value) <= high))
+    ):
+        raise ProtocolError(f"{name} is not a list of {count} numbers up to {high}")
+    return value
+
+
+def text(value: object, name: str, bytes_max: int) -> str:
+    """Check a non-empty text."""
+    if type(value) is not str or not 0 < len(value.encode()) <= bytes_max:
+        raise ProtocolError(f"{name} is {clipped(value)}, expected 1 to {bytes_max} bytes of text")
+    return value
+
+
+def listed(value: object, name: str, count_max: int) -> list[Any]:
+    """Check a list's length."""
+    if type(value) is not list or len(value) > count_max:
+        raise ProtocolError(f"{name} is {clipped(value)}, expected a list of at most {count_max}")
+    return value
+
+
+def clipped(value: object) -> str:
+    """Describe a hostile value without printing all of it."""
+    return repr(value)[:80] if type(value) in (str, bytes, int, float) else type(value).__name__
+
+
+def read_origin(value: object) -> Origin:
+    """Read [node id, incarnation]."""
+    node_id, incarnation = exactly(value, "an origin", 2)
+    return Origin(text(node_id, "a node id", NODE_ID_BYTES_MAX), number(incarnation, "incarnation"))
+
+
+def exactly(value: object, name: str, count: int) -> list[Any]:
+    """Check that a list has this many elements."""
+    if type(value) is not list or len(value) != count:
+        raise ProtocolError(f"{name} is {clipped(value)}, expected a list of {count}")
+    return value
+
+
+def read_haves(value: object) -> Haves:
+    """Read what `plain_haves` makes."""
+    haves: dict[Origin, DotSet] = {}
+    for item in listed(value, "have", ORIGINS_MAX):
+        node_id, incarnation, base, above = exactly(item, "a have", 4)
+        flat = listed(above, "the ranges of a have", 2 * RANGES_MAX)
+        flat = numbers(flat, "the ranges of a have", len(flat))
+        ranges = list(zip(flat[::2], flat[1::2], strict=False))
+        edge = number(base, "the base of a have")
+        for first, last in ranges:
+            if not edge + 1 < first <= last:
+                raise ProtocolError("the ranges of a have are not sorted and apart")
+            edge = last
+        if len(flat) % 2:
+            raise ProtocolError("the ranges of a have are not pairs")
+        haves[read_origin([node_id, incarnation])] = DotSet(base, ranges)
+    return haves
+
+
+def read_neighbours(value: object) -> frozenset[str]:
+    """Read a list of node ids."""
+    names = listed(value, "neighbours", ORIGINS_MAX)
+    return frozenset(text(name, "a neighbour", NODE_ID_BYTES_MAX) for name in names)
+
+
+def read_digest(value: object) -> bytes:
+    """Read 16 bytes."""
+    if type(value) is not bytes or len(value) != 16:
+        raise ProtocolError(f"digest is {clipped(value)}, expected 16 bytes")
+    return value
+
+
+def read_hello(
+    cluster: object,
+    node_id: object,
+    incarnation: object,
+    nonce: object,
+    wall_ms: object,
+    policies: object,
+    have: object,
+    digest: object,
+    credit: object,
+    neighbours: object,
+    resume: object,
+) -> Hello:
+    """Read a Hello."""
+    return Hello(
+        cluster=text(cluster, "cluster", NODE_ID_BYTES_MAX),
+        node_id=text(node_id, "node id", NODE_ID_BYTES_MAX),
+        incarnation=number(incarnation, "incarnation"),
+        nonce=number(nonce, "nonce"),
+        wall_ms=number(wall_ms, "wall clock", 0, 2**48),
+        policies=text(policies, "policies", POLICIES_BYTES_MAX),
+        have=read_haves(have),
+        digest=read_digest(digest),
+        credit=number(credit, "credit", 1, 1024),
+        neighbours=read_neighbours(neighbours),
+        resume=None if resume is None else read_resume(resume),
+    )
+
+
+def read_resume(value: object) -> tuple[int, str]:
+    """Read [snapshot, key]."""
+    snapshot, key = exactly(value, "resume", 2)
+    return number(snapshot, "snapshot"), text(key, "key", KEY_BYTES_MAX)
+
+
+def read_reject(reason: object, words: object) -> Reject:
+    """Read a Reject."""
+    known = number(reason, "reason", 1, len(RejectReason))
+    return Reject(RejectReason(known), text(words, "words", 1024))
+
+
+def read_batch(
+    batch_id: object,
+    origins: object,
+    claims: object,
+    keys: object,
+    origin_column: object,
+    number_column: object,
+    stamp_base: object,
+    stamp_column: object,
+    version_column: object,
+    values: object,
+    flag_column: object,
+    states: object,
+) -> Batch:
+    """Read a Batch."""
+    table = [read_origin(o) for o in listed(origins, "origins", ORIGINS_MAX)]
+    names = listed(keys, "keys", BATCH_ENTRIES_MAX)
+    if not set(map(type, names)) <= {str} or len(set(names)) != len(names) or "" in names:
+        raise ProtocolError("keys are not distinct non-empty texts")
+    for key in names:
+        if len(key) * 4 > KEY_BYTES_MAX and len(key.encode()) > KEY_BYTES_MAX:
+            raise ProtocolError(f"a key of {len(key.encode())} bytes, at most {KEY_BYTES_MAX}")
+    packed = listed(values, "values", BATCH_ENTRIES_MAX)
+    rows = len(packed)
+    others = listed(states, "states", BATCH_ENTRIES_MAX)
+    if rows + len(others) != len(names):
+        raise ProtocolError(f"{len(names)} keys for {rows} values and {len(others)} states")
+    check_values(packed)
+    base = number(stamp_base, "stamp base")
+    top = len(table) - 1
+    if rows and top < 0:
+        raise ProtocolError("values without an origin")
+    return Batch(
+        id=number(batch_id, "batch id"),
+        origins=table,
+        claims=read_claims(claims, len(table), len(names)),
+        keys=names,
+        columns=(
+            column(origin_column, "origins", rows, stride=0, high=top),
+            column(number_column, "numbers", rows, stride=1),
+            [
+                base + delta
+                for delta in column(stamp_column, "stamps", rows, stride=0, high=U64_MAX - base)
+            ],
+            column(version_column, "versions", rows, stride=0),
+            packed,
+            column(flag_column, "flags", rows, stride=0, high=FLAGS_MAX),
+        ),
+        states=[read_state(state, top) for state in others],
+    )
+
+
+def check_values(packed: list[Any]) -> None:
+    """Check that each is one packed value, or the empty bytes of a remove."""
+    if not set(map(type, packed)) <= {bytes}:
+        raise ProtocolError("a value is not bytes")
+    for value in packed:
+        if value:
+            check_packed_value(value)
+
+
+def column(value: object, name: str, rows: int, *, stride: int, high: int = U64_MAX) -> list[int]:
+    """Read a column: a list, or the first number of a regular one."""
+    if type(value) is list:
+        return numbers(value, name, rows, high)
+    first = number(value, name, 0, high)
+    number(first + stride * rows, name)
+    return list(range(first, first + rows)) if stride else list(repeat(first, rows))
+
+
+def read_claims(value: object, origins: int, entries: int) -> list[Claim]:
+    """Read claims: each dot belongs to an entry of this batch."""
+    claims: list[Claim] = []
+    total = 0
+    for item in listed(value, "claims", BATCH_ENTRIES_MAX):
+        origin, first, runs = exactly(item, "a claim", 3)
+        flat = listed(runs, "runs", 3 * BATCH_ENTRIES_MAX)
+        flat = numbers(flat, "runs", len(flat))
+        if not flat or len(flat) % 3:
+            raise ProtocolError("the runs of a claim are not triples")
+        triples = list(zip(flat[::3], flat[1::3], flat[2::3], strict=True))
+        for count, position, stride in triples:
+            total += count
+            if not count or stride > 1 or position + (count - 1) * stride >= entries:
+                raise ProtocolError("a claim names an entry that is not in its batch")
+            if total > CLAIMED_MAX:
+                raise ProtocolError(f"a batch claims more than {CLAIMED_MAX} writes")
+        number(first, "the first number of a claim", 1, U64_MAX - total)
+        claims.append(Claim(number(origin, "origin", 0, origins - 1), first, triples))
+    return claims
+
+
+def read_state(value: object, origin_max: int) -> KeyState:
+    """Read [siblings, context]."""
+    siblings, context = exactly(value, "a state", 2)
+    rows = []
+    for row in listed(siblings, "siblings", BATCH_ENTRIES_MAX):
+        *head, packed, flags = exactly(row, "a sibling", 6)
+        origin, n, stamp, version = numbers(head, "a sibling", 4)
+        number(origin, "origin", 0, origin_max)
+        check_values([packed])
+        rows.append((origin, n, stamp, version, packed, number(flags, "flags", 0, FLAGS_MAX)))
+    flat = listed(context, "context", 2 * ORIGINS_MAX)
+    flat = numbers(flat, "context", len(flat))
+    if len(flat) % 2 or any(origin > origin_max for origin in flat[::2]):
+        raise ProtocolError("a context names an origin that is not in its batch")
+    if not rows or len({row[:2] for row in rows}) != len(rows):
+        raise ProtocolError("a state has no sibling, or one twice")
+    return KeyState(tuple(rows), dict(zip(flat[::2], flat[1::2], strict=True)))
+
+
+def read_ack(batches: object, have: object, credit: object) -> Ack:
+    """Read an Ack."""
+    ids = listed(batches, "batches", 1024)
+    return Ack(
+        numbers(ids, "batches", len(ids)), read_haves(have), number(credit, "credit", 1, 1024)
+    )
+
+
+def read_have(have: object, digest: object, neighbours: object, known: object) -> Have:
+    """Read a Have."""
+    reports = {}
+    for item in listed(known, "known", MEMBERS_MAX):
+        node_id, age_ms, has = exactly(item, "a report", 3)
+        name = text(node_id, "a node id", NODE_ID_BYTES_MAX)
+        reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(has))
+    return Have(read_haves(have), read_digest(digest), read_neighbours(neighbours), reports)
+
+
+def read_begin(snapshot: object, batch_id: object, have: object) -> SnapshotBegin:
+    """Read a SnapshotBegin."""
+    return SnapshotBegin(
+        number(snapshot, "snapshot"), number(batch_id, "batch id"), read_haves(have)
+    )
+
+
+def read_range(
+    snapshot: object, after: object, last: object, is_end: object, *batch: object
+) -> SnapshotRange:
+    """Read a SnapshotRange."""
+    content = read_batch(*batch)
+    end = text(last, "last", KEY_BYTES_MAX)
+    start = None if after is None else text(after, "after", KEY_BYTES_MAX)
+    if type(is_end) is not bool:
+        raise ProtocolError(f"the end of a range is {clipped(is_end)}, expected true or false")
+    inside = all((start is None or key > start) and key <= end for key in content.keys)
+    if content.claims or not inside:
+        raise ProtocolError("a range has claims, or keys that are not its own")
+    return SnapshotRange(number(snapshot, "snapshot"), start, end, is_end, content)
+
+
+def read_commit(snapshot: object, batch_id: object) -> SnapshotCommit:
+    """Read a SnapshotCommit."""
+    return SnapshotCommit(number(snapshot, "snapshot"), number(batch_id, "batch id"))
+
+
+def read_ping(sent_ms: object) -> Ping:
+    """Read a Ping."""
+    return Ping(number(sent_ms, "time"))
+
+
+def read_pong(sent_ms: object) -> Pong:
+    """Read a Pong."""
+    return Pong(number(sent_ms, "time"))

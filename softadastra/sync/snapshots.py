@@ -1,0 +1,283 @@
+"""Snapshots: for a peer that lacks what is collected here, or that differs with an equal have.
+
+Sending all live keys is not enough. With H = the sender's have when it began: what a range
+brings is merged like a batch. A sibling here whose write is in H and which the range does not
+contain is a *candidate*, and so is one that others bring for a finished range with its write
+in H. At the commit, in one record, the candidates still held are dropped and H joins have;
+never earlier, because until then the sender may be lost with the only record of why.
+
+While a node serves a snapshot it collects nothing. When it commits one itself it abandons
+those that it serves: what it has sent may contain what the commit drops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final, TypeAlias
+
+from softadastra.store.dots import DotSet, contains
+from softadastra.store.replica import Committed, Replica, Visitor
+from softadastra.store.siblings import siblings_of
+from softadastra.sync.batches import Limits, batch_of, entry_size
+from softadastra.sync.messages import Haves, SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.records import Arrived
+from softadastra.sync.session import Session
+from softadastra.sync.wire import BATCH_ENTRIES_MAX
+
+__all__ = ["Incoming", "Serving", "Snapshots", "Verdict"]
+
+SnapshotMessage: TypeAlias = SnapshotBegin | SnapshotRange | SnapshotCommit
+
+LAST_KEY: Final = "\U0010ffff" * 2
+"""Behind every key but those that begin with it, which a range to the end contains as well."""
+
+
+@dataclass(slots=True)
+class Serving:
+    """A snapshot on its way out, to one peer."""
+
+    id: int
+    have: dict[int, DotSet]
+    """H: what this node had when it began."""
+    heard_ms: int
+    """When the peer was last there; without it the snapshot is given up after a while."""
+    sent_to: str | None = None
+    """The last key that was sent; None: none was."""
+    finished_to: str | None = None
+    """The last key that the peer has acknowledged; it resumes there."""
+    is_begun: bool = False
+    is_sent: bool = False
+    """Whether the last range was sent."""
+    is_committing: bool = False
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A snapshot on its way in, from one peer. It is forgotten at a restart."""
+
+    id: int
+    have: dict[int, DotSet]
+    decided_to: str | None = None
+    """The last key of the ranges that are being made durable."""
+    finished_to: str | None = None
+    is_complete: bool = False
+    commit: tuple[int, int] | None = None
+    """The connection and the id of the commit that is being made durable."""
+    candidates: set[Visitor] = field(default_factory=set)
+
+    def covers(self, origin: int, n: int) -> bool:
+        """Whether a write is in H."""
+        dots = self.have.get(origin)
+        return dots is not None and n in dots
+
+    def is_next(self, after: str | None) -> bool:
+        """Whether the range behind a key is the one to come."""
+        return not self.is_complete and after in (self.decided_to, self.finished_to)
+
+    def finish(self, last: str, *, is_end: bool) -> None:
+        """Note that a range has come."""
+        if self.finished_to is None or last > self.finished_to:
+            self.finished_to = last
+        self.is_complete = self.is_complete or is_end
+
+    def is_finished(self, key: str) -> bool:
+        """Whether the range of a key has come."""
+        return self.is_complete or (self.finished_to is not None and key <= self.finished_to)
+
+    def expect(self, replica: Replica, keys: Iterable[str], brought: set[Visitor]) -> None:
+        """Note what is here of a range, in H, and not in what came of it."""
+        for key in keys:
+            for origin, n, *_ in siblings_of(replica.entries.get(key)):
+                if self.covers(origin, n) and (key, origin, n) not in brought:
+                    self.candidates.add((key, origin, n))
+
+    def arrived(self, visitors: Iterable[Visitor]) -> None:
+        """Note what others brought for ranges that have come."""
+        for key, origin, n in visitors:
+            if self.is_finished(key) and self.covers(origin, n):
+                self.candidates.add((key, origin, n))
+
+    def drops(self, replica: Replica) -> list[Visitor]:
+        """Give the candidates that are still held."""
+        return sorted(
+            (key, origin, n)
+            for key, origin, n in self.candidates
+            if any(s[:2] == (origin, n) for s in siblings_of(replica.entries.get(key)))
+        )
+
+
+SERVING_MAX_MS: Final = 600_000
+"""How long a snapshot waits for its peer to come back and resume it: nothing is collected."""
+
+
+class Verdict(Enum):
+    """What to do with a message of a snapshot."""
+
+    TAKE = 1
+    ACKNOWLEDGE = 2
+    """It came before."""
+    IGNORE = 3
+    """Something before it is missing; it comes again."""
+
+
+class Snapshots:
+    """The snapshots that this node serves, and those that come in; one each way with a peer."""
+
+    def __init__(self) -> None:
+        self.serving: dict[str, Serving] = {}
+        self.incoming: dict[str, Incoming] = {}
+        self.unequal: set[str] = set()
+        """Peers that have the same writes and not the same state: they get a snapshot too."""
+        self._count = 0
+
+    def is_needed(self, replica: Replica, session: Session) -> bool:
+        """Whether deltas cannot bring a peer what it lacks."""
+        if session.peer_id in self.unequal or session.peer_id in self.serving:
+            return True
+        return any(
+            not contains(session.known[number], log.collected)
+            for number, log in replica.haves()
+            if log.collected.base > session.known[number].base or log.collected.above
+        )
+
+    def greeted(self, session: Session, resume: tuple[int, str] | None) -> None:
+        """A peer is here again: go on behind what it has, or begin anew."""
+        serving = self.serving.get(session.peer_id)
+        if serving is None:
+            return
+        if resume is not None and resume[0] == serving.id:
+            serving.finished_to = serving.sent_to = resume[1]
+            serving.is_sent = serving.is_committing = False
+        else:
+            del self.serving[session.peer_id]
+
+    def forget_absent(self, present: Container[str], now_ms: int) -> None:
+        """Give up snapshots whose peer does not come back."""
+        for peer, serving in list(self.serving.items()):
+            if peer in present:
+                serving.heard_ms = now_ms
+            elif now_ms - serving.heard_ms > SERVING_MAX_MS:
+                del self.serving[peer]
+
+    def next_message(
+        self, replica: Replica, session: Session, have: Haves, limits: Limits, now_ms: int
+    ) -> SnapshotMessage | None:
+        """Give the next message of a peer's snapshot; None while its answers are waited for."""
+        message_id = session.batches_sent + 1
+        serving = self.serving.get(session.peer_id)
+        if serving is None:
+            self._count += 1
+            number = replica.origins.number
+            had = {number(origin): dots.copy() for origin, dots in have.items()}
+            self.serving[session.peer_id] = Serving(self._count, had, now_ms)
+            self.unequal.discard(session.peer_id)
+            return SnapshotBegin(self._count, message_id, have)
+        if not serving.is_sent:
+            return self._next_range(replica, serving, message_id, limits)
+        if session.flights or serving.is_committing:
+            return None
+        serving.is_committing = True
+        return SnapshotCommit(serving.id, message_id)
+
+    def _next_range(
+        self, replica: Replica, serving: Serving, message_id: int, limits: Limits
+    ) -> SnapshotRange:
+        after = serving.sent_to
+        page = replica.page(prefix="", after=after, limit=min(limits.entries, BATCH_ENTRIES_MAX))
+        keys = fitting(replica, page, limits)
+        is_end = len(keys) == len(page) and not replica.page(
+            prefix="", after=keys[-1] if keys else after, limit=1
+        )
+        last = LAST_KEY if is_end else keys[-1]
+        serving.sent_to = last
+        serving.is_sent = is_end
+        batch = batch_of(replica, keys, [], message_id)
+        return SnapshotRange(serving.id, after, last, is_end, batch)
+
+    def receive(
+        self, session: Session, message: SnapshotMessage, replica: Replica
+    ) -> Committed | Verdict:
+        """Decide what to do with a message of a peer's snapshot."""
+        peer = session.peer_id
+        incoming = self.incoming.get(peer)
+        if isinstance(message, SnapshotBegin):
+            if incoming is None or incoming.id != message.snapshot:
+                number = replica.origins.number
+                had = {number(origin): dots for origin, dots in message.have.items()}
+                self.incoming[peer] = Incoming(message.snapshot, had)
+            return Verdict.ACKNOWLEDGE
+        if isinstance(message, SnapshotCommit):
+            return self._receive_commit(incoming, message, session.link, replica)
+        if incoming is None or incoming.id != message.snapshot:
+            return Verdict.IGNORE
+        if incoming.is_next(message.after):
+            incoming.decided_to = message.last
+            return Verdict.TAKE
+        return Verdict.ACKNOWLEDGE if incoming.is_finished(message.last) else Verdict.IGNORE
+
+    def _receive_commit(
+        self, incoming: Incoming | None, message: SnapshotCommit, link: int, replica: Replica
+    ) -> Committed | Verdict:
+        if incoming is None:
+            return Verdict.ACKNOWLEDGE
+        if incoming.id != message.snapshot or not incoming.is_complete:
+            return Verdict.IGNORE
+        incoming.commit = (link, message.id)
+        return Committed(incoming.have, incoming.drops(replica))
+
+    def before_merge(self, record: Arrived, session: Session | None, replica: Replica) -> None:
+        """Note the candidates that a batch or a range makes, before it is merged."""
+        if not self.incoming:
+            return
+        message, via = record.message, None
+        if isinstance(message, SnapshotRange) and session is not None:
+            via = self.incoming.get(session.peer_id)
+            if via is not None:
+                keys = replica.keys_between(message.after, message.last)
+                via.expect(replica, keys, replica.dots_of(record.arrivals))
+                via.finish(message.last, is_end=message.is_end)
+        visitors = replica.visitors(record.arrivals)
+        for incoming in self.incoming.values():
+            if incoming is not via:
+                incoming.arrived(visitors)
+
+    def committed(self, record: Committed) -> tuple[int, int] | None:
+        """Note that a snapshot is over; give the connection and the id to acknowledge."""
+        # What this node has sent of its own may contain what the commit has dropped.
+        self.serving.clear()
+        for peer, incoming in list(self.incoming.items()):
+            if incoming.have is record.have:
+                del self.incoming[peer]
+                return incoming.commit
+        return None
+
+    def resume(self, peer: str) -> tuple[int, str] | None:
+        """Give how far the snapshot of a peer has come, for it to go on behind that."""
+        incoming = self.incoming.get(peer)
+        if incoming is None or incoming.finished_to is None or incoming.is_complete:
+            self.incoming.pop(peer, None)
+            return None
+        incoming.decided_to = incoming.finished_to
+        return incoming.id, incoming.finished_to
+
+    def landed(self, peer: str, message: object) -> None:
+        """Note that a message of a snapshot is durable at its peer."""
+        serving = self.serving.get(peer)
+        if serving is None:
+            return
+        if isinstance(message, SnapshotRange) and message.snapshot == serving.id:
+            serving.finished_to = message.last
+        elif isinstance(message, SnapshotCommit) and message.snapshot == serving.id:
+            del self.serving[peer]
+
+
+def fitting(replica: Replica, keys: list[str], limits: Limits) -> list[str]:
+    """Give the first of these keys whose entries fit into one message; at least one."""
+    size = 0
+    for position, key in enumerate(keys):
+        size += entry_size(key, replica.entries[key])
+        if position and size > limits.size_bytes:
+            return keys[:position]
+    return keys

@@ -1,0 +1,239 @@
+"""Removes: no resurrection, and no tombstones for ever."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from softadastra.sync.batches import Limits
+from softadastra.sync.messages import SnapshotBegin, SnapshotCommit, SnapshotRange
+from tests.engines import OPTIONS, Network
+
+SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
+
+
+def line(*names: str, options=OPTIONS) -> Network:
+    network = Network(*names, options=options)
+    for left, right in pairwise(names):
+        network.join(left, right)
+    network.run()
+    return network
+
+
+def tombstones(network: Network) -> list[int]:
+    return [len(node.engine.replica.tombstones) for node in network.nodes.values()]
+
+
+def rows(network: Network) -> list[int]:
+    return [
+        sum(1 for log in node.engine.replica.logs.values() for _ in log.rows())
+        for node in network.nodes.values()
+    ]
+
+
+def agree(network: Network) -> None:
+    first, *others = network.nodes.values()
+    for other in others:
+        assert other.items() == first.items()
+        assert other.digest == first.digest
+        assert other.engine.have() == first.engine.have()
+
+
+@pytest.mark.parametrize("names", ["ab", "abc", "abcd"])
+def test_when_every_member_has_a_remove_its_tombstone_and_rows_go(names):
+    network = line(*names)
+    network["a"].write(*[(f"k{i}", i) for i in range(50)])
+    network.run()
+    for i in range(40):
+        network["b"].remove(f"k{i}")
+
+    network.advance(400_000, step=1_000)
+
+    assert tombstones(network) == [0] * len(names)
+    assert rows(network) == [0] * len(names)
+    assert len(network["a"].items()) == 10
+    agree(network)
+
+
+def test_nothing_is_collected_without_members():
+    network = Network("a")
+    network["a"].write(("k", 1))
+    network["a"].remove("k")
+
+    network.advance(200_000, step=1_000)
+
+    assert (tombstones(network), rows(network)) == ([1], [2])
+
+
+def test_a_member_that_is_away_holds_back_collection():
+    network = line("a", "b", "c")
+    network.join("a", "c")
+    network.run()
+    network.cut(network["c"])
+    network["a"].write(("k", 1))
+    network["a"].remove("k")
+
+    network.advance(300_000, step=1_000)
+
+    assert tombstones(network)[:2] == [1, 1]
+
+
+def test_in_a_line_the_far_end_holds_back_collection_though_it_was_never_met():
+    network = line("a", "b", "c")
+    network.advance(1_000, step=100)
+    network.cut(network["c"])
+    network["a"].write(("k", 1))
+    network["a"].remove("k")
+
+    network.advance(300_000, step=1_000)
+
+    assert tombstones(network)[:2] == [1, 1]
+
+
+def test_a_suspended_member_holds_back_nothing_and_comes_back_without_resurrecting():
+    network = line("a", "b", "c", options=SMALL)
+    network["a"].write(*[(f"k{i}", i) for i in range(10)])
+    network.run()
+    network.advance(100_000, step=1_000)
+    network.cut(network["c"])
+    for i in range(5):
+        network["a"].remove(f"k{i}")
+    network["c"].write(("offline", "kept"), ("k9", "changed offline"))
+
+    network.advance(1_200_000, step=2_000)
+    assert tombstones(network)[:2] == [0, 0]
+    network.sent.clear()
+    network.join("b", "c")
+    network.advance(60_000, step=1_000)
+
+    expected = {f"k{i}": i for i in range(5, 9)} | {"k9": "changed offline", "offline": "kept"}
+    assert network["c"].items() == expected
+    agree(network)
+    assert network.messages(SnapshotBegin) == [("b", "c")]
+    assert len(network.messages(SnapshotRange)) > 1
+    assert network.messages(SnapshotCommit) == [("b", "c")]
+
+
+def test_a_new_node_gets_a_snapshot_when_rows_are_collected():
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i}", i) for i in range(20)])
+    network["b"].remove("k3")
+    network.advance(400_000, step=1_000)
+    assert rows(network) == [0, 0]
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+
+    network.join("c", "a")
+    network.run()
+
+    assert network["c"].items() == network["a"].items()
+    agree(network)
+
+
+def test_a_snapshot_goes_on_behind_its_last_key_when_the_connection_was_lost():
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
+    network.advance(400_000, step=1_000)
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+    link = network.join("c", "a")
+    while len(network["c"].items()) < 12:
+        for node in network.nodes.values():
+            node.poll()
+        network.deliver()
+    network.close(link)
+    network.sent.clear()
+
+    network.join("a", "c")
+    network.run()
+
+    ranges = [m for _, to, m in network.sent if isinstance(m, SnapshotRange)]
+    assert ranges[0].after is not None
+    assert sum(len(m.batch.keys) for m in ranges) <= 20
+    agree(network)
+
+
+def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
+    network.advance(400_000, step=1_000)
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+    network.join("c", "a")
+    while len(network["c"].items()) < 12:
+        for node in network.nodes.values():
+            node.poll()
+        network.deliver()
+
+    network["c"].restart()
+    network.join("c", "a")
+    network.run()
+
+    agree(network)
+
+
+def test_while_a_node_serves_a_snapshot_it_collects_nothing():
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
+    network.advance(400_000, step=1_000)
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+    link = network.join("c", "a")
+    while len(network["c"].items()) < 12:
+        for node in network.nodes.values():
+            node.poll()
+        network.deliver()
+    network.close(link)
+    network["a"].remove("k20")
+
+    network.advance(300_000, step=1_000)
+
+    assert len(network["a"].engine.replica.tombstones) == 1
+
+
+def test_state_and_collection_survive_a_restart():
+    network = line("a", "b", "c", options=SMALL)
+    network["a"].write(*[(f"k{i}", i) for i in range(20)])
+    network["b"].remove("k1")
+    network.advance(400_000, step=1_000)
+    before = [(n.items(), n.digest, n.engine.have()) for n in network.nodes.values()]
+
+    for node in network.nodes.values():
+        node.restart()
+
+    assert [(n.items(), n.digest, n.engine.have()) for n in network.nodes.values()] == before
+    assert rows(network) == [0, 0, 0]
+
+
+def test_a_forgotten_member_holds_back_nothing_though_others_still_speak_of_it():
+    from softadastra.sync.records import Forgotten
+
+    network = line("a", "b", "c")
+    network.advance(100_000, step=1_000)
+    network.cut(network["c"])
+    network["a"].write(("k", 1))
+    network["a"].remove("k")
+    network.run()
+    for name in "ab":
+        network[name].commit(Forgotten("c"))
+
+    network.advance(200_000, step=1_000)
+
+    assert tombstones(network)[:2] == [0, 0]
+
+
+def test_nodes_that_differ_with_an_equal_have_mend_it():
+    """As when a log was copied back and written to: one number, two writes."""
+    network = Network("a", "b", options=SMALL)
+    network.join("a", "b")
+    network["a"].write(("k", 1))
+    network.run()
+    copy = list(network["a"].log)
+    network["a"].write(("lost", 2))
+    network.run()
+    network["a"].log = copy
+    network["a"].restart()
+    network["a"].write(("new", 3))
+    network.join("a", "b")
+
+    network.advance(200_000, step=1_000)
+
+    agree(network)
