@@ -98,6 +98,11 @@ class Committer:
         """Whether state has evolved from records that are not synced yet."""
         return self._is_dirty
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether nothing is written any more, until the log is opened again."""
+        return self._broken is not None or (self._log is not None and self._log.is_poisoned)
+
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes as one record.
 

@@ -79,6 +79,9 @@ class Driver:
 
     def turn(self, events: list[TransportEvent]) -> None:
         """Take in what has happened, and do all that is due."""
+        if self._committer.has_failed:
+            self._fall_silent(events)
+            return
         records = self._take(events)
         try:
             if records:
@@ -97,6 +100,8 @@ class Driver:
 
     def timeout_ms(self) -> int | None:
         """Give how long nothing will be due; None: until something happens."""
+        if self._committer.has_failed:
+            return None
         with self._committer.lock:
             times = [
                 self._engine.deadline(self._push),
@@ -105,6 +110,19 @@ class Driver:
             ]
         due = min((time for time in times if time is not None), default=None)
         return None if due is None else max(0, due - self._now().mono_ms)
+
+    def _fall_silent(self, events: list[TransportEvent]) -> None:
+        """Take leave of everybody: what this node would say may not be durable here."""
+        with self._committer.lock:
+            self._engine.dialer.attempts.clear()
+            self._engine.connections.close(self._now())
+            output = self._engine.poll(self._now(), Push.NOTHING)
+        for link, message in output.sends:
+            self._transport.send(Link(link), encode(message))
+        for event in events:
+            self._transport.drop(event.link)
+        for dropped in output.drops:
+            self._transport.drop(Link(dropped))
 
     def _take(self, events: list[TransportEvent]) -> list[Record]:
         """Take in what has happened; give what is to be made durable."""
@@ -169,6 +187,8 @@ class Driver:
     def push(self, push: Push) -> Pushed:
         """Send what is due."""
         pushed = Pushed()
+        if self._committer.has_failed:
+            return pushed
         while True:
             with self._committer.lock:
                 output = self._engine.poll(self._now(), push)
@@ -194,6 +214,4 @@ class Driver:
 
     def close(self) -> None:
         """Take leave of the peers."""
-        with self._committer.lock:
-            self._engine.connections.close(self._now())
-        self.push(Push.NOTHING)
+        self._fall_silent([])

@@ -274,6 +274,8 @@ class Replica:
         self.lost += conflicts
         for claim in arrivals.claims:
             self._claim(claim, keys)
+        # What is claimed for a key that is collected here has no state to be sent with.
+        self._vanish([key for key in keys if key not in entries])
         # Without the dots of what it was sent a node would hold writes that it can never
         # pass on, and the loss of one node would split the rest for good.
         for key, sibling in zip(keys, arrivals.siblings, strict=False):
@@ -325,12 +327,13 @@ class Replica:
         """
         if not keys:
             return
-        # As a tombstone it leaves the digest and the counts; then it leaves.
-        self._replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in keys)
-        for key in keys:
+        held = [key for key in keys if key in self.entries]
+        # As a tombstone an entry leaves the digest and the counts; then it leaves.
+        self._replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in held)
+        for key in held:
             del self.entries[key]
             del self.tombstones[key]
-        self._ordered.discard(keys)
+        self._ordered.discard(held)
         gone = set(keys)
         for log in self.logs.values():
             for n in [n for n, key in log.rows() if key in gone]:

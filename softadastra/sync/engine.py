@@ -102,6 +102,8 @@ class Engine:
             tick_interval_ms=options.tick_interval_ms,
         )
         self.delivery = Delivery(replica, self.members, options, self.notices, jitter)
+        self._pushed_ms = -1
+        """When data was last asked for."""
         self._nonce = nonce
         self._jitter = jitter
 
@@ -330,6 +332,8 @@ class Engine:
     def poll(self, now: Now, push: Push) -> Output:
         """Give what is to be done now: at most one new batch a peer, so poll until it is empty."""
         connections = self.connections
+        if push is Push.ALL:
+            self._pushed_ms = now.mono_ms
         for session in list(connections.sessions.values()):
             limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
             if now.mono_ms - session.heard_ms >= limit:
@@ -409,9 +413,10 @@ class Engine:
             if self.connections.is_carrying(session):
                 times.append(session.have_ms)
                 if push is Push.ALL:
-                    if session.blocked_ms is not None:
-                        times.append(session.blocked_ms)
-                    times += session.relay_ms.values()
+                    # What was due at the last poll, and could not leave (a full window, a write
+                    # that is held), waits for something to happen, not for a time.
+                    waits = (*session.relay_ms.values(), session.blocked_ms or 0)
+                    times += (time for time in waits if time > self._pushed_ms)
                     times += (flight.due_ms for flight in session.flights.values())
         return min(times, default=None)
 

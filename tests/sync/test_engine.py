@@ -297,6 +297,27 @@ def test_a_batch_that_a_full_connection_did_not_take_is_sent_again_soon():
     assert network["a"].state.total_retries == 0
 
 
+def test_what_is_due_and_cannot_leave_is_no_reason_to_poll_again():
+    """As a relay while the window is full: the reactor waits for an answer, it does not spin."""
+    network = Network("a", "b", "c", options=replace(OPTIONS, batch=Limits(1, 262_144), window=1))
+    network.join("a", "b")
+    network.join("b", "c")
+    network.join("a", "c")
+    network.run()
+    network.passes = lambda _from, to, message: to.name != "c" or not isinstance(message, Batch)
+    network["b"].write(("own", 1))
+    network["a"].write(("relayed", 2))
+    network.run()
+    b = network["b"]
+    network.now_ms += 1_500  # the relay to c is due, and its window is full
+
+    b.poll()
+
+    deadline = b.engine.deadline(Push.ALL)
+    assert deadline is not None
+    assert deadline > network.now_ms
+
+
 def test_batches_keep_to_their_bytes_and_take_at_least_one_entry():
     network = Network("a", "b", options=replace(OPTIONS, batch=Limits(64, 2_000)))
     network["a"].write(*[(f"k{i}", "x" * 500) for i in range(10)], ("large", "y" * 10_000))
