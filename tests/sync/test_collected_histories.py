@@ -14,6 +14,7 @@ import pytest
 
 from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
 from softadastra.store.siblings import siblings_of
+from softadastra.store.values import unpack_value
 from softadastra.sync.batches import Limits
 from softadastra.sync.notices import Level
 from tests.engines import OPTIONS, Network, Node
@@ -110,13 +111,11 @@ class History:
         if not self.loses and self.policies is MANUAL:
             assert shown == {key: self.frontier(key) for key in self.keys}
 
-    def shown(self, node: Node, key: str) -> list[object]:
-        from softadastra.store.values import unpack_value
-
+    def shown(self, node: Node, key: str) -> list[str]:
         siblings = siblings_of(node.engine.replica.entries.get(key))
         return sorted(str(unpack_value(s[4])) for s in siblings if s[4])
 
-    def frontier(self, key: str) -> list[object]:
+    def frontier(self, key: str) -> list[str]:
         superseded: set[Dot] = set()
         pending = [dot for _, _, saw in self.writes.values() for dot in saw]
         # A node's own older writes of a key are superseded without being seen as siblings.
