@@ -149,8 +149,8 @@ class Node:
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
-        was_dirty = self._committer.is_dirty
         reactor = self._reactor
+        was_dirty = reactor is not None and self._committer.is_dirty
         try:
             results = self._committer.write(asked)
         finally:

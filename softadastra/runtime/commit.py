@@ -220,7 +220,8 @@ class Committer:
             if decided and self._log is not None:
                 self._append(self._log, decided)
                 self._is_dirty = True
-            self._evolve(decided)
+            for record in decided:
+                self.engine.evolve(record)
         except SoftadastraError:
             raise
         except BaseException:
@@ -268,7 +269,8 @@ class Committer:
         with self.lock:
             try:
                 if error is None:
-                    self._evolve(records)
+                    for record in records:
+                        self.engine.evolve(record)
             except BaseException as interruption:
                 self._broken = INTERRUPTED
                 error = interruption
@@ -315,10 +317,6 @@ class Committer:
             return records, []
         writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._wall_ms())
         return (records if writes is None else [writes, *records]), results
-
-    def _evolve(self, records: Sequence[Record]) -> None:
-        for record in records:
-            self.engine.evolve(record)
 
     def _trace(self, results: list[Assigned | None]) -> None:
         for result in results:

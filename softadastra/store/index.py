@@ -71,7 +71,7 @@ class OriginLog:
 
     def extend(self, first: int, keys: list[str]) -> None:
         """Add the writes from `first` on."""
-        if first == self.base + 1 and not self.beyond:
+        if first == self.collected.base + len(self._rows) + 1 and not self.beyond:
             self._rows += keys
         else:
             for n, key in enumerate(keys, first):

@@ -86,7 +86,8 @@ def decide_writes(
     states: list[State] = []
     results: list[Assigned | None] = []
     # What this record itself assigns, when it assigns a key twice.
-    decided: dict[str, Held] | None = {} if len({a[0] for a in asked}) < len(asked) else None
+    is_repeating = len(asked) > 1 and len({a[0] for a in asked}) < len(asked)
+    decided: dict[str, Held] | None = {} if is_repeating else None
     for key, value, flags in asked:
         if decided is not None and key in decided:
             old = decided[key]

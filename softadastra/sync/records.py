@@ -5,6 +5,7 @@ Recovery is `Engine.evolve` over them. A peer's batch is kept as the very bytes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 from itertools import repeat
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
@@ -15,7 +16,7 @@ from softadastra.errors import StoreError
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.replica import OWN, Arrivals, Collected, Committed, Writes
-from softadastra.store.siblings import KeyState, State, siblings_of
+from softadastra.store.siblings import KeyState, State, context_of, siblings_of
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
@@ -147,13 +148,16 @@ class RecordEncoder:
     def _plain_writes(self, writes: Writes) -> tuple[Any, ...]:
         """Give the columns of own writes; they all have one origin, and nearly all one stamp."""
         first, clock, keys, states = writes
-        siblings = [s.siblings[0] if isinstance(s, KeyState) else s for s in states]
+        siblings: Sequence[Any] = states
+        contexts: list[Any] = []
+        if KeyState in map(type, states):
+            siblings = [siblings_of(state)[0] for state in states]
+            contexts = [
+                [position, [[*self._origins[o], n] for o, n in context_of(state).items()]]
+                for position, state in enumerate(states)
+                if context_of(state)
+            ]
         _, _, stamps, versions, values, flags = zip(*siblings, strict=True)
-        contexts = [
-            [position, [[*self._origins[o], n] for o, n in state.context.items()]]
-            for position, state in enumerate(states)
-            if isinstance(state, KeyState)
-        ]
         distinct = None if stamps.count(clock) == len(stamps) else stamps
         flagged = flags if any(flags) else None
         return first, clock, keys, distinct, versions, values, flagged, contexts
