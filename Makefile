@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types bench clean
+.PHONY: help demo test lint types sim bench clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ lint: $(READY) ## Check style
 
 types: $(READY) ## Check types
 	$(BIN)/mypy
+
+sim: $(READY) ## Run simulated clusters: SEEDS=500, or SEED=123 to replay one
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100)) $(SIM)
 
 bench: $(READY) ## Measure beside the bare parts; minutes
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -92,7 +92,8 @@ class Delivery:
         window = min(self._options.window, session.credit)
         if (
             len(session.flights) >= window
-            or session.peer_id in self.faulted
+            # With nothing in flight one batch asks whether a faulted peer is back.
+            or (session.peer_id in self.faulted and session.flights)
             or session.is_blocked(now.mono_ms)
         ):
             return None

@@ -1,0 +1,97 @@
+"""All checkers of one simulated cluster, told of everything in one order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from softadastra.sync.wire import decode
+from softadastra.testing.checkers.base import Checker
+from softadastra.testing.checkers.bounds import Bounds
+from softadastra.testing.checkers.convergence import Convergence
+from softadastra.testing.checkers.dots import Dots
+from softadastra.testing.checkers.durability import Durability
+from softadastra.testing.checkers.idleness import Idleness
+from softadastra.testing.checkers.invention import Invention
+from softadastra.testing.checkers.keeping import Keeping
+from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.outbox import Outbox
+from softadastra.testing.checkers.overwriting import Overwriting
+from softadastra.testing.sim_schedule import Trace
+from softadastra.testing.sim_words import describe
+
+if TYPE_CHECKING:
+    from softadastra.testing.sim_life import Turn
+    from softadastra.testing.sim_node import SimNode
+
+__all__ = ["Checks"]
+
+
+class Checks:
+    """Tells checkers and trace what happens; each call may raise BrokenPromiseError.
+
+    Args:
+        trace: gets a line for each message and notice.
+        nodes_count: of the cluster.
+    """
+
+    def __init__(self, trace: Trace, nodes_count: int) -> None:
+        self.ledger = Ledger()
+        self._trace = trace
+        self._checkers: tuple[Checker, ...] = (
+            Dots(self.ledger),
+            Durability(self.ledger),
+            Outbox(),
+            Bounds(nodes_count),
+            Idleness(),
+            Overwriting(self.ledger),
+            Convergence(),
+            Invention(self.ledger),
+            Keeping(self.ledger),
+        )
+
+    def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
+        """A node took local writes, or failed in the middle of them."""
+        if facts:
+            for checker in self._checkers:
+                checker.wrote(node, facts)
+            self.ledger.record(facts)
+
+    def sending(self, node: SimNode, receiver: str, payload: bytes) -> None:
+        """A frame leaves a node."""
+        message = decode(payload)
+        if self._trace.is_on:
+            self._trace.tell(node.node_id, f"> {receiver}: {describe(message)}")
+        for checker in self._checkers:
+            checker.sent(node, receiver, message)
+
+    def turned(self, node: SimNode, turn: Turn) -> None:
+        """A node has done all that was due."""
+        for notice in node.running().take_notices():
+            if self._trace.is_on:
+                facts = " ".join(f"{name}={value}" for name, value in notice.fields.items())
+                self._trace.tell(node.node_id, f"{notice.event} {facts}")
+            for checker in self._checkers:
+                checker.noticed(node, notice)
+        for checker in self._checkers:
+            checker.turned(node, turn)
+
+    def opened(self, node: SimNode) -> None:
+        """A node has recovered from its log."""
+        for checker in self._checkers:
+            checker.opened(node)
+
+    def disk_changed(self, node: SimNode) -> None:
+        """A power cut has decided what of the unsynced is on a node's disk."""
+        for checker in self._checkers:
+            checker.disk_changed(node)
+
+    def disk_lost(self, node: SimNode) -> None:
+        """What is on a node's disk is about to be lost or damaged."""
+        for checker in self._checkers:
+            checker.disk_lost(node)
+
+    def settled(self, nodes: Sequence[SimNode]) -> None:
+        """All faults have ended, and these nodes say that they have converged."""
+        for checker in self._checkers:
+            checker.settled(nodes)

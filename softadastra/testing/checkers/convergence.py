@@ -1,0 +1,61 @@
+"""Convergence: nodes that have exchanged everything hold the same (4.3, 4.15).
+
+The same writes, the same siblings, values and versions of every key, the same digest; and
+no two nodes ever have the same writes and another digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from softadastra.store.siblings import siblings_of
+from softadastra.sync.notices import Notice
+from softadastra.testing.checkers.base import Checker
+
+if TYPE_CHECKING:
+    from softadastra.testing.sim_node import SimNode
+
+__all__ = ["Convergence"]
+
+
+class Convergence(Checker):
+    """Compares the nodes with each other."""
+
+    name = "convergence"
+
+    def noticed(self, node: SimNode, notice: Notice) -> None:
+        """Nodes in step that differ have found out: they must never come to that."""
+        if notice.event == "digest.differed":
+            peer = notice.fields["peer"]
+            raise self.fail(f"{node.node_id} and {peer} have the same writes and differ")
+
+    def settled(self, nodes: Sequence[SimNode]) -> None:
+        """Compare each node with the first one."""
+        first, *others = nodes
+        have, states, digest = replicated(first)
+        for node in others:
+            other_have, other_states, other_digest = replicated(node)
+            pair = f"{first.node_id} and {node.node_id}"
+            if other_have != have:
+                raise self.fail(f"{pair} have other writes: {have} and {other_have}")
+            for key in {**states, **other_states}:
+                if states.get(key) != other_states.get(key):
+                    raise self.fail(
+                        f"{pair} differ for {key}: {states.get(key)} and {other_states.get(key)}"
+                    )
+            if other_digest != digest:
+                raise self.fail(f"{pair} hold the same, and their digests differ")
+
+
+def replicated(node: SimNode) -> tuple[object, dict[str, object], bytes]:
+    """Give what a node has, what it holds for each key, and its digest."""
+    engine = node.running().engine
+    replica = engine.replica
+    states: dict[str, object] = {
+        key: sorted((replica.origins[s[0]], *s[1:]) for s in siblings_of(state))
+        for key, state in replica.entries.items()
+        # A key that is removed is the same as one whose remove is collected.
+        if any(sibling[4] for sibling in siblings_of(state))
+    }
+    return dict(engine.have()), states, replica.digest

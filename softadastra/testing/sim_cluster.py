@@ -1,0 +1,288 @@
+"""A cluster in one thread and in its own time: real nodes over simulated disks and network.
+
+Engine, driver, committer and write-ahead log are the product's own; disks, network and clocks
+are twins that fail on request. A run is a function of its seed. An hour of it takes seconds, and
+every promise that can be checked from outside is checked at every step.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
+from softadastra.options import ClientOptions
+from softadastra.testing.checkers import Checks
+from softadastra.testing.sim_network import Conditions, SimNetwork
+from softadastra.testing.sim_node import NodeState, SimNode
+from softadastra.testing.sim_schedule import Schedule, Trace, chance
+from softadastra.testing.sim_topology import SimTopology, links
+
+__all__ = ["SimCluster"]
+
+NODES_MAX = len(string.ascii_lowercase)
+"""Nodes are named node-a to node-z."""
+
+LOOK_MS = 100
+"""Between two looks at a condition."""
+
+OWN_OPTIONS = frozenset(
+    {"node_id", "wal_path", "enable_wal", "enable_transport", "transport_host", "transport_port"}
+    | {"peers", "enable_discovery", "security", "insecure"}
+)
+"""The options of `ClientOptions` that differ between the nodes, or that a simulation replaces."""
+
+
+class SimCluster:
+    """Several simulated nodes, with every fault that machines and networks of them have.
+
+        with SimCluster(3, seed=7, topology="line") as cluster:
+            a, b, c = cluster.nodes
+            a.put("message/1", "hello")
+            cluster.partition("node-a", "node-b")
+            a.crash()
+            cluster.run(60)
+            a.restart()
+            cluster.heal()
+            assert cluster.wait_converged(timeout=120)
+            assert c.get("message/1") == "hello"
+
+    Faults of one node are verbs on it (`cluster.node("node-a").crash()`), those of the network
+    are verbs here. Times are seconds of simulated time, and nothing happens but in `run` and the
+    waits. Not thread-safe. Leaving the block frees nothing but memory.
+
+    Args:
+        nodes_count: how many nodes, 1 to 26, named node-a, node-b and so on.
+        seed: decides everything that chance decides.
+        topology: who dials whom at the start.
+        trace: takes a line for each event; None: none are made.
+        allocation_bytes_max: what the disks reserve at a time for a growing file.
+        options: fields of `ClientOptions` for all nodes, as `auto_flush=False`.
+
+    Raises:
+        InvalidArgumentError: an argument is out of range, or an option is not for all nodes.
+    """
+
+    def __init__(
+        self,
+        nodes_count: int,
+        *,
+        seed: int = 0,
+        topology: SimTopology | str = SimTopology.MESH,
+        trace: Callable[[str], object] | None = None,
+        allocation_bytes_max: int = 65_536,
+        **options: object,
+    ) -> None:
+        if not 1 <= nodes_count <= NODES_MAX:
+            raise InvalidArgumentError(
+                f"a simulated cluster has 1 to {NODES_MAX} nodes, got {nodes_count}"
+            )
+        if topology not in tuple(SimTopology):
+            raise InvalidArgumentError(
+                f"unknown topology {topology!r}: expected one of {', '.join(SimTopology)}"
+            )
+        if taken := OWN_OPTIONS & options.keys():
+            raise InvalidArgumentError(
+                f"the cluster itself sets {', '.join(sorted(taken))} for each node; leave it out"
+            )
+        self.schedule = Schedule()
+        self.trace = Trace(self.schedule, trace)
+        self.checks = Checks(self.trace, nodes_count)
+        self.network = SimNetwork(self.schedule, chance(seed, "network"), self.trace)
+        self.nodes = tuple(
+            SimNode(
+                node_options(f"node-{letter}", options),
+                schedule=self.schedule,
+                network=self.network,
+                checks=self.checks,
+                rng=chance(seed, f"node-{letter}"),
+                allocation_bytes_max=allocation_bytes_max,
+            )
+            for letter in string.ascii_lowercase[:nodes_count]
+        )
+        self._links = links(
+            SimTopology(topology),
+            [node.node_id for node in self.nodes],
+            chance(seed, "topology"),
+        )
+
+    def open(self) -> None:
+        """Start all nodes, and let them dial each other.
+
+        Raises:
+            InvalidStateError: a node was started before.
+        """
+        for node in self.nodes:
+            node.restart()
+        for one, other in self._links:
+            self.node(one).connect(self.node(other))
+
+    def close(self) -> None:
+        """End all nodes, as they are."""
+        for node in self.nodes:
+            if node.life is not None:
+                node.kill()
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def node(self, node_id: str) -> SimNode:
+        """Give a node by its name.
+
+        Raises:
+            NotFoundError: there is none of this name.
+        """
+        for node in self.nodes:
+            if node.node_id == node_id:
+                return node
+        raise NotFoundError(f"there is no node {node_id!r} in this cluster", node_id=node_id)
+
+    # Time.
+
+    @property
+    def seconds(self) -> float:
+        """How much time has passed."""
+        return self.schedule.now_ms / 1000
+
+    def run(self, seconds: float) -> None:
+        """Let time pass.
+
+        Raises:
+            BrokenPromiseError: a promise was broken.
+        """
+        self.schedule.run(round(seconds * 1000))
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> bool:
+        """Let time pass until a condition holds, looked at every 100 ms.
+
+        Returns:
+            Whether it held; False when the seconds ran out.
+        """
+        end_ms = self.schedule.now_ms + round(timeout * 1000)
+        while not condition():
+            if self.schedule.now_ms >= end_ms:
+                return False
+            self.schedule.run(LOOK_MS)
+        return True
+
+    def wait_converged(self, timeout: float) -> bool:
+        """Let time pass until the nodes that run have the same writes, then check them all.
+
+        Exact when nothing is written meanwhile.
+
+        Returns:
+            Whether they have; False when the seconds ran out.
+
+        Raises:
+            BrokenPromiseError: they say so, and a write is lost, invented, or shown wrongly.
+        """
+        running = [node for node in self.nodes if node.is_running]
+        if not running:
+            raise InvalidStateError("no node is running: restart one before waiting")
+
+        def is_converged() -> bool:
+            first, *others = [node.running().engine for node in running]
+            return all(
+                other.replica.digest == first.replica.digest and other.have() == first.have()
+                for other in others
+            )
+
+        if not self.wait_until(is_converged, timeout):
+            return False
+        self.checks.settled(running)
+        return True
+
+    # Faults of the network.
+
+    def partition(self, one: str, other: str, *, one_way: bool = False) -> None:
+        """Let nothing arrive between two nodes, or with `one_way` nothing from the first."""
+        arrow = "to" if one_way else "and"
+        self.trace.tell("network", f"is cut: {one} {arrow} {other}")
+        self.network.block(one, other)
+        if not one_way:
+            self.network.block(other, one)
+
+    def heal(self) -> None:
+        """End every fault of the network."""
+        self.trace.tell("network", "heals")
+        for one in self.nodes:
+            for other in self.nodes:
+                if one is not other:
+                    self.network.unblock(one.node_id, other.node_id)
+                    self._change(one.node_id, other.node_id, Conditions())
+
+    def cut(self, one: str, other: str) -> None:
+        """End the links between two nodes, with what is on its way; they dial again."""
+        self.trace.tell("network", f"loses the links between {one} and {other}")
+        self.network.cut(one, other)
+
+    def delay(self, sender: str, receiver: str, least: float, greatest: float) -> None:
+        """Let frames take so many seconds, each its own; frames of other links overtake them."""
+        self.trace.tell("network", f"delays {sender} to {receiver}: {least} to {greatest} s")
+        delay_ms = (max(1, round(least * 1000)), max(1, round(greatest * 1000)))
+        self.network.conditions(sender, receiver).delay_ms = delay_ms
+
+    def drop(self, sender: str, receiver: str, chance: float) -> None:
+        """Let this part of the frames be lost, each for itself."""
+        self.trace.tell("network", f"drops {chance:.0%} of {sender} to {receiver}")
+        self.network.conditions(sender, receiver).drop_chance = chance
+
+    def duplicate(self, sender: str, receiver: str, chance: float) -> None:
+        """Let this part of the frames come twice."""
+        self.trace.tell("network", f"doubles {chance:.0%} of {sender} to {receiver}")
+        self.network.conditions(sender, receiver).duplicate_chance = chance
+
+    def replay(self, sender: str, receiver: str) -> bool:
+        """Let an earlier frame come again, also one of an earlier link.
+
+        Returns:
+            Whether there was a frame, and a link for it.
+        """
+        is_done = self.network.replay(sender, receiver)
+        if is_done:
+            self.trace.tell("network", f"replays a frame of {sender} to {receiver}")
+        return is_done
+
+    # The end of all faults.
+
+    def recover(self) -> None:
+        """Heal the network, free the disks, and bring back all nodes but those lost for good."""
+        self.heal()
+        for node in self.nodes:
+            node.free_disk()
+            node.disk.fails_next_sync = False
+            if node.state is NodeState.PAUSED:
+                node.resume()
+            if node.is_poisoned:
+                node.kill()
+            if node.state is NodeState.DOWN:
+                node.restart()
+
+    def _change(self, sender: str, receiver: str, conditions: Conditions) -> None:
+        old = self.network.conditions(sender, receiver)
+        old.delay_ms = conditions.delay_ms
+        old.drop_chance = conditions.drop_chance
+        old.duplicate_chance = conditions.duplicate_chance
+
+
+def node_options(node_id: str, options: dict[str, object]) -> ClientOptions:
+    """Give the options of one node.
+
+    Raises:
+        InvalidArgumentError: the message lists every problem.
+    """
+    made = ClientOptions.persistent(node_id, Path(f"{node_id}.wal"), **options)
+    made.validate()
+    return made

@@ -1,0 +1,311 @@
+"""Mistakes in the real code, each with a seed whose run shows it and the checker that sees it.
+
+`python -m tests.simulation.mutants` looks for seeds again, after a change that shifts chance.
+A mutant that no seed catches is a hole in the simulator, or a rule that the code does not need.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+
+from softadastra.runtime import commit as commit_module
+from softadastra.runtime import recovery
+from softadastra.runtime.commit import Committer
+from softadastra.runtime.driver import Driver
+from softadastra.store import replica as replica_module
+from softadastra.store import writes as writes_module
+from softadastra.store.dots import DotSet
+from softadastra.store.index import OriginLog
+from softadastra.store.replica import OWN, Arrivals, Merged, Replica
+from softadastra.store.siblings import siblings_of
+from softadastra.sync import outbox as outbox_module
+from softadastra.sync.batches import Loader
+from softadastra.sync.delivery import Delivery
+from softadastra.sync.engine import Engine
+from softadastra.sync.session import Session
+from softadastra.testing.checkers import BrokenPromiseError
+from softadastra.wal.log import WriteAheadLog
+
+from .run import run
+
+__all__ = ["MUTANTS", "Mutant"]
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+class Mutant(NamedTuple):
+    """A mistake."""
+
+    words: str
+    checker: str
+    seed: int
+    patch: Patch
+
+    @property
+    def name(self) -> str:
+        return self.patch.__name__
+
+
+def acknowledge_before_sync(patch: pytest.MonkeyPatch) -> None:
+    def commit(self: Committer, records: Any) -> None:
+        with self.lock:
+            self._commit_at_once((), records)
+            self._is_dirty = False
+
+    patch.setattr(Committer, "commit", commit)
+
+
+def send_before_own_sync(patch: pytest.MonkeyPatch) -> None:
+    original = Driver.push
+
+    def push(self: Driver, push: Any) -> Any:
+        with pytest.MonkeyPatch.context() as inner:
+            inner.setattr(Committer, "sync", lambda self: None)
+            return original(self, push)
+
+    patch.setattr(Driver, "push", push)
+
+
+def return_before_sync(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Committer, "_sync", lambda self, log: None)
+
+
+def trust_a_failed_sync(patch: pytest.MonkeyPatch) -> None:
+    original = WriteAheadLog._sync_file
+
+    def sync_file(self: WriteAheadLog) -> None:
+        try:
+            original(self)
+        except OSError:
+            self._state = type(self._state).READY
+
+    patch.setattr(WriteAheadLog, "_sync_file", sync_file)
+
+
+def leave_a_partial_frame(patch: pytest.MonkeyPatch) -> None:
+    def cut_off(self: WriteAheadLog) -> None:
+        self._end = (self._file.size(), *self._end[1:])
+
+    patch.setattr(WriteAheadLog, "_cut_off", cut_off)
+
+
+def trust_the_page_cache(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("softadastra.wal.log.rewrite", lambda file, start, stop: None)
+
+
+def sibling_dots_not_added(patch: pytest.MonkeyPatch) -> None:
+    original = Replica.evolve_arrivals
+
+    def evolve_arrivals(self: Replica, arrivals: Arrivals) -> Merged:
+        claimed = {
+            (origin, first + i)
+            for origin, first, runs in arrivals.claims
+            for i in range(sum(run[0] for run in runs))
+        }
+        siblings = [*arrivals.siblings, *(s for state in arrivals.states for s in state.siblings)]
+        news = {s[:2] for s in siblings if s[1] not in self.logs[s[0]]} - claimed
+        merged = original(self, arrivals)
+        for origin, n in sorted(news, reverse=True):
+            log = self.logs[origin]
+            if log.beyond.pop(n, None) is None and n == log.base:
+                log._rows.pop()
+        return merged
+
+    patch.setattr(Replica, "evolve_arrivals", evolve_arrivals)
+
+
+def superseded_dots_left_out(patch: pytest.MonkeyPatch) -> None:
+    original = Loader.load
+
+    def load(self: Loader, origin: int, first: int, last: int) -> None:
+        log = self.replica.logs[origin]
+        for n in range(first, last + 1):
+            state = self.replica.entries.get(log.key(n) or "")
+            if any(s[:2] == (origin, n) for s in siblings_of(state)):
+                original(self, origin, n, n)
+
+    patch.setattr(Loader, "load", load)
+
+
+def tie_broken_by_the_local_node(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(
+        replica_module, "order", lambda origins: lambda s: (s[2], s[0] == OWN, s[0], s[1])
+    )
+
+
+def no_dedupe(patch: pytest.MonkeyPatch) -> None:
+    original = OriginLog.add
+
+    def add(self: OriginLog, n: int, key: str) -> None:
+        if n <= self.base:
+            self._rows.append(key)
+        else:
+            original(self, n, key)
+
+    patch.setattr(OriginLog, "add", add)
+
+
+def number_used_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
+    original = recovery.recover
+
+    def recover(*arguments: Any, **named: Any) -> Any:
+        recovered = original(*arguments, **named)
+        if recovered.engine.replica.top:
+            recovered.engine.replica.logs[OWN]._rows.pop()
+        return recovered
+
+    patch.setattr("softadastra.testing.sim_life.recover", recover)
+
+
+def stale_peer_state_trusted(patch: pytest.MonkeyPatch) -> None:
+    original = Engine._learn
+
+    def learn(self: Engine, session: Session, have: Any, *, is_complete: bool) -> None:
+        believed = self.__dict__.setdefault("believed", {}).setdefault(session.peer_id, {})
+        for origin, dots in have.items():
+            believed.setdefault(origin, DotSet()).update(dots)
+        original(self, session, {o: d.copy() for o, d in believed.items()}, is_complete=is_complete)
+
+    patch.setattr(Engine, "_learn", learn)
+
+
+def retry_gives_up(patch: pytest.MonkeyPatch) -> None:
+    original = Delivery.next_batch
+
+    def next_batch(self: Delivery, session: Session, now: Any) -> Any:
+        return None if session.peer_id in self.faulted else original(self, session, now)
+
+    patch.setattr(Delivery, "recovered", lambda self, peer: None)
+    patch.setattr(Delivery, "next_batch", next_batch)
+
+
+def nothing_is_sent_again(patch: pytest.MonkeyPatch) -> None:
+    original = Delivery.overdue
+
+    def overdue(self: Delivery, session: Session, now: Any) -> Any:
+        original(self, session, now)
+        return []
+
+    patch.setattr(Delivery, "overdue", overdue)
+
+
+def context_forgotten(patch: pytest.MonkeyPatch) -> None:
+    original = writes_module.held
+    patch.setattr(writes_module, "held", lambda r, key: original(r, key)._replace(context={}))
+
+
+def stamp_below_what_was_seen(patch: pytest.MonkeyPatch) -> None:
+    original = writes_module.held
+    patch.setattr(writes_module, "next_stamp", lambda last, wall_ms: wall_ms << 16)
+    patch.setattr(writes_module, "held", lambda r, key: original(r, key)._replace(stamp_min=0))
+
+
+def relay_never(patch: pytest.MonkeyPatch) -> None:
+    original = Delivery._wanted
+
+    def wanted(self: Delivery, session: Session, now: Any) -> Iterator[Any]:
+        return (found for found in original(self, session, now) if found[0] == OWN)
+
+    patch.setattr(Delivery, "_wanted", wanted)
+
+
+def window_ignored(patch: pytest.MonkeyPatch) -> None:
+    original = Delivery.next_batch
+
+    def next_batch(self: Delivery, session: Session, now: Any) -> Any:
+        flights, session.flights = session.flights, {}
+        try:
+            return original(self, session, now)
+        finally:
+            session.flights = flights | session.flights
+
+    patch.setattr(Delivery, "next_batch", next_batch)
+
+
+def in_flight_counted_twice(patch: pytest.MonkeyPatch) -> None:
+    original = outbox_module.count
+
+    def count(**named: Any) -> Any:
+        counts = original(**named)
+        return counts._replace(queued=counts.queued + counts.in_flight)
+
+    patch.setattr("softadastra.sync.status.count", count)
+
+
+def ping_without_end(patch: pytest.MonkeyPatch) -> None:
+    original = Engine.deadline
+
+    def deadline(self: Engine, push: Any) -> int | None:
+        first = original(self, push)
+        waits = [s.heard_ms + 2_000 for s in self.connections.sessions.values() if s.is_active]
+        return min([*waits, *([] if first is None else [first])], default=None)
+
+    patch.setattr(Engine, "deadline", deadline)
+
+
+def disk_error_ignored(patch: pytest.MonkeyPatch) -> None:
+    original = commit_module.Committer._append
+
+    def append(self: Committer, log: Any, records: Any) -> None:
+        try:
+            original(self, log, records)
+        except OSError:
+            return
+
+    patch.setattr(Committer, "_append", append)
+
+
+MUTANTS = [
+    Mutant("an ACK leaves before its batch is synced", "durability", 0, acknowledge_before_sync),
+    Mutant("a batch leaves before its own record is synced", "durability", 1, send_before_own_sync),
+    Mutant("a put returns before its sync", "durability", 0, return_before_sync),
+    Mutant("after a failed sync the node goes on", "durability", 1, trust_a_failed_sync),
+    Mutant("a partial frame stays in front of the next", "durability", 0, leave_a_partial_frame),
+    Mutant("what is read back after a failed sync counts", "durability", 25, trust_the_page_cache),
+    Mutant(
+        "a write that the disk refused is done all the same", "durability", 0, disk_error_ignored
+    ),
+    Mutant("the dots of siblings are not added to have", "convergence", 26, sibling_dots_not_added),
+    Mutant("superseded dots are never claimed", "progress", 0, superseded_dots_left_out),
+    Mutant(
+        "equal stamps are settled by who is asked", "convergence", 0, tie_broken_by_the_local_node
+    ),
+    Mutant("a write that is here already is added again", "durability", 0, no_dedupe),
+    Mutant("a number is given again", "durability", 1, number_used_again_after_a_restart),
+    Mutant("a peer that lost data is not believed", "progress", 2, stale_peer_state_trusted),
+    Mutant("a faulted peer stays faulted", "progress", 1, retry_gives_up),
+    Mutant("an overdue batch is not sent again", "progress", 8, nothing_is_sent_again),
+    Mutant("a local write forgets what it saw", "overwriting", 0, context_forgotten),
+    Mutant("a stamp is below what its writer saw", "keeping", 37, stamp_below_what_was_seen),
+    Mutant("others' writes are not relayed", "progress", 0, relay_never),
+    Mutant("the window is ignored", "bounds", 0, window_ignored),
+    Mutant("the outbox does not add up", "outbox", 0, in_flight_counted_twice),
+    Mutant("a silent peer is asked without end", "idleness", 0, ping_without_end),
+]
+
+
+def search(seeds: range) -> None:
+    """Print for each mutant the first seed that a checker fails, and which checker that is."""
+    for mutant in MUTANTS:
+        print(f"{mutant.name:36} {caught_by(mutant, seeds)}", flush=True)
+
+
+def caught_by(mutant: Mutant, seeds: range) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        mutant.patch(patch)
+        for seed in seeds:
+            try:
+                run(seed)
+            except BrokenPromiseError as failure:
+                return f"seed {seed}: {failure}"
+            except Exception as error:  # of any kind: the search goes on
+                return f"seed {seed}: raised {error!r}"
+    return f"NOT caught by {len(seeds)} seeds"
+
+
+if __name__ == "__main__":
+    search(range(int(sys.argv[1]) if len(sys.argv) > 1 else 60))

@@ -1,0 +1,74 @@
+"""What one seed stands for: the cluster, what is written to it, and which faults it may meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from softadastra.testing.sim_schedule import chance
+from softadastra.testing.sim_topology import SimTopology
+
+from .faults import Fault
+
+__all__ = ["Plan"]
+
+ARMED_CHANCE = 0.25
+"""Of each kind of fault, for a seed: runs with few kinds of faults go deeper into each of them
+than runs with all (FoundationDB arms its fault points the same way)."""
+
+TURNS_MAX = 2_500
+"""About what is spent on the hostile phase: many nodes get minutes, two get an hour."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One seed's cluster, load and faults."""
+
+    seed: int
+    nodes_count: int
+    topology: SimTopology
+    options: dict[str, object]
+    allocation_bytes_max: int
+    keys_count: int
+    value_bytes_max: int
+    pause_ms: int
+    """Between two bursts of writes or faults, on average."""
+    armed: tuple[Fault, ...]
+    hostile_ms: int
+
+    @classmethod
+    def of(cls, seed: int) -> Plan:
+        """Make the plan of a seed."""
+        rng = chance(seed, "plan")
+        nodes_count = rng.choice([2, 2, 3, 3, 3, 4, 4, 5, 6])
+        topology = rng.choice([t for t in SimTopology if t is not SimTopology.APART])
+        pairs = nodes_count * (nodes_count - 1) // 2
+        links = pairs if topology is SimTopology.MESH else nodes_count
+        hostile_ms = min(3_600_000, round(TURNS_MAX * 1000 / links * rng.choice([0.1, 0.3, 1, 1])))
+        return cls(
+            seed=seed,
+            nodes_count=nodes_count,
+            topology=topology,
+            options=options(rng),
+            allocation_bytes_max=rng.choice([0, 4_096, 65_536]),
+            keys_count=rng.choice([1, 2, 5, 20, 200]),
+            value_bytes_max=rng.choice([10, 10, 100, 2_000]),
+            pause_ms=max(20, hostile_ms // rng.choice([50, 150, 300])),
+            armed=tuple(fault for fault in Fault if rng.random() < ARMED_CHANCE),
+            hostile_ms=hostile_ms,
+        )
+
+
+def options(rng: Random) -> dict[str, object]:
+    """Choose the options of all nodes."""
+    return {
+        "auto_flush": rng.random() < 0.7,
+        "auto_tick": rng.random() < 0.9,
+        "auto_queue": rng.random() < 0.85,
+        "require_ack": rng.random() < 0.9,
+        "sync_batch_size": rng.choice([1, 2, 3, 16, 1_024]),
+        "sync_batch_bytes": rng.choice([1_024, 262_144]),
+        "sync_window": rng.choice([1, 2, 4, 8]),
+        "max_sync_retries": rng.choice([1, 2, 5]),
+        "retry_interval": rng.choice([0.5, 5.0]),
+    }

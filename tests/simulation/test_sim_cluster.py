@@ -1,0 +1,150 @@
+"""The simulated cluster as people use it: verbs on named nodes, and what they must lead to."""
+
+from __future__ import annotations
+
+import pytest
+
+from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
+from softadastra.testing import NodeState, SimCluster
+
+
+def test_a_write_made_before_a_power_cut_arrives_after_the_restart():
+    with SimCluster(3, seed=7, topology="line") as cluster:
+        a, b, c = cluster.nodes
+        cluster.partition("node-a", "node-b")
+        a.put("message/1", "hello")
+        a.crash()
+        cluster.run(60)
+        assert b.get("message/1") is None
+        a.restart()
+        cluster.heal()
+
+        assert cluster.wait_converged(timeout=120)
+        assert c.get("message/1") == "hello"
+
+
+def test_a_one_way_partition_lets_nothing_through_and_heals():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        cluster.run(1)
+        cluster.partition("node-a", "node-b", one_way=True)
+        a.put("key", 1)
+
+        assert not cluster.wait_until(lambda: b.get("key") == 1, timeout=30)
+        cluster.heal()
+        assert cluster.wait_converged(timeout=60)
+
+
+def test_a_paused_node_costs_its_peer_a_window_and_then_catches_up():
+    with SimCluster(2, sync_batch_size=1, sync_window=2) as cluster:
+        a, b = cluster.nodes
+        cluster.run(1)
+        b.pause()
+        for number in range(50):
+            a.put(f"key/{number}", number)
+        cluster.run(1)
+
+        assert a.sync_state().in_flight_count == 2
+        b.resume()
+        assert cluster.wait_converged(timeout=60)
+        assert len(b.items()) == 50
+
+
+def test_a_full_disk_refuses_the_write_and_takes_later_ones():
+    with SimCluster(1, allocation_bytes_max=0) as cluster:
+        (a,) = cluster.nodes
+        a.fill_disk(free_bytes=20)
+
+        with pytest.raises(StorageError):
+            a.put("key", "refused")
+        assert a.get("key") is None
+        a.free_disk()
+        a.put("key", "taken")
+        a.crash()
+        a.restart()
+        assert a.get("key") == "taken"
+
+
+def test_a_failed_sync_stops_writes_until_the_restart():
+    with SimCluster(1) as cluster:
+        (a,) = cluster.nodes
+        a.fail_sync()
+
+        with pytest.raises(StorageError):
+            a.put("key", 1)
+        assert a.is_poisoned
+        a.kill()
+        a.restart()
+        a.put("other", 2)
+        assert a.get("other") == 2
+
+
+def test_a_flipped_bit_in_the_middle_of_a_log_is_refused_and_a_wiped_node_is_filled_again():
+    with SimCluster(2, seed=3) as cluster:
+        a, b = cluster.nodes
+        for number in range(100):
+            a.put(f"key/{number}", number)
+        assert cluster.wait_converged(timeout=30)
+        a.kill()
+        a.flip_bit()
+
+        with pytest.raises(StoreError):
+            a.restart()
+        assert a.state is NodeState.DOWN
+        a.wipe()
+        a.restart()
+        assert cluster.wait_converged(timeout=60)
+        assert a.items() == b.items()
+
+
+def test_a_replayed_batch_changes_nothing():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        a.put("key", 2)
+        assert cluster.wait_converged(timeout=30)
+
+        assert all(cluster.replay("node-a", "node-b") for _ in range(30))
+        cluster.run(60)
+        assert b.get("key") == 2
+        assert cluster.wait_converged(timeout=30)
+
+
+def test_writes_of_nodes_with_clocks_a_year_apart_keep_their_causal_order():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.jump_clock(31_536_000_000)
+        a.put("key", "first")
+        assert cluster.wait_converged(timeout=30)
+        b.put("key", "second")
+
+        assert cluster.wait_converged(timeout=30)
+        assert a.get("key") == "second"
+
+
+def test_the_monotonic_clock_never_falls():
+    with SimCluster(1) as cluster:
+        (a,) = cluster.nodes
+        times = []
+        for drift in (100_000, -400_000, 0):
+            a.drift_clock(drift)
+            a.jump_clock(-1_000_000)
+            cluster.run(1)
+            times.append(a.clock.now().mono_ms)
+
+        assert times == [1_100, 1_700, 2_700]
+
+
+def test_calls_on_a_node_that_is_down_say_so():
+    with SimCluster(1) as cluster:
+        (a,) = cluster.nodes
+        a.kill()
+
+        with pytest.raises(InvalidStateError, match="node-a is down"):
+            a.put("key", 1)
+
+
+def test_options_that_the_cluster_sets_itself_are_refused():
+    with pytest.raises(InvalidArgumentError, match="wal_path"):
+        SimCluster(2, wal_path="here.wal")
