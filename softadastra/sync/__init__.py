@@ -11,11 +11,16 @@ a value. Writing is in two steps, so that a failed disk leaves no trace:
 Messages are made from evolved state only, so none can speak of what is not durable here.
 Reading order:
 
-- `messages.py`: what nodes say to each other, and its bytes
+- `messages.py`: what nodes say to each other; `wire.py` and `parsing.py` have its bytes
 - `records.py`: what the log holds, and its bytes
 - `members.py`: the peers that were ever accepted
 - `session.py`: one connection to one peer: cursors, window, retry timers
 - `batches.py`: choosing what a peer lacks
+- `delivery.py`: what leaves for whom, and when
+- `connections.py`, `greeting.py`: which connections there are, and who is let in
+- `membership.py`, `collection.py`: who holds back what may be let go
+- `snapshots.py`: for who lacks what was let go
+- `resolution.py`: conflicts that settle themselves
 - `outbox.py`: the arithmetic of sync_state()
 - `engine.py`: inputs in, records and messages out
 - `dialing.py`: when to dial whom
