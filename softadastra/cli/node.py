@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import socket
 import sys
@@ -16,7 +17,7 @@ from softadastra.cli.documents import node_document, transport_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
 from softadastra.cli.output import as_time, as_yes_no
-from softadastra.errors import InvalidArgumentError
+from softadastra.errors import InvalidArgumentError, TransportError
 from softadastra.types import Peer
 
 if TYPE_CHECKING:
@@ -34,6 +35,9 @@ node = Group(
 )
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+LOOK_SECONDS = 5.0
+"""How often a running node looks whether its transport still works."""
 """Ctrl-C, and what `kill`, systemd and container runtimes send."""
 
 
@@ -132,10 +136,15 @@ def run(
     configure_logging(level=log_level or _log_level(invocation.verbosity), format=log_format)
     client = Client(options)
     client.open()
-    with closing(client), _stop_signals() as wait_for_stop:
+    with closing(client), _stop_signals() as is_stopped:
         client.start_transport()
         _announce(invocation, client, options)
-        wait_for_stop()
+        while not is_stopped():
+            if not client.transport_running:
+                raise TransportError(
+                    "the transport has failed, see the event reactor.failed; the node stops, so "
+                    "that whoever started it can start it again"
+                )
 
 
 def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
@@ -177,8 +186,10 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], object]]:
+def _stop_signals() -> Iterator[Callable[[], bool]]:
     """Turn the stop signals into the end of a wait; a second one ends the process the hard way.
+
+    What it gives waits for at most LOOK_SECONDS, and tells whether a signal came.
 
     A handler that set a `threading.Event` could run while this very thread holds the event's
     lock, and wait for itself for ever. A byte in a socket pair has no lock.
@@ -189,7 +200,7 @@ def _stop_signals() -> Iterator[Callable[[], object]]:
         previous_descriptor = signal.set_wakeup_fd(woken.fileno())
         previous = {each: signal.signal(each, lambda *_: None) for each in STOP_SIGNALS}
         try:
-            yield lambda: waiting.recv(1)
+            yield lambda: bool(select.select([waiting], [], [], LOOK_SECONDS)[0])
         finally:
             for each, handler in previous.items():
                 signal.signal(each, handler)

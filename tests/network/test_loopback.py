@@ -390,3 +390,31 @@ def test_a_peer_that_talks_nonsense_is_dropped_and_others_go_on(stack):
     finally:
         dealer.close()
         context.term()
+
+
+def test_a_reactor_that_fails_is_told_of_and_takes_no_data_with_it(stack, monkeypatch, caplog):
+    from softadastra.runtime.driver import Driver
+
+    a, b = started(stack, "node-a"), started(stack, "node-b")
+    a.connect(address(b))
+    turn = Driver.turn
+
+    def fail_a(self, events):
+        if self._engine.replica.node_id == "node-a":
+            raise ZeroDivisionError
+        turn(self, events)
+
+    monkeypatch.setattr(Driver, "turn", fail_a)
+    a.put("k", 1)
+
+    eventually(lambda: not a.transport_running)
+    assert "reactor.failed" in caplog.text
+    assert "ZeroDivisionError" in caplog.text
+    assert a.peers()[0].state != "connected"
+    a.put("k", 2)
+    assert a.wait_synced(5) is False  # at once: nobody is there to bring it about
+
+    monkeypatch.setattr(Driver, "turn", turn)
+    a.start_transport()
+    assert a.wait_synced(DEADLINE_SECONDS)
+    assert b.get("k") == 2
