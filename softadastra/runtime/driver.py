@@ -11,7 +11,7 @@ from collections.abc import Callable
 from softadastra.errors import InvalidStateError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
-from softadastra.sync.messages import Batch
+from softadastra.sync.messages import Batch, SnapshotCommit
 from softadastra.sync.output import Push
 from softadastra.sync.records import Record
 from softadastra.sync.settings import Now
@@ -82,19 +82,14 @@ class Driver:
         if self._committer.has_failed:
             self._fall_silent(events)
             return
-        records = self._take(events)
+        self._commit(self._take(events))
         try:
-            if records:
-                self._committer.commit(records)
-                if self._engine.replica.conflicted:
-                    self._arrived()
             self._collect()
             self.push(self._push)
             self._flush()
             self._remember()
         except (StorageError, InvalidStateError):
-            # The commit has noted it. What is not durable was not evolved, so nothing speaks of
-            # it: peers get no acknowledgement, and send again.
+            # The commit has noted it. It is tried again when it is due again.
             pass
         self._dial()
 
@@ -137,6 +132,12 @@ class Driver:
                         with self._committer.lock:
                             self._engine.refuse(link, error.message, now)
                         continue
+                    if isinstance(message, SnapshotCommit) and records:
+                        # What it drops is decided from all that came before it.
+                        is_stored = self._commit(records)
+                        records = []
+                        if not is_stored:
+                            continue
                     with self._committer.lock:
                         record = self._engine.receive(link, message, payload, now)
                     if record is not None:
@@ -151,6 +152,20 @@ class Driver:
                     with self._committer.lock:
                         self._engine.refuse(link, reason, now)
         return records
+
+    def _commit(self, records: list[Record]) -> bool:
+        """Make what has arrived durable; give whether it is."""
+        if not records:
+            return True
+        try:
+            self._committer.commit(records)
+        except (StorageError, InvalidStateError):
+            # The commit has noted it. What is not durable was not evolved, so nothing speaks of
+            # it: peers get no acknowledgement, and send again.
+            return False
+        if self._engine.replica.conflicted:
+            self._arrived()
+        return True
 
     def _collect(self) -> None:
         """Let go what nobody will ask for, when it is time to look."""

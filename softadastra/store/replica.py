@@ -289,14 +289,23 @@ class Replica:
         return Merged([key for key, _ in merged], conflicts)
 
     def evolve_collected(self, collected: Collected) -> None:
-        """Let go rows, and the entries of tombstones."""
-        for key in collected.keys:
-            del self.entries[key]
-            del self.tombstones[key]
-        self._ordered.discard(collected.keys)
+        """Let go rows, and the entries of tombstones.
+
+        A tombstone that was written over since this was decided stays.
+        """
         for number, ranges in collected.ranges.items():
             for first, last in ranges:
                 self.logs[number].collect(first, last)
+        gone = [
+            key
+            for key in collected.keys
+            if key in self.tombstones
+            and all(s[1] in self.logs[s[0]].collected for s in siblings_of(self.entries[key]))
+        ]
+        for key in gone:
+            del self.entries[key]
+            del self.tombstones[key]
+        self._ordered.discard(gone)
 
     def evolve_committed(self, committed: Committed) -> None:
         """End a snapshot: what it showed to be obsolete goes, what its sender had is had."""
@@ -306,7 +315,7 @@ class Replica:
         changed: list[tuple[str, State]] = []
         vanished: list[str] = []
         for key, dots in dropped.items():
-            state = self.entries[key]
+            state = self.entries.get(key)
             kept = tuple(s for s in siblings_of(state) if s[:2] not in dots)
             if kept:
                 changed.append((key, simplest(kept, context_of(state))))

@@ -100,6 +100,9 @@ class Delivery:
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
         due_ms = now.mono_ms + wait_ms
         if self.snapshots.is_needed(self._replica, session):
+            if self.last_sendable < self._replica.top:
+                # A range has to hold all of its keys, and some may not leave yet.
+                return None
             return self._next_of_snapshot(session, now, due_ms)
         load = build_batch(
             self._replica,

@@ -237,3 +237,46 @@ def test_nodes_that_differ_with_an_equal_have_mend_it():
     network.advance(200_000, step=1_000)
 
     agree(network)
+
+
+def test_a_tombstone_that_was_written_over_since_its_end_was_decided_stays():
+    """Another thread's put may come between: dropping it would lose an accepted write."""
+    network = line("a", "b")
+    network["a"].write(("k", 1), ("other", 1))
+    network["a"].remove("k")
+    network["a"].remove("other")
+    network.run()
+    network.now_ms += 40_000
+    a = network["a"]
+    record = None
+    while record is None:
+        network.now_ms += 31_000
+        record = a.engine.decide_collection(a.now)
+
+    a.write(("k", 2))
+    a.commit(record)
+
+    assert a.items() == {"k": 2}
+    assert list(a.engine.replica.tombstones) == []
+    a.restart()
+    assert a.items() == {"k": 2}
+
+
+def test_a_snapshot_waits_for_writes_that_are_held():
+    from softadastra.sync.records import Released
+
+    options = replace(SMALL, auto_queue=False)
+    network = line("a", "b", options=options)
+    network["a"].write(("k", 1))
+    network["a"].commit(Released(1))
+    network.advance(400_000, step=1_000)
+    network["a"].write(("k", "held"))
+    network.nodes["c"] = type(network["a"])(network, "c", options, network["a"].policies)
+    network.join("c", "a")
+    network.run()
+    assert network["c"].items() == {}
+
+    network["a"].commit(Released(2))
+    network.run()
+
+    assert network["c"].items() == {"k": "held"}
