@@ -127,6 +127,7 @@ class Node:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
         self._stop_reactor()
         self._port = None
+        self._committer.close()
         try:
             self._committer.sync()
             if self._log is not None:

@@ -91,6 +91,7 @@ class Committer:
         self._busy = False
         self._waiting: list[Ticket] = []
         self._broken: str | None = None
+        self._is_closed = False
         self._is_dirty = False
 
     @property
@@ -102,6 +103,15 @@ class Committer:
     def has_failed(self) -> bool:
         """Whether nothing is written any more, until the log is opened again."""
         return self._broken is not None or (self._log is not None and self._log.is_poisoned)
+
+    def close(self) -> None:
+        """Refuse all further writes, and wait for those that are under way: then the log may close.
+
+        A log that closes under an append would cut off what its writer is told is durable.
+        """
+        with self.changed:
+            self._is_closed = True
+            self.changed.wait_for(lambda: not self._busy)
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes as one record.
@@ -150,7 +160,7 @@ class Committer:
         Raises:
             StorageError: the disk refused them.
         """
-        if self._busy or self._broken is not None:
+        if self._busy or self._is_closed or self._broken is not None:
             return False
         if self._log is not None:
             self._append(self._log, records)
@@ -284,6 +294,7 @@ class Committer:
                 following[0].group = following
             else:
                 self._busy = False
+                self.changed.notify_all()
         for ticket in group:
             if ticket.gate is not None and ticket is not group[0]:
                 ticket.gate.release()
@@ -331,6 +342,8 @@ class Committer:
             ticket.error = error if ticket is group[0] else copy_of(error)
 
     def _check_writable(self) -> None:
+        if self._is_closed:
+            raise InvalidStateError("this client is not open: call open(), or use it in a with")
         if self._broken is not None:
             raise InvalidStateError(f"this client writes no more: {self._broken}; open it again")
 

@@ -185,6 +185,36 @@ def test_an_interrupt_inside_a_write_stops_writing_and_blocks_nobody(disk, flush
         of.write([("k", VALUE, 0)])
 
 
+def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(disk):
+    """A log that closed under an append cut off a put that had returned."""
+    of = committer(disk)
+    release, inside = threading.Event(), threading.Event()
+
+    def slow():
+        inside.set()
+        assert release.wait(10)
+
+    disk.on_sync = slow
+    writer = threading.Thread(target=of.write, args=([("k", VALUE, 0)],))
+    writer.start()
+    assert inside.wait(10)
+    closer = threading.Thread(target=of.close)
+    closer.start()
+    while not of._is_closed:
+        pass
+    assert closer.is_alive()
+    with pytest.raises(InvalidStateError):
+        of.write([("other", VALUE, 0)])
+
+    release.set()
+    closer.join(10)
+    writer.join(10)
+
+    assert not closer.is_alive()
+    assert keys(of) == {"k"}
+    assert disk.synced == 1
+
+
 def test_without_flush_a_write_is_appended_and_not_synced(disk):
     of = committer(disk, flush=False)
 

@@ -427,12 +427,13 @@ class History:
                 self.register(right, left)
 
     def has_settled(self, *, is_mesh: bool) -> bool:
-        """Whether all nodes have the same, and know it of each other."""
-        first, *others = self.nodes
-        have = first.engine.have()
-        return all(node.engine.have() == have for node in others) and (
-            not is_mesh
-            or all(node.state.acknowledged_count == node.state.outbox_size for node in self.nodes)
+        """Whether all nodes have the same, and nothing is on its way; in a mesh all know it."""
+        states = [(node.engine.have(), node.state) for node in self.nodes]
+        return all(
+            have == states[0][0]
+            and not any(session.flights for session in node.engine.connections.sessions.values())
+            and (not is_mesh or state.acknowledged_count == state.outbox_size)
+            for node, (have, state) in zip(self.nodes, states, strict=True)
         )
 
     # Checks.
