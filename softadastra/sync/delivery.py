@@ -78,7 +78,7 @@ class Delivery:
             interval_ms = self._options.retry_interval_ms
             flight.due_ms = now.mono_ms + backoff_ms(interval_ms, flight.attempts, self._jitter)
             flight.attempts += 1
-            member = self._members[peer]
+            member = self._members.connected(peer)
             self._members.change(replace(member, retries=member.retries + 1))
             facts = {"peer": peer, "batch": flight.message.id, "attempts": flight.attempts}
             self._notices.note(Level.INFO, "batch.retried", **facts)

@@ -308,7 +308,7 @@ class Engine:
                 session.learn(origin, DotSet())
         for origin, dots in said.items():
             session.learn(origin, dots)
-        member = self.members[session.peer_id]
+        member = self.members.connected(session.peer_id)
         base = session.known[self.replica.me].base
         if base != member.confirmed:
             self.members.change(replace(member, confirmed=base))

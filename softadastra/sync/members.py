@@ -57,6 +57,11 @@ class Members:
     def __len__(self) -> int:
         return len(self._by_id)
 
+    def connected(self, node_id: str) -> Member:
+        """Give the member that is connected; one that was forgotten meanwhile is new."""
+        known = self._by_id.get(node_id)
+        return known or Member(node_id=node_id, source=PeerSource.INBOUND, accepted=True)
+
     def get(self, node_id: str) -> Member | None:
         """Give a member, None when it is not known."""
         return self._by_id.get(node_id)

@@ -318,6 +318,23 @@ def test_what_is_due_and_cannot_leave_is_no_reason_to_poll_again():
     assert deadline > network.now_ms
 
 
+def test_a_peer_that_is_forgotten_while_it_is_connected_does_no_harm():
+    """It dials again between the end of its connection and the record that strikes it off."""
+    from softadastra.sync.records import Forgotten
+
+    network = Network("a", "b")
+    network.join("b", "a")
+    network.run()
+    network["a"].commit(Forgotten("b"))
+
+    network["a"].write(("k", 1))
+    network["b"].write(("other", 2))
+    network.run()
+
+    assert network["a"].items() == network["b"].items() == {"k": 1, "other": 2}
+    assert network["a"].state.per_peer["b"].lag == 0
+
+
 def test_batches_keep_to_their_bytes_and_take_at_least_one_entry():
     network = Network("a", "b", options=replace(OPTIONS, batch=Limits(64, 2_000)))
     network["a"].write(*[(f"k{i}", "x" * 500) for i in range(10)], ("large", "y" * 10_000))
