@@ -92,6 +92,7 @@ class Node:
         self._committer = Committer(
             self.engine, self._log, flush=options.auto_flush, wall_ms=read_wall_ms
         )
+        self._committer.dirtied = self.wake
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
@@ -151,16 +152,12 @@ class Node:
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
         reactor = self._reactor
-        was_dirty = reactor is not None and self._committer.is_dirty
         try:
             results = self._committer.write(asked)
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
-        if reactor is not None and (
-            (self.engine.connections.active and self._options.auto_tick)
-            or self._committer.is_dirty is not was_dirty
-        ):
+        if reactor is not None and self.engine.connections.active and self._options.auto_tick:
             reactor.wake()
         return results
 

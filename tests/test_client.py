@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import threading
+import time
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -518,6 +519,19 @@ def test_without_auto_flush_writes_are_kept_and_synced_in_time(wal):
         node.put("k", 1)
     with Client(ClientOptions.fast("node-a", wal)) as node:
         assert node.get("k") == 1
+
+
+def test_without_auto_flush_syncs_go_on_while_writes_go_on(wal):
+    """A sync that came between two looks at one flag once was the last one for ever."""
+    options = ClientOptions.fast("node-a", wal, flush_interval=0.001)
+    with Client(options) as node:
+        log = node._node._log
+        for burst in range(50):
+            for i in range(200):
+                node.put(f"k{i}", burst)
+            deadline = time.monotonic() + 10
+            while log.has_unsynced:
+                assert time.monotonic() < deadline, f"unsynced after burst {burst}"
 
 
 # Threads.

@@ -84,6 +84,9 @@ class Committer:
         self.lock = Lock()
         self.changed = Condition(self.lock)
         """Notified when peers or cursors have changed and somebody waits for it."""
+        self.dirtied: Callable[[], None] = lambda: None
+        """Called when there is something to sync again. Comparing `is_dirty` before and after a
+        write instead misses a sync in between, and then nobody ever syncs."""
         self._log = log
         self._flush = flush and log is not None
         self._wall_ms = wall_ms
@@ -229,7 +232,9 @@ class Committer:
         try:
             if decided and self._log is not None:
                 self._append(self._log, decided)
-                self._is_dirty = True
+                if not self._is_dirty:
+                    self._is_dirty = True
+                    self.dirtied()
             for record in decided:
                 self.engine.evolve(record)
         except SoftadastraError:

@@ -97,6 +97,8 @@ class Driver:
         """Give how long nothing will be due; None: until something happens."""
         if self._committer.has_failed:
             return None
+        if self._committer.is_dirty and self._flush_ms is None:
+            return 0
         with self._committer.lock:
             times = [
                 self._engine.deadline(self._push),

@@ -428,12 +428,12 @@ class History:
 
     def has_settled(self, *, is_mesh: bool) -> bool:
         """Whether all nodes have the same, and nothing is on its way; in a mesh all know it."""
-        states = [(node.engine.have(), node.state) for node in self.nodes]
+        states = [((node.engine.have(), node.digest), node.state) for node in self.nodes]
         return all(
-            have == states[0][0]
+            held == states[0][0]
             and not any(session.flights for session in node.engine.connections.sessions.values())
             and (not is_mesh or state.acknowledged_count == state.outbox_size)
-            for node, (have, state) in zip(self.nodes, states, strict=True)
+            for node, (held, state) in zip(self.nodes, states, strict=True)
         )
 
     # Checks.
