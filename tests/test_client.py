@@ -525,7 +525,9 @@ def test_without_auto_flush_syncs_go_on_while_writes_go_on(wal):
     """A sync that came between two looks at one flag once was the last one for ever."""
     options = ClientOptions.fast("node-a", wal, flush_interval=0.001)
     with Client(options) as node:
+        assert node._node is not None
         log = node._node._log
+        assert log is not None
         for burst in range(50):
             for i in range(200):
                 node.put(f"k{i}", burst)

@@ -12,11 +12,13 @@ from softadastra.errors import InvalidStateError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
 from softadastra.sync.messages import Batch, SnapshotCommit
+from softadastra.sync.notices import Level
 from softadastra.sync.output import Push
 from softadastra.sync.records import Record
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
+    FRAME_BYTES_MAX,
     Link,
     LinkDown,
     LinkUp,
@@ -217,7 +219,14 @@ class Driver:
             for number, (first, last) in output.launched:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
             for link, message in output.sends:
-                match self._transport.send(Link(link), encode(message)):
+                payload = encode(message)
+                if len(payload) > FRAME_BYTES_MAX:
+                    # One key with several values of the largest size: no connection takes it, so
+                    # it is told at each retry, and the rest goes on.
+                    facts = {"size_bytes": len(payload), "limit_bytes": FRAME_BYTES_MAX}
+                    self._engine.notices.note(Level.ERROR, "message.oversized", **facts)
+                    continue
+                match self._transport.send(Link(link), payload):
                     case SendResult.SENT:
                         pushed.batches += isinstance(message, Batch)
                     case SendResult.FULL:

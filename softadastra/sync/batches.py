@@ -13,14 +13,19 @@ from typing import NamedTuple
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.replica import Arrivals, Claim, Replica
-from softadastra.store.siblings import KeyState, Sibling, State, siblings_of
+from softadastra.store.siblings import KeyState, Sibling, State, context_of, siblings_of
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import BATCH_ENTRIES_MAX, CLAIMED_MAX
 
 __all__ = ["Limits", "Load", "batch_of", "build_batch", "covered", "entry_size", "missing"]
 
-ENTRY_OVERHEAD_BYTES = 32
-"""More than numbers, stamp, version and headers of an entry take."""
+ENTRY_OVERHEAD_BYTES = 44
+"""At least what numbers, stamp, version, flags and headers of a sibling take."""
+ORIGIN_OVERHEAD_BYTES = 12
+CONTEXT_BYTES = 12
+CLAIM_BYTES = 18
+RUN_BYTES = 9
+"""At least what they take, with the largest numbers that can be in them."""
 
 
 class Limits(NamedTuple):
@@ -54,7 +59,7 @@ def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
 
 
 class Loader:
-    """Fills one batch."""
+    """Fills one batch, and stops before any limit that its reader holds it to."""
 
     def __init__(self, replica: Replica, limits: Limits, withheld: Callable[[str], bool]) -> None:
         self.replica = replica
@@ -63,8 +68,11 @@ class Loader:
         self.rows: dict[str, int] = {}
         self.size_bytes = 0
         self.claimed = 0
+        self.runs = 0
+        """No fewer than the runs that the claims fold into."""
         self.covers: list[tuple[int, Range]] = []
         self.claims: list[tuple[int, int, list[str]]] = []
+        self._named: set[int] = set()
 
     @property
     def is_full(self) -> bool:
@@ -73,14 +81,16 @@ class Loader:
             len(self.rows) >= min(self.limits.entries, BATCH_ENTRIES_MAX)
             or self.size_bytes >= self.limits.size_bytes
             or self.claimed >= CLAIMED_MAX
+            or self.runs >= BATCH_ENTRIES_MAX
+            or len(self.claims) >= BATCH_ENTRIES_MAX
         )
 
     def load(self, origin: int, first: int, last: int) -> None:
         """Claim the writes from first to last, as far as they fit."""
         log = self.replica.logs[origin]
-        entries = self.replica.entries
-        start = first
+        start, previous = first, ""
         keys: list[str] = []
+        self._name(origin)
         for n in range(first, min(last, first + CLAIMED_MAX - self.claimed - 1) + 1):
             key = log.key(n)
             assert key is not None, "what is collected is not claimed"
@@ -88,18 +98,41 @@ class Loader:
                 self._claim(origin, start, keys)
                 start, keys = n + 1, []
                 continue
-            if key not in self.rows:
-                size = entry_size(key, entries[key])
-                if self.rows and (self.is_full or self.size_bytes + size > self.limits.size_bytes):
+            if key != previous:
+                if self.rows and self.is_full:
                     break
-                self.rows[key] = len(self.rows)
-                self.size_bytes += size
+                if key not in self.rows and not self._enter(key):
+                    break
+                self.runs += 1
+                self.size_bytes += RUN_BYTES
+                previous = key
             keys.append(key)
         self._claim(origin, start, keys)
+
+    def _enter(self, key: str) -> bool:
+        """Take in a key's state, if it fits; the first one always does."""
+        state = self.replica.entries[key]
+        size = entry_size(key, state)
+        if self.rows and self.size_bytes + size > self.limits.size_bytes:
+            return False
+        self.rows[key] = len(self.rows)
+        self.size_bytes += size
+        for sibling in siblings_of(state):
+            self._name(sibling[0])
+        for origin in context_of(state):
+            self._name(origin)
+        return True
+
+    def _name(self, origin: int) -> None:
+        if origin not in self._named:
+            self._named.add(origin)
+            node_id = self.replica.origins[origin].node_id
+            self.size_bytes += len(node_id.encode()) + ORIGIN_OVERHEAD_BYTES
 
     def _claim(self, origin: int, first: int, keys: list[str]) -> None:
         if keys:
             self.claims.append((origin, first, keys))
+            self.size_bytes += CLAIM_BYTES
             self.claimed += len(keys)
             self.covers.append((origin, (first, first + len(keys) - 1)))
 
@@ -198,7 +231,9 @@ def batch_of(
 
 def entry_size(key: str, state: State) -> int:
     """Give about how many bytes an entry takes in a message."""
-    return len(key) + sum(len(s[4]) + ENTRY_OVERHEAD_BYTES for s in siblings_of(state))
+    size = len(key) if key.isascii() else len(key.encode())
+    size += CONTEXT_BYTES * len(context_of(state))
+    return size + sum(len(s[4]) + ENTRY_OVERHEAD_BYTES for s in siblings_of(state))
 
 
 def runs(positions: Iterable[int]) -> list[tuple[int, int, int]]:

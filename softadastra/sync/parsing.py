@@ -33,6 +33,7 @@ from softadastra.sync.messages import (
 __all__ = [
     "BATCH_ENTRIES_MAX",
     "CLAIMED_MAX",
+    "RANGES_MAX",
     "clipped",
     "read_ack",
     "read_batch",
@@ -50,7 +51,8 @@ __all__ = [
 BATCH_ENTRIES_MAX: Final = 4_096
 CLAIMED_MAX: Final = 1 << 20
 """Writes that one batch may claim: 8 MiB of index at the receiver."""
-ORIGINS_MAX: Final = 4_096
+ORIGINS_MAX: Final = 16_384
+"""A node without a log is a new origin at each start; about 30 bytes each in a have."""
 MEMBERS_MAX: Final = 1_024
 RANGES_MAX: Final = 4_096
 NODE_ID_BYTES_MAX: Final = 255

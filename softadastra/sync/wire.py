@@ -33,6 +33,7 @@ from softadastra.sync.messages import (
 from softadastra.sync.parsing import (
     BATCH_ENTRIES_MAX,
     CLAIMED_MAX,
+    RANGES_MAX,
     clipped,
     read_ack,
     read_batch,
@@ -129,11 +130,19 @@ def encode(message: Message) -> bytes:
 
 
 def plain_haves(haves: Haves) -> list[list[Any]]:
-    """Give [[node id, incarnation, base, [first, last, first, last ...]] ...]."""
-    return [
-        [origin.node_id, origin.incarnation, dots.base, [n for r in dots.above for n in r]]
-        for origin, dots in haves.items()
-    ]
+    """Give [[node id, incarnation, base, [first, last, first, last ...]] ...].
+
+    Of very many ranges the last are left out: saying that less is here costs a batch that comes
+    twice, and they join when what lies between them has come.
+    """
+    left = RANGES_MAX
+    plain: list[list[Any]] = []
+    for origin, dots in haves.items():
+        above = dots.above[:left]
+        left -= len(above)
+        flat = [n for found in above for n in found]
+        plain.append([origin.node_id, origin.incarnation, dots.base, flat])
+    return plain
 
 
 def plain_batch(batch: Batch) -> list[Any]:

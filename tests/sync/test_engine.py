@@ -12,6 +12,7 @@ from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level
 from softadastra.sync.output import Push
 from softadastra.sync.records import Pruned
+from softadastra.sync.wire import encode
 from tests.engines import OPTIONS, Network, Node
 
 
@@ -159,8 +160,6 @@ def test_an_acknowledgement_is_made_from_evolved_state_only():
     network["a"].poll()
     (_, _, batch), network.wire = network.wire[0], type(network.wire)()
     b = network["b"]
-
-    from softadastra.sync.wire import encode
 
     record = b.engine.receive(link, batch, encode(batch), b.now)
 
@@ -333,6 +332,52 @@ def test_a_peer_that_is_forgotten_while_it_is_connected_does_no_harm():
 
     assert network["a"].items() == network["b"].items() == {"k": 1, "other": 2}
     assert network["a"].state.per_peer["b"].lag == 0
+
+
+@pytest.mark.parametrize("keys", [2, 20])
+def test_many_writes_of_a_few_keys_in_turn_go_over_within_the_readers_limits(keys):
+    """Each change of the key is a run of the claim, and the reader takes so many of them."""
+    network = Network("a", "b", options=replace(OPTIONS, batch=Limits(1024, 262_144)))
+    for start in range(0, 30_000, 1_000):
+        network["a"].write(*[(f"k{i * i % 7919 % keys}", i) for i in range(start, start + 1_000)])
+
+    network.join("a", "b")
+    network.run()
+
+    assert network["b"].items() == network["a"].items()
+    assert network["a"].state.acknowledged_count == network["a"].state.outbox_size
+
+
+def test_the_largest_batch_fits_into_a_message():
+    """Keys count as UTF-8, and claims, contexts and origins count too."""
+    options = replace(OPTIONS, batch=Limits(4096, 1 << 20))
+    network = Network("a", "b", options=options)
+    for start in range(0, 3_000, 500):
+        network["a"].write(*[("\U0001f600" * 250 + str(i), i) for i in range(start, start + 500)])
+
+    network.join("a", "b")
+    network.run()
+
+    sizes = [len(encode(m)) for _, _, m in network.sent if isinstance(m, Batch)]
+    assert max(sizes) <= 1 << 20
+    assert len(network["b"].items()) == 3_000
+
+
+def test_a_have_of_very_many_ranges_is_told_in_part_and_the_rest_follows():
+    network = Network("x", "y", "new", options=replace(OPTIONS, batch=Limits(1024, 262_144)))
+    network["x"].write(*[(f"k{i}", 0) for i in range(12_000)])
+    network.join("x", "y")
+    network.run()
+    network["y"].write(*[(f"k{i}", 1) for i in range(12_000)])
+    network.run()
+    network["x"].write(*[(f"k{i}", 2) for i in range(0, 12_000, 2)])
+    network.run()
+
+    network.join("new", "x")
+    network.run(2_000)
+
+    assert network["new"].digest == network["x"].digest
+    assert network["new"].engine.have() == network["x"].engine.have()
 
 
 def test_batches_keep_to_their_bytes_and_take_at_least_one_entry():
