@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
+from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
-from softadastra.store.replica import Arrivals, Claim, Replica
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import KeyState, Sibling, State, context_of, siblings_of
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import BATCH_ENTRIES_MAX, CLAIMED_MAX
@@ -136,11 +137,11 @@ class Loader:
             self.claimed += len(keys)
             self.covers.append((origin, (first, first + len(keys) - 1)))
 
-    def batch(self, batch_id: int) -> Load | None:
+    def batch(self, batch_id: int, told: int) -> Load | None:
         """Give what was loaded; None when that is nothing."""
         if not self.rows:
             return None
-        batch = batch_of(self.replica, self.rows, self.claims, batch_id)
+        batch = batch_of(self.replica, self.rows, self.claims, batch_id, told)
         # Its receiver adds the dots of the siblings as well as the claimed ones.
         claimed_dots: dict[int, DotSet] = {}
         for origin, (first, last) in self.covers:
@@ -176,6 +177,7 @@ def batch_of(
     chosen: Iterable[str],
     claims: Iterable[tuple[int, int, list[str]]],
     batch_id: int,
+    told: int,
 ) -> Batch:
     """Put the current states of keys, and claims that belong to them, into a message.
 
@@ -184,6 +186,7 @@ def batch_of(
         chosen: the keys.
         claims: (origin number, first write, key of each write from there).
         batch_id: of this session, rising.
+        told: how many Haves the receiver was told.
     """
     simple: list[str] = []
     siblings: list[Sibling] = []
@@ -221,6 +224,7 @@ def batch_of(
     ours, ns, stamps, versions, values, flags = columns
     return Batch(
         id=batch_id,
+        told=told,
         origins=[replica.origins[origin] for origin in numbers],
         claims=wire_claims,
         keys=keys,
@@ -260,6 +264,7 @@ def build_batch(
     wanted: Iterable[tuple[int, Range]],
     *,
     batch_id: int,
+    told: int,
     limits: Limits,
     withheld: Callable[[str], bool],
 ) -> Load | None:
@@ -269,6 +274,7 @@ def build_batch(
         replica: what this node holds.
         wanted: (origin number, range) of writes that the peer lacks.
         batch_id: of this session, rising.
+        told: how many Haves the receiver was told.
         limits: how much fits.
         withheld: whether a key's state may not leave yet (`auto_queue=False`).
 
@@ -280,4 +286,4 @@ def build_batch(
         loader.load(origin, first, last)
         if loader.is_full:
             break
-    return loader.batch(batch_id)
+    return loader.batch(batch_id, told)

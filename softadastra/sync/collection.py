@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from softadastra.store.changes import Collected
 from softadastra.store.clock import milliseconds
 from softadastra.store.dots import DotSet, contains, intersect, subtract
-from softadastra.store.replica import Collected, Replica
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import State, context_of, siblings_of
 
 __all__ = ["Collector", "Known"]

@@ -65,7 +65,7 @@ class Connections:
         was_active = session is not None and session.is_active
         attempt = self.dialer.of_link(link)
         if attempt is not None:
-            self.dialer.lost(attempt, reason, now.mono_ms, was_connected=was_active)
+            self.dialer.lost(attempt, reason, now.mono_ms)
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)

@@ -18,9 +18,12 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Final
 
+from softadastra.store.changes import Collected, Committed, Visitor, Writes
 from softadastra.store.clock import observed
 from softadastra.store.dots import DotSet
-from softadastra.store.replica import Collected, Committed, Replica, Writes
+from softadastra.store.outliving import outlived
+from softadastra.store.replica import Replica
+from softadastra.sync.answers import Answers
 from softadastra.sync.batches import covered
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
@@ -37,9 +40,7 @@ from softadastra.sync.messages import (
     Hello,
     Message,
     Ping,
-    Pong,
     Reject,
-    Report,
     SnapshotBegin,
     SnapshotCommit,
     SnapshotRange,
@@ -52,9 +53,10 @@ from softadastra.sync.records import (
     Forgotten,
     Pruned,
     Record,
+    Registered,
     Released,
 )
-from softadastra.sync.session import SILENCE_MAX_MS, Session
+from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Verdict
 from softadastra.types import Peer, PeerSource
@@ -65,8 +67,6 @@ RECONCILE_INTERVAL_MS: Final = 60_000
 """How long one reconciliation is given before unequal digests begin another."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
-HAVE_INTERVAL_MS: Final = 30_000
-"""Anti-entropy: how often peers tell what they have when nothing changes, +-30 %."""
 
 
 class Engine:
@@ -101,11 +101,18 @@ class Engine:
             self.notices,
             tick_interval_ms=options.tick_interval_ms,
         )
-        self.delivery = Delivery(replica, self.members, options, self.notices, jitter)
+        self.delivery = Delivery(replica, self.members, options, self.notices, jitter, nonce)
         self._pushed_ms = -1
         """When data was last asked for."""
-        self._nonce = nonce
-        self._jitter = jitter
+        self._answers = Answers(
+            replica,
+            options,
+            self.connections,
+            self.membership,
+            self.delivery.snapshots,
+            nonce=nonce,
+            jitter=jitter,
+        )
 
     def served(self, member: Member) -> int:
         """Give up to which own write a member counts as served."""
@@ -126,20 +133,27 @@ class Engine:
             case Member():
                 self.members.restore(record)
             case Pruned():
-                self.floor = record.floor
+                # Two callers may have decided at once, and done it in the other order.
+                self.floor = max(self.floor, record.floor)
             case Released():
-                self.delivery.released = record.n
+                self.delivery.released = max(self.delivery.released, record.n)
+            case Registered(peer, source):
+                self.members.register(peer, source)
             case Forgotten():
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
             case Collected():
                 self.replica.evolve_collected(record)
+                self._tell_haves_first()
             case Committed():
                 self._evolve_committed(record)
 
     def _evolve_committed(self, record: Committed) -> None:
         self.replica.evolve_committed(record)
         link, message_id = self.delivery.snapshots.committed(record) or (REPLAYED, 0)
+        for receiver in self.connections.sessions.values():
+            receiver.abandon_snapshot()
+        self._tell_haves_first()
         session = self.connections.sessions.get(link)
         if session is None:
             return
@@ -151,11 +165,20 @@ class Engine:
         facts = {"peer": session.peer_id, "dropped": len(record.drops)}
         self.notices.note(Level.INFO, "snapshot.committed", **facts)
 
+    def _tell_haves_first(self) -> None:
+        """Let all peers be told what is here before the next batch.
+
+        What is written over a collected tombstone does not name it any more. A peer that still
+        holds that tombstone knows by what it was told that this node had it (`store/outliving.py`).
+        """
+        for session in self.connections.sessions.values():
+            session.tell_have_by(0)
+
     def _evolve_arrived(self, record: Arrived) -> None:
         session = self.connections.sessions.get(record.link)
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
-        merged = self.replica.evolve_arrivals(record.arrivals)
+        merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return
@@ -217,15 +240,15 @@ class Engine:
                 session.credit = message.credit
                 for flight in session.land(message.batches, now.mono_ms):
                     self.delivery.snapshots.landed(session.peer_id, flight.message)
-                self._learn(session, message.have, is_complete=False)
+                self._learn(session, message.have)
                 self.delivery.recovered(session.peer_id)
                 facts = {"peer": session.peer_id, "batches": message.batches}
                 self.notices.note(Level.DEBUG, "batch.acknowledged", **facts)
             case Have():
                 session.neighbours = message.neighbours
-                self._learn(session, message.have, is_complete=True)
+                self._learn_all(session, message.number, message.have)
                 self.membership.hear_of(message.known, self.connections.active, now)
-                if session.land(session.arrived(), now.mono_ms):
+                if session.land(session.arrived(), now.mono_ms) or not session.flights:
                     self.delivery.recovered(session.peer_id)
                 self._compare(session, message.have, message.digest, now)
             case Ping():
@@ -258,6 +281,7 @@ class Engine:
         if refusal is not None:
             self.refuse(session.link, refusal.words, now, refusal)
             return
+        is_first = session.peer is None
         session.greet(hello, now.wall_ms)
         # Soon: who else there is must be known before anything is collected.
         session.have_ms = session.known_ms = now.mono_ms + self.connections.have_delay_ms
@@ -267,10 +291,11 @@ class Engine:
         member = self.members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         self.members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
         self.membership.collector.hear(peer, session.known)
-        self._learn(session, hello.have, is_complete=True)
-        self.delivery.snapshots.greeted(session, hello.resume)
+        self._learn_all(session, 0, hello.have)
+        if is_first:
+            self.delivery.snapshots.greeted(session, hello.resume)
         if attempt is not None:
-            self.dialer.connected(attempt)
+            self.dialer.connected(attempt, now.mono_ms)
         if self.connections.elect(session, now):
             lag = self.replica.top - session.known[self.replica.me].base
             facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
@@ -297,16 +322,27 @@ class Engine:
             return None
         stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
         clock = observed(self.replica.clock, max(stamps, default=0), now.wall_ms)
-        return Arrived(clock, payload, message, arrivals, session.link, now.mono_ms)
+        obsolete: list[Visitor] = []
+        if batch.told >= session.told_number:
+            # One that was made earlier, and comes late, says nothing of what was told since.
+            obsolete = outlived(self.replica, arrivals, session.told)
+        return Arrived(clock, payload, message, arrivals, obsolete, session.link, now.mono_ms)
 
-    def _learn(self, session: Session, have: Haves, *, is_complete: bool) -> None:
-        """Take what a peer says that it has; it is believed, also when it is less than before."""
+    def _learn_all(self, session: Session, number: int, have: Haves) -> None:
+        """Take all that a peer says that it has, the last of it included that it has no more."""
+        said = self._numbered(have)
+        session.hear_have(number, said)
+        for origin in (session.known.keys() | session.sent.keys()) - said.keys():
+            session.learn(origin, DotSet())
+        self._learn(session, have)
+
+    def _numbered(self, have: Haves) -> dict[int, DotSet]:
         number = self.replica.origins.number
-        said = {number(origin): dots for origin, dots in have.items()}
-        if is_complete:
-            for origin in session.known.keys() - said.keys():
-                session.learn(origin, DotSet())
-        for origin, dots in said.items():
+        return {number(origin): dots for origin, dots in have.items()}
+
+    def _learn(self, session: Session, have: Haves) -> None:
+        """Take what a peer says that it has; it is believed, also when it is less than before."""
+        for origin, dots in self._numbered(have).items():
             session.learn(origin, dots)
         member = self.members.connected(session.peer_id)
         base = session.known[self.replica.me].base
@@ -342,7 +378,7 @@ class Engine:
         connections.farewells, connections.drops = [], []
         batches = retried = 0
         for session in connections.sessions.values():
-            output.sends.extend((session.link, m) for m in self._answers(session, now))
+            output.sends.extend((session.link, m) for m in self._answers.to(session, now))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
             flights = self.delivery.overdue(session, now)
@@ -354,53 +390,6 @@ class Engine:
             batches += len(flights)
             output.sends.extend((session.link, flight.message) for flight in flights)
         return output._replace(batches=batches, retried=retried)
-
-    def _answers(self, session: Session, now: Now) -> list[Message]:
-        """Give what a session has to say beside data."""
-        messages: list[Message] = []
-        if session.hello_due:
-            session.hello_due = False
-            messages.append(self._hello(self.connections.name(session), now))
-        if not session.is_active:
-            return messages
-        if session.acks_due:
-            have = self.have(session.ack_origins)
-            messages.append(Ack(session.acks_due, have, self.options.window))
-            session.acks_due, session.ack_origins = [], set()
-        if session.pong_due is not None:
-            messages.append(Pong(session.pong_due))
-            session.pong_due = None
-        if now.mono_ms >= session.have_ms and self.connections.is_carrying(session):
-            reports: dict[str, Report] = {}
-            if now.mono_ms >= session.known_ms:
-                session.known_ms = self._next_have_ms(now)
-                reports = self.membership.reports(session.peer_id, now)
-            session.have_ms = session.known_ms
-            neighbours = frozenset(self.connections.active)
-            messages.append(Have(self.have(), self.replica.digest, neighbours, reports))
-        if now.mono_ms >= session.ping_ms:
-            session.pinged_ms = now.mono_ms
-            messages.append(Ping(now.mono_ms))
-        return messages
-
-    def _hello(self, peer: str, now: Now) -> Hello:
-        me = self.replica.origins[self.replica.me]
-        return Hello(
-            cluster=self.options.cluster,
-            node_id=me.node_id,
-            incarnation=me.incarnation,
-            nonce=self._nonce,
-            wall_ms=now.wall_ms,
-            policies=self.replica.policies.names,
-            have=self.have(),
-            digest=self.replica.digest,
-            credit=self.options.window,
-            neighbours=frozenset(self.connections.active),
-            resume=self.delivery.snapshots.resume(peer),
-        )
-
-    def _next_have_ms(self, now: Now) -> int:
-        return now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
 
     def deadline(self, push: Push) -> int | None:
         """Give the monotonic time of the next poll that will have something to do."""
@@ -425,18 +414,22 @@ class Engine:
         session = self.connections.sessions.get(link)
         if session is not None and isinstance(message, Batch):
             session.withdraw(message.id, now.mono_ms)
+        elif session is not None and isinstance(message, Have):
+            session.have_ms = now.mono_ms + BLOCKED_MS
 
     # What people ask for.
 
-    def register(self, peer: Peer, source: PeerSource, now: Now) -> Member | None:
+    def register(self, peer: Peer, source: PeerSource, now: Now) -> Registered | None:
         """Dial an address from now on.
 
         Returns:
-            The member record to remember it by; None when it is remembered already.
+            The record to remember it by; None when it is remembered already.
         """
         self.dialer.add(peer, now.mono_ms)
         known = self.members.get(peer.node_id)
-        member = replace(
-            known or Member(node_id=peer.node_id), host=peer.host, port=peer.port, source=source
+        is_known = known is not None and (known.host, known.port, known.source) == (
+            peer.host,
+            peer.port,
+            source,
         )
-        return None if known == member else member
+        return None if is_known else Registered(peer, source)

@@ -10,7 +10,8 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Final
 
-from softadastra.store.replica import Collected, Replica
+from softadastra.store.changes import Collected
+from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector
 from softadastra.sync.members import Member, Members
 from softadastra.sync.messages import Report

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple, TypeAlias
 
+from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import Arrivals, Claim
 from softadastra.store.siblings import KeyState
 
 __all__ = [
@@ -91,6 +91,8 @@ class Batch:
     """Writes that the receiver lacks: claims, and the current state of the key of each."""
 
     id: int
+    told: int
+    """How many Haves the sender had told the receiver on this connection when it made this."""
     origins: list[Origin]
     """What the numbers in this message stand for, by position."""
     claims: list[Claim]
@@ -131,6 +133,8 @@ class Ack:
 class Have:
     """What the sender has, told now and then, so that what was dropped is found out."""
 
+    number: int
+    """On this connection, from 1."""
     have: Haves
     digest: bytes
     neighbours: frozenset[str]

@@ -9,9 +9,9 @@ from itertools import repeat
 from typing import Any, Final
 
 from softadastra.errors import ProtocolError
+from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
-from softadastra.store.replica import Claim
 from softadastra.store.siblings import RESOLUTION, KeyState
 from softadastra.store.values import check_packed_value
 from softadastra.sync.messages import (
@@ -193,6 +193,7 @@ def read_reject(reason: object, words: object) -> Reject:
 
 def read_batch(
     batch_id: object,
+    told: object,
     origins: object,
     claims: object,
     keys: object,
@@ -225,6 +226,7 @@ def read_batch(
         raise ProtocolError("values without an origin")
     return Batch(
         id=number(batch_id, "batch id"),
+        told=number(told, "told"),
         origins=table,
         claims=read_claims(claims, len(table), len(names)),
         keys=names,
@@ -310,14 +312,22 @@ def read_ack(batches: object, have: object, credit: object) -> Ack:
     )
 
 
-def read_have(have: object, digest: object, neighbours: object, known: object) -> Have:
+def read_have(
+    count: object, have: object, digest: object, neighbours: object, known: object
+) -> Have:
     """Read a Have."""
     reports = {}
     for item in listed(known, "known", MEMBERS_MAX):
         node_id, age_ms, has = exactly(item, "a report", 3)
         name = text(node_id, "a node id", NODE_ID_BYTES_MAX)
         reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(has))
-    return Have(read_haves(have), read_digest(digest), read_neighbours(neighbours), reports)
+    return Have(
+        number(count, "the number of a Have", 1),
+        read_haves(have),
+        read_digest(digest),
+        read_neighbours(neighbours),
+        reports,
+    )
 
 
 def read_begin(snapshot: object, batch_id: object, have: object) -> SnapshotBegin:

@@ -13,14 +13,14 @@ from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 import msgpack
 
 from softadastra.errors import StoreError
+from softadastra.store.changes import OWN, Arrivals, Collected, Committed, Visitor, Writes
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import OWN, Arrivals, Collected, Committed, Writes
 from softadastra.store.siblings import KeyState, State, context_of, siblings_of
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
-from softadastra.types import PeerSource
+from softadastra.types import Peer, PeerSource
 
 __all__ = [
     "REPLAYED",
@@ -29,6 +29,7 @@ __all__ = [
     "Pruned",
     "Record",
     "RecordEncoder",
+    "Registered",
     "Released",
     "decode_record",
 ]
@@ -45,6 +46,9 @@ class Kind(IntEnum):
     FORGOTTEN = 6
     COLLECTED = 7
     COMMITTED = 8
+    REGISTERED = 9
+    ARRIVED_OVER = 10
+    """As ARRIVED, with `outlived` before the message."""
 
 
 REPLAYED: Final = -1
@@ -61,6 +65,8 @@ class Arrived(NamedTuple):
     message: Batch | SnapshotRange
     arrivals: Arrivals
     """Its content, by our numbers."""
+    outlived: list[Visitor]
+    """Siblings here of which its sender knows that they are superseded."""
     link: int
     """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
     received_ms: int
@@ -79,6 +85,13 @@ class Released(NamedTuple):
     n: int
 
 
+class Registered(NamedTuple):
+    """Where a peer is, as somebody said. What is known of it otherwise stays."""
+
+    peer: Peer
+    source: PeerSource
+
+
 class Forgotten(NamedTuple):
     """A member was forgotten by hand."""
 
@@ -86,7 +99,7 @@ class Forgotten(NamedTuple):
 
 
 Record: TypeAlias = (
-    Writes | Arrived | Member | Pruned | Released | Forgotten | Collected | Committed
+    Writes | Arrived | Member | Pruned | Released | Registered | Forgotten | Collected | Committed
 )
 
 
@@ -109,7 +122,12 @@ class RecordEncoder:
             case Writes():
                 return Kind.WRITES, self._pack(self._plain_writes(record))
             case Arrived():
-                return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
+                clock = record.clock.to_bytes(8, "big")
+                if not record.outlived:
+                    return Kind.ARRIVED, clock + record.payload
+                outlived = self._pack([[k, *self._origins[o], n] for k, o, n in record.outlived])
+                head = clock + len(outlived).to_bytes(4, "big") + outlived
+                return Kind.ARRIVED_OVER, head + record.payload
             case Member():
                 fields = (
                     record.node_id,
@@ -127,6 +145,9 @@ class RecordEncoder:
                 return Kind.PRUNED, self._pack(record)
             case Released():
                 return Kind.RELEASED, self._pack(record)
+            case Registered(peer, source):
+                address = (peer.node_id, peer.host, peer.port)
+                return Kind.REGISTERED, self._pack((*address, source.value))
             case Forgotten():
                 return Kind.FORGOTTEN, self._pack(record)
             case Collected():
@@ -182,6 +203,17 @@ def writes_of(fields: list[Any], origins: Origins) -> Writes:
     return Writes(first, clock, keys, states)
 
 
+def arrived_of(payload: bytes, start: int, outlived: list[Visitor], origins: Origins) -> Arrived:
+    """Read the clock, and the message that begins at `start`."""
+    message = decode(payload[start:])
+    if not isinstance(message, Batch | SnapshotRange):
+        raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
+    clock = int.from_bytes(payload[:8], "big")
+    batch = message if isinstance(message, Batch) else message.batch
+    arrivals = batch.arrivals(origins)
+    return Arrived(clock, payload[start:], message, arrivals, outlived, REPLAYED, 0)
+
+
 def pairs(flat: list[int]) -> list[Range]:
     """Give first, last, first, last ... as ranges."""
     return list(zip(flat[::2], flat[1::2], strict=True))
@@ -194,12 +226,12 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         StoreError: a newer version wrote a kind that this one does not know.
     """
     if kind == Kind.ARRIVED:
-        message = decode(payload[8:])
-        if not isinstance(message, Batch | SnapshotRange):
-            raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
-        clock = int.from_bytes(payload[:8], "big")
-        batch = message if isinstance(message, Batch) else message.batch
-        return Arrived(clock, payload[8:], message, batch.arrivals(origins), REPLAYED, 0)
+        return arrived_of(payload, 8, [], origins)
+    if kind == Kind.ARRIVED_OVER:
+        end = 12 + int.from_bytes(payload[8:12], "big")
+        plain = msgpack.unpackb(payload[12:end])
+        outlived = [(key, origins.number(Origin(i, c)), n) for key, i, c, n in plain]
+        return arrived_of(payload, end, outlived, origins)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:
@@ -221,6 +253,9 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
             return Pruned(*fields)
         case Kind.RELEASED:
             return Released(*fields)
+        case Kind.REGISTERED:
+            node_id, host, port, source = fields
+            return Registered(Peer(node_id, host, port), PeerSource(source))
         case Kind.FORGOTTEN:
             return Forgotten(*fields)
         case Kind.COLLECTED:

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
+from softadastra.store.changes import Committed, Visitor
 from softadastra.store.dots import DotSet, contains
-from softadastra.store.replica import Committed, Replica, Visitor
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits, batch_of, entry_size
 from softadastra.sync.messages import Haves, SnapshotBegin, SnapshotCommit, SnapshotRange
@@ -123,14 +124,19 @@ class Verdict(Enum):
 
 
 class Snapshots:
-    """The snapshots that this node serves, and those that come in; one each way with a peer."""
+    """The snapshots that this node serves, and those that come in; one each way with a peer.
 
-    def __init__(self) -> None:
+    Args:
+        nonce: drawn when the node opens.
+    """
+
+    def __init__(self, nonce: int) -> None:
         self.serving: dict[str, Serving] = {}
         self.incoming: dict[str, Incoming] = {}
         self.unequal: set[str] = set()
         """Peers that have the same writes and not the same state: they get a snapshot too."""
-        self._count = 0
+        self._last_id = nonce >> 1
+        """Unlike those of this node's other lives: a peer resumes no snapshot of an earlier one."""
 
     def is_needed(self, replica: Replica, session: Session) -> bool:
         """Whether deltas cannot bring a peer what it lacks."""
@@ -168,21 +174,21 @@ class Snapshots:
         message_id = session.batches_sent + 1
         serving = self.serving.get(session.peer_id)
         if serving is None:
-            self._count += 1
+            self._last_id += 1
             number = replica.origins.number
             had = {number(origin): dots.copy() for origin, dots in have.items()}
-            self.serving[session.peer_id] = Serving(self._count, had, now_ms)
+            self.serving[session.peer_id] = Serving(self._last_id, had, now_ms)
             self.unequal.discard(session.peer_id)
-            return SnapshotBegin(self._count, message_id, have)
+            return SnapshotBegin(self._last_id, message_id, have)
         if not serving.is_sent:
-            return self._next_range(replica, serving, message_id, limits)
+            return self._next_range(replica, serving, session, limits)
         if session.flights or serving.is_committing:
             return None
         serving.is_committing = True
         return SnapshotCommit(serving.id, message_id)
 
     def _next_range(
-        self, replica: Replica, serving: Serving, message_id: int, limits: Limits
+        self, replica: Replica, serving: Serving, session: Session, limits: Limits
     ) -> SnapshotRange:
         after = serving.sent_to
         page = replica.page(prefix="", after=after, limit=min(limits.entries, BATCH_ENTRIES_MAX))
@@ -193,7 +199,7 @@ class Snapshots:
         last = LAST_KEY if is_end else keys[-1]
         serving.sent_to = last
         serving.is_sent = is_end
-        batch = batch_of(replica, keys, [], message_id)
+        batch = batch_of(replica, keys, [], session.batches_sent + 1, session.haves_told)
         return SnapshotRange(serving.id, after, last, is_end, batch)
 
     def receive(

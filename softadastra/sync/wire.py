@@ -103,7 +103,8 @@ def encode(message: Message) -> bytes:
                 [node_id, report.age_ms, plain_haves(report.have)]
                 for node_id, report in message.known.items()
             ]
-            body = [MessageType.HAVE, have, message.digest, sorted(message.neighbours), known]
+            neighbours = sorted(message.neighbours)
+            body = [MessageType.HAVE, message.number, have, message.digest, neighbours, known]
         case SnapshotBegin():
             have = plain_haves(message.have)
             body = [MessageType.SNAPSHOT_BEGIN, message.snapshot, message.id, have]
@@ -152,6 +153,7 @@ def plain_batch(batch: Batch) -> list[Any]:
     rows = len(values)
     return [
         batch.id,
+        batch.told,
         batch.origins,
         [[o, first, [n for run in runs for n in run]] for o, first, runs in batch.claims],
         batch.keys,
@@ -211,11 +213,11 @@ class Reader(NamedTuple):
 READERS: Final[dict[int, Reader]] = {
     MessageType.HELLO: Reader(11, read_hello),
     MessageType.REJECT: Reader(2, read_reject),
-    MessageType.BATCH: Reader(12, read_batch),
+    MessageType.BATCH: Reader(13, read_batch),
     MessageType.ACK: Reader(3, read_ack),
-    MessageType.HAVE: Reader(4, read_have),
+    MessageType.HAVE: Reader(5, read_have),
     MessageType.SNAPSHOT_BEGIN: Reader(3, read_begin),
-    MessageType.SNAPSHOT_RANGE: Reader(16, read_range),
+    MessageType.SNAPSHOT_RANGE: Reader(17, read_range),
     MessageType.SNAPSHOT_COMMIT: Reader(2, read_commit),
     MessageType.PING: Reader(1, read_ping),
     MessageType.PONG: Reader(1, read_pong),

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softadastra.errors import ProtocolError
+from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
-from softadastra.store.replica import Claim
 from softadastra.store.siblings import KeyState
 from softadastra.sync.messages import (
     Ack,
@@ -36,6 +36,7 @@ A, B = Origin("a", 2**64 - 1), Origin("b", 0)
 HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(0, [(2, 2)])}
 BATCH = Batch(
     id=3,
+    told=2,
     origins=[A, B],
     claims=[Claim(0, 5, [(2, 0, 1), (7, 2, 0)]), Claim(1, 1, [(1, 3, 1)])],
     keys=["x", "y", "z", "w"],
@@ -59,7 +60,7 @@ MESSAGES: list[Message] = [
     Reject(RejectReason.BUSY, "later"),
     BATCH,
     Ack([1, 2], HAVES, 4),
-    Have(HAVES, bytes(range(16)), frozenset(), {"c": Report(5, HAVES)}),
+    Have(1, HAVES, bytes(range(16)), frozenset(), {"c": Report(5, HAVES)}),
     SnapshotBegin(1, 2, HAVES),
     SnapshotRange(1, None, "z", False, replace(BATCH, claims=[])),
     SnapshotRange(1, "a", "zz", True, replace(BATCH, claims=[])),
@@ -184,6 +185,7 @@ def test_a_regular_batch_is_small():
     rows = 100
     batch = Batch(
         id=1,
+        told=0,
         origins=[A],
         claims=[Claim(0, 1, [(rows, 0, 1)])],
         keys=[f"user/{i:018d}" for i in range(rows)],
