@@ -17,6 +17,7 @@ from softadastra.errors import (
     StorageError,
     TransportError,
 )
+from softadastra.metadata.host import read_host
 from softadastra.metadata.node import describe_node
 from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
@@ -25,7 +26,7 @@ from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
-from softadastra.runtime.recovery import recover
+from softadastra.runtime.recovery import recover, settle_place
 from softadastra.runtime.settling import Settler
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
@@ -101,9 +102,9 @@ class Node:
     def _recover(self) -> Engine:
         """Open the log and give the state that it holds; without a log, a new one."""
         options, log = self._options, self._log
-        incarnation = secrets.randbits(64)
+        drawn = incarnation = secrets.randbits(64)
         if log is not None:
-            incarnation = log.open(node_id=options.node_id, incarnation=incarnation).incarnation
+            incarnation = log.open(node_id=options.node_id, incarnation=drawn).incarnation
         recovered = recover(
             () if log is None else log.replay(),
             node_id=options.node_id,
@@ -112,8 +113,11 @@ class Node:
             options=engine_options(options),
             nonce=secrets.randbits(64),
             jitter=random.random,
+            is_new=incarnation == drawn,
         )
         if log is not None:
+            fresh = secrets.randbits(64)
+            settle_place(recovered.engine, log, host=read_host(), incarnation=fresh)
             fields: dict[str, object] = {"path": str(log.path), "records": recovered.records}
             fields["keys"] = len(recovered.engine.replica)
             self._events.emit(Notice(Level.INFO, "wal.replayed", fields))

@@ -5,9 +5,11 @@ Each is one record in the log, or a part of one. Origins are numbers (`origins.p
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from softadastra.store.dots import DotSet, Range
+from softadastra.store.lives import Life
 from softadastra.store.siblings import KeyState, Sibling, State
 
 __all__ = [
@@ -24,6 +26,9 @@ __all__ = [
 
 OWN = 0
 """The number of this node's own origin: the first that a replica meets."""
+
+
+NO_LIVES: Final[Mapping[int, Sequence[Life]]] = {}
 
 
 class Writes(NamedTuple):
@@ -62,6 +67,8 @@ class Arrivals(NamedTuple):
     siblings: list[Sibling]
     """Entries with one sibling and no context: nearly all."""
     states: list[KeyState]
+    lives: Mapping[int, Sequence[Life]] = NO_LIVES
+    """Of the origins whose writes it brings: those that its receiver may not know."""
 
 
 class Lost(NamedTuple):
@@ -96,3 +103,5 @@ class Committed(NamedTuple):
 
     have: dict[int, DotSet]
     drops: list[Visitor]
+    lives: Mapping[int, Sequence[Life]] = NO_LIVES
+    """Of the origins of `have`."""

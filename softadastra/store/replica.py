@@ -8,7 +8,7 @@ is one immutable object, replaced in one step. Changing is for one thread at a t
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from xxhash import xxh3_128_intdigest
 
@@ -26,6 +26,7 @@ from softadastra.store.changes import (
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.keys import OrderedKeys
+from softadastra.store.lives import Life, history, joined
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.siblings import (
@@ -82,6 +83,7 @@ class Replica:
         "conflicted",
         "entries",
         "last_remote",
+        "lives",
         "logs",
         "lost",
         "me",
@@ -103,6 +105,8 @@ class Replica:
         self.entries: dict[str, State] = {}
         self.logs: defaultdict[int, OriginLog] = defaultdict(OriginLog)
         self.logs[self.me] = OriginLog()
+        self.lives: dict[int, list[Life]] = {}
+        """The lives of each origin, by number, but for the one that its incarnation names."""
         self.clock = 0
         """The last stamp given out here, or a later one that was seen."""
         self.last_remote = 0
@@ -174,7 +178,7 @@ class Replica:
     def evolve_writes(self, writes: Writes) -> None:
         """Do this node's own writes. They are durable."""
         _, clock, keys, states = writes
-        self._replace(zip(keys, states, strict=True))
+        self.replace(zip(keys, states, strict=True))
         if self.lost:
             self._settle(zip(keys, states, strict=True))
         self.logs[self.me].extend(writes.first, keys)
@@ -190,6 +194,7 @@ class Replica:
         contexts: dict[str, dict[int, int]] = defaultdict(dict)
         for key, origin, n in outlived:
             contexts[key][origin] = max(n, contexts[key].get(origin, 0))
+        self.learn_lives(arrivals.lives)
         keys, logs, entries = arrivals.keys, self.logs, self.entries
         conflicts: list[Lost] = []
         vanished: list[str] = []
@@ -207,7 +212,7 @@ class Replica:
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
             wide = widened(state, contexts.get(key))
             self._merge(key, entries.get(key), wide, merged, conflicts, vanished)
-        self._replace(merged)
+        self.replace(merged)
         self.lost += conflicts
         for claim in arrivals.claims:
             self._claim(claim, keys)
@@ -258,8 +263,9 @@ class Replica:
                 changed.append((key, simplest(kept, context_of(state))))
             else:
                 vanished.append(key)
-        self._replace(changed)
+        self.replace(changed)
         self._vanish(vanished)
+        self.learn_lives(committed.lives)
         for number, had in committed.have.items():
             log = self.logs[number]
             ours = DotSet(log.base, log.ranges_beyond())
@@ -275,7 +281,7 @@ class Replica:
             return
         held = [key for key in keys if key in self.entries]
         # As a tombstone an entry leaves the digest and the counts; then it leaves.
-        self._replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in held)
+        self.replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in held)
         for key in held:
             del self.entries[key]
             del self.tombstones[key]
@@ -301,7 +307,8 @@ class Replica:
             rank=self.rank,
             keeps_siblings=self.policies.keeps_siblings(key),
         )
-        conflicts += (Lost(key, loser, siblings_of(state)[0]) for loser in losers)
+        winner = siblings_of(state)[:1]
+        conflicts += (Lost(key, loser, winner[0]) for loser in losers if loser[4] != winner[0][4])
         if state is None:
             if ours is not None:
                 vanished.append(key)
@@ -330,7 +337,7 @@ class Replica:
             self.lost.clear()
             self.lost += kept
 
-    def _replace(self, states: Iterable[tuple[str, State]]) -> None:
+    def replace(self, states: Iterable[tuple[str, State]]) -> None:
         """Give keys new states. All changes, and recovery, come through this loop."""
         entries, digest, live = self.entries, self._digest, self._live
         for key, new in states:
@@ -371,6 +378,16 @@ class Replica:
         """Give what a key adds to the digest, and to the number of keys."""
         parts = (fingerprint(key, sibling) for sibling in siblings if sibling[4])
         return sum(parts), any(sibling[4] for sibling in shown(siblings))
+
+    def history(self, number: int) -> list[Life]:
+        """Give the beginning and all lives of an origin."""
+        return history(self.origins[number].incarnation, self.lives.get(number, ()))
+
+    def learn_lives(self, told: Mapping[int, Sequence[Life]]) -> None:
+        """Take in lives of origins, by number."""
+        for number, lives in told.items():
+            incarnation = self.origins[number].incarnation
+            self.lives[number] = joined(incarnation, self.lives.get(number, ()), lives)
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

@@ -176,7 +176,7 @@ def merge(
 
 
 def shown(siblings: tuple[Sibling, ...]) -> tuple[Sibling, ...]:
-    """Give the siblings that count: of several resolutions only the greatest.
+    """Give the siblings that count: of several resolutions, and of equal values, the greatest.
 
     So nodes that settle one conflict at once make no new one, and do not echo. The others stay in
     the state all the same: if they left it, what is left would depend on the order of arrival, as
@@ -185,7 +185,9 @@ def shown(siblings: tuple[Sibling, ...]) -> tuple[Sibling, ...]:
     Args:
         siblings: of one key, in the total order.
     """
-    settling = [s for s in siblings if s[5] & RESOLUTION]
-    if len(settling) < 2:
+    if len(siblings) < 2:
         return siblings
-    return tuple(s for s in siblings if not s[5] & RESOLUTION or s is settling[-1])
+    settling = [s for s in siblings if s[5] & RESOLUTION]
+    counting = [s for s in siblings if not s[5] & RESOLUTION or s is settling[-1]]
+    greatest = {s[4]: s for s in counting}
+    return tuple(s for s in counting if greatest[s[4]] is s)

@@ -8,8 +8,9 @@ from typing import Final
 from softadastra.store.replica import Replica
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import have_of
+from softadastra.sync.histories import lives_from, lives_told
 from softadastra.sync.membership import Membership
-from softadastra.sync.messages import Ack, Have, Hello, Message, Ping, Pong, Report
+from softadastra.sync.messages import PROTOCOL, Ack, Have, Hello, Message, Ping, Pong, Report
 from softadastra.sync.session import Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
@@ -84,6 +85,7 @@ class Answers:
         return Have(
             session.haves_told,
             have_of(self._replica),
+            lives_from(self._replica, session.lives_told),
             self._replica.digest,
             frozenset(self._connections.active),
             reports,
@@ -92,6 +94,8 @@ class Answers:
     def _hello(self, peer: str, now: Now) -> Hello:
         me = self._replica.origins[self._replica.me]
         return Hello(
+            protocols=(PROTOCOL, PROTOCOL),
+            features=frozenset(),
             cluster=self._options.cluster,
             node_id=me.node_id,
             incarnation=me.incarnation,
@@ -99,6 +103,7 @@ class Answers:
             wall_ms=now.wall_ms,
             policies=self._replica.policies.names,
             have=have_of(self._replica),
+            lives=lives_told(self._replica),
             digest=self._replica.digest,
             credit=self._options.window,
             neighbours=frozenset(self._connections.active),

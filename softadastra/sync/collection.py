@@ -38,6 +38,11 @@ class Collector:
         self._stable: Known | None = None
         self._needed: Known = {}
 
+    def forget_all(self) -> None:
+        """Forget what everybody has: origins have other numbers now."""
+        self.known.clear()
+        self._stable = None
+
     def hear(self, node_id: str, known: Known) -> None:
         """Take what a node says of itself."""
         self.known[node_id] = known

@@ -98,6 +98,7 @@ class Delivery:
             # With nothing in flight one batch asks whether a faulted peer is back.
             or (session.peer_id in self.faulted and session.flights)
             or session.is_blocked(now.mono_ms)
+            or session.parted_ms is not None
         ):
             return None
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
@@ -111,7 +112,7 @@ class Delivery:
             self._replica,
             self._wanted(session, now),
             batch_id=session.batches_sent + 1,
-            told=session.haves_told,
+            receiver=session,
             limits=self._options.batch,
             withheld=self._is_withheld,
         )

@@ -18,39 +18,33 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Final
 
-from softadastra.store.changes import Collected, Committed, Visitor, Writes
-from softadastra.store.clock import observed
-from softadastra.store.dots import DotSet
-from softadastra.store.outliving import outlived
+from softadastra.store.changes import OWN, Collected, Committed, Writes
+from softadastra.store.lives import Life
 from softadastra.store.replica import Replica
+from softadastra.store.splitting import Split, split
 from softadastra.sync.answers import Answers
 from softadastra.sync.batches import covered
-from softadastra.sync.connections import Connections
+from softadastra.sync.connections import CONTEST_MS, Connections
 from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.dialing import Dialer
-from softadastra.sync.greeting import Refusal, check_greeting
+from softadastra.sync.greeting import duplicate_of
 from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import (
-    Ack,
     Batch,
-    Bye,
     Have,
     Haves,
-    Hello,
     Message,
-    Ping,
-    Reject,
-    SnapshotBegin,
-    SnapshotCommit,
-    SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.output import Output, Push
+from softadastra.sync.reception import Reception
 from softadastra.sync.records import (
     REPLAYED,
     Arrived,
     Forgotten,
+    Lived,
+    Placed,
     Pruned,
     Record,
     Registered,
@@ -58,13 +52,13 @@ from softadastra.sync.records import (
 )
 from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, Session
 from softadastra.sync.settings import EngineOptions, Now
-from softadastra.sync.snapshots import Verdict
 from softadastra.types import Peer, PeerSource
 
 __all__ = ["Engine"]
 
-RECONCILE_INTERVAL_MS: Final = 60_000
-"""How long one reconciliation is given before unequal digests begin another."""
+PARTED_MAX_MS: Final = 60_000
+"""How long a connection is kept on which histories have parted: one of the nodes splits its branch
+off as soon as it knows where, and connects anew."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
 
@@ -102,6 +96,24 @@ class Engine:
             tick_interval_ms=options.tick_interval_ms,
         )
         self.delivery = Delivery(replica, self.members, options, self.notices, jitter, nonce)
+        self.life: int | None = None
+        """What the writes of this opening are told from those of others by, until the first one."""
+        self.place: Placed | None = None
+        """Where the log was when it was last opened."""
+        self._is_known_anew = False
+        """Whether origins have other numbers than those that sessions know."""
+        self._reception = Reception(
+            replica,
+            options,
+            self.members,
+            self.membership,
+            self.connections,
+            self.delivery,
+            self.notices,
+            nonce=nonce,
+        )
+        self.receive = self._reception.receive
+        self.refuse = self._reception.refuse
         self._pushed_ms = -1
         """When data was last asked for."""
         self._answers = Answers(
@@ -147,6 +159,28 @@ class Engine:
                 self._tell_haves_first()
             case Committed():
                 self._evolve_committed(record)
+            case Lived():
+                self.replica.learn_lives({OWN: [Life(record.first, record.life)]})
+                self.life = None
+            case Split():
+                self._evolve_split(record)
+            case Placed():
+                self.place = record
+
+    def _evolve_split(self, record: Split) -> None:
+        """Give a branch of a history its name; everybody is greeted anew."""
+        is_own = self.replica.origins.number(record.origin) == OWN
+        split(self.replica, record)
+        if is_own:
+            self.life = None
+            self.floor = 0
+            self.delivery.released = max(0, self.delivery.released - record.after)
+            for member in list(self.members):
+                self.members.change(replace(member, confirmed=0))
+        # What is known by number of others is of before.
+        self.membership.collector.forget_all()
+        self.delivery.snapshots.forget_all()
+        self._is_known_anew = True
 
     def _evolve_committed(self, record: Committed) -> None:
         self.replica.evolve_committed(record)
@@ -193,115 +227,6 @@ class Engine:
         self.connections.arrivals_from(session, writers, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
 
-    # Messages.
-
-    def receive(
-        self, link: int, message: Message, payload: bytes, now: Now
-    ) -> Arrived | Committed | None:
-        """Take in a message.
-
-        Returns:
-            The record that is to be made durable and evolved before anything is answered.
-        """
-        session = self.connections.sessions.get(link)
-        if session is None:
-            return None
-        session.heard_ms = now.mono_ms
-        match message:
-            case Hello():
-                self._greeted(session, message, now)
-            case Reject():
-                words = f"rejected: {message.reason.name.lower()}: {message.words}"
-                peer = self.connections.name(session)
-                self.notices.note(Level.WARNING, "peer.rejected", peer=peer, reason=words)
-                self.connections.drop(session, words, now)
-            case _ if session.peer is None:
-                self.refuse(link, f"{type(message).__name__} before the greeting", now)
-            case _:
-                self.membership.heard_wall_ms[session.peer_id] = now.wall_ms
-                return self._received(session, message, payload, now)
-        return None
-
-    def _received(
-        self, session: Session, message: Message, payload: bytes, now: Now
-    ) -> Arrived | Committed | None:
-        match message:
-            case Batch():
-                return self._decide_arrival(session, message, payload, now)
-            case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
-                taken = self.delivery.snapshots.receive(session, message, self.replica)
-                if taken is Verdict.ACKNOWLEDGE:
-                    session.acks_due.append(message.id)
-                elif isinstance(taken, Committed):
-                    return taken
-                elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
-                    return self._decide_arrival(session, message, payload, now)
-            case Ack():
-                session.credit = message.credit
-                for flight in session.land(message.batches, now.mono_ms):
-                    self.delivery.snapshots.landed(session.peer_id, flight.message)
-                self._learn(session, message.have)
-                self.delivery.recovered(session.peer_id)
-                facts = {"peer": session.peer_id, "batches": message.batches}
-                self.notices.note(Level.DEBUG, "batch.acknowledged", **facts)
-            case Have():
-                session.neighbours = message.neighbours
-                self._learn_all(session, message.number, message.have)
-                self.membership.hear_of(message.known, self.connections.active, now)
-                if session.land(session.arrived(), now.mono_ms) or not session.flights:
-                    self.delivery.recovered(session.peer_id)
-                self._compare(session, message.have, message.digest, now)
-            case Ping():
-                session.pong_due = message.sent_ms
-            case Bye():
-                self.connections.drop(session, "closed by the peer", now)
-            case _:  # a Pong says no more than that the peer is there
-                pass
-        return None
-
-    def refuse(self, link: int, words: str, now: Now, refusal: Refusal | None = None) -> None:
-        """Drop a connection whose peer sent what it must not."""
-        session = self.connections.sessions.get(link)
-        if session is not None:
-            peer = self.connections.name(session)
-            self.notices.note(Level.WARNING, "peer.refused", peer=peer, reason=words)
-            farewell = Reject(refusal.reason, refusal.words) if refusal else None
-            self.connections.drop(session, words, now, farewell)
-
-    def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
-        attempt = self.dialer.of_link(session.link)
-        refusal = check_greeting(
-            hello,
-            cluster=self.options.cluster,
-            me=self.replica.origins[self.replica.me],
-            policies=self.replica.policies.names,
-            top=self.replica.top,
-            expected=attempt.peer.node_id if attempt else None,
-        )
-        if refusal is not None:
-            self.refuse(session.link, refusal.words, now, refusal)
-            return
-        is_first = session.peer is None
-        session.greet(hello, now.wall_ms)
-        # Soon: who else there is must be known before anything is collected.
-        session.have_ms = session.known_ms = now.mono_ms + self.connections.have_delay_ms
-        peer = hello.node_id
-        self.membership.heard_wall_ms[peer] = now.wall_ms
-        self.delivery.recovered(peer)
-        member = self.members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
-        self.members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
-        self.membership.collector.hear(peer, session.known)
-        self._learn_all(session, 0, hello.have)
-        if is_first:
-            self.delivery.snapshots.greeted(session, hello.resume)
-        if attempt is not None:
-            self.dialer.connected(attempt, now.mono_ms)
-        if self.connections.elect(session, now):
-            lag = self.replica.top - session.known[self.replica.me].base
-            facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
-            self.notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
-        self._compare(session, hello.have, hello.digest, now)
-
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now, when it is time to look."""
         if not self.membership.is_time_to_collect(now):
@@ -310,54 +235,9 @@ class Engine:
         snapshots.forget_absent(self.connections.active, now.mono_ms)
         return None if snapshots.serving else self.membership.decide_collection(now)
 
-    def _decide_arrival(
-        self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
-    ) -> Arrived | None:
-        batch = message if isinstance(message, Batch) else message.batch
-        arrivals = batch.arrivals(self.replica.origins)
-        mine = covered(arrivals).get(self.replica.me)
-        if mine is not None and mine.top > self.replica.top:
-            words = f"a batch brings write {mine.top} of this node, which made {self.replica.top}"
-            self.refuse(session.link, words, now)
-            return None
-        stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
-        clock = observed(self.replica.clock, max(stamps, default=0), now.wall_ms)
-        obsolete: list[Visitor] = []
-        if batch.told >= session.told_number:
-            # One that was made earlier, and comes late, says nothing of what was told since.
-            obsolete = outlived(self.replica, arrivals, session.told)
-        return Arrived(clock, payload, message, arrivals, obsolete, session.link, now.mono_ms)
-
-    def _learn_all(self, session: Session, number: int, have: Haves) -> None:
-        """Take all that a peer says that it has, the last of it included that it has no more."""
-        said = self._numbered(have)
-        session.hear_have(number, said)
-        for origin in (session.known.keys() | session.sent.keys()) - said.keys():
-            session.learn(origin, DotSet())
-        self._learn(session, have)
-
-    def _numbered(self, have: Haves) -> dict[int, DotSet]:
-        number = self.replica.origins.number
-        return {number(origin): dots for origin, dots in have.items()}
-
-    def _learn(self, session: Session, have: Haves) -> None:
-        """Take what a peer says that it has; it is believed, also when it is less than before."""
-        for origin, dots in self._numbered(have).items():
-            session.learn(origin, dots)
-        member = self.members.connected(session.peer_id)
-        base = session.known[self.replica.me].base
-        if base != member.confirmed:
-            self.members.change(replace(member, confirmed=base))
-
-    def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
-        """Two nodes that have the same writes and not the same state must find it out."""
-        ours = self.replica.digest
-        if digest != ours and have == self.have():
-            facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
-            self.notices.note(Level.ERROR, "digest.differed", **facts)
-            if now.mono_ms >= session.reconcile_ms:
-                session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
-                self.delivery.snapshots.unequal.add(session.peer_id)
+    def decide_split(self) -> Split | None:
+        """Decide what of a history goes on under another name, when one has parted."""
+        return self._reception.identity.take_split()
 
     # Output.
 
@@ -371,9 +251,13 @@ class Engine:
         if push is Push.ALL:
             self._pushed_ms = now.mono_ms
         for session in list(connections.sessions.values()):
-            limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
-            if now.mono_ms - session.heard_ms >= limit:
-                connections.drop(session, "silent", now)
+            reason = self._end_of(session, now)
+            if reason is not None:
+                connections.drop(session, reason, now)
+            elif session.contested_ms is not None and connections.contest(session, now):
+                refusal = duplicate_of(session.peer_id)
+                self.refuse(session.link, refusal.words, now, refusal)
+        self._is_known_anew = False
         output = Output(connections.farewells, connections.drops, [], 0, 0)
         connections.farewells, connections.drops = [], []
         batches = retried = 0
@@ -391,6 +275,17 @@ class Engine:
             output.sends.extend((session.link, flight.message) for flight in flights)
         return output._replace(batches=batches, retried=retried)
 
+    def _end_of(self, session: Session, now: Now) -> str | None:
+        """Give why a connection ends now; None: it goes on."""
+        limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
+        if now.mono_ms - session.heard_ms >= limit:
+            return "silent"
+        if self._is_known_anew:
+            return "histories are compared anew"
+        if session.parted_ms is not None and now.mono_ms - session.parted_ms >= PARTED_MAX_MS:
+            return "histories have parted, and neither node can tell where"
+        return None
+
     def deadline(self, push: Push) -> int | None:
         """Give the monotonic time of the next poll that will have something to do."""
         times: list[int] = [self.membership.collect_ms] if self.connections.active else []
@@ -399,6 +294,10 @@ class Engine:
                 times.append(session.heard_ms + GREETING_MAX_MS)
                 continue
             times += (session.heard_ms + SILENCE_MAX_MS, session.ping_ms)
+            if session.contested_ms is not None:
+                times.append(session.contested_ms + CONTEST_MS)
+            if session.parted_ms is not None:
+                times.append(session.parted_ms + PARTED_MAX_MS)
             if self.connections.is_carrying(session):
                 times.append(session.have_ms)
                 if push is Push.ALL:

@@ -31,6 +31,8 @@ class Member:
     """Whether others said that it is a node of the cluster: it holds back collection too."""
     heard_ms: int = 0
     """The wall clock when it was last heard, by this node or another, give or take an hour."""
+    incarnation: int = 0
+    """Of its log, when it last greeted; 0: it has not."""
 
 
 class Members:

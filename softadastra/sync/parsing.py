@@ -5,12 +5,14 @@ What is wrong is a ProtocolError that says so in a few words, whatever the bytes
 
 from __future__ import annotations
 
-from itertools import repeat
+from collections.abc import Sequence
+from itertools import pairwise, repeat
 from typing import Any, Final
 
 from softadastra.errors import ProtocolError
 from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
+from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
 from softadastra.store.siblings import RESOLUTION, KeyState
 from softadastra.store.values import check_packed_value
@@ -20,6 +22,7 @@ from softadastra.sync.messages import (
     Have,
     Haves,
     Hello,
+    Lives,
     Ping,
     Pong,
     Reject,
@@ -33,6 +36,7 @@ from softadastra.sync.messages import (
 __all__ = [
     "BATCH_ENTRIES_MAX",
     "CLAIMED_MAX",
+    "LIVES_MAX",
     "RANGES_MAX",
     "clipped",
     "read_ack",
@@ -54,6 +58,9 @@ CLAIMED_MAX: Final = 1 << 20
 ORIGINS_MAX: Final = 16_384
 """A node without a log is a new origin at each start; about 30 bytes each in a have."""
 MEMBERS_MAX: Final = 1_024
+LIVES_MAX: Final = 4_096
+FEATURES_MAX: Final = 64
+FEATURE_BYTES_MAX: Final = 64
 RANGES_MAX: Final = 4_096
 NODE_ID_BYTES_MAX: Final = 255
 POLICIES_BYTES_MAX: Final = 4_096
@@ -137,6 +144,27 @@ def read_haves(value: object) -> Haves:
     return haves
 
 
+def read_lives(value: object, origins: int) -> list[tuple[int, Sequence[Life]]]:
+    """Read what `plain_lives` makes."""
+    told: list[tuple[int, Sequence[Life]]] = []
+    for item in listed(value, "lives", ORIGINS_MAX):
+        flat = listed(item, "the lives of an origin", 2 * LIVES_MAX + 1)
+        position, *rest = numbers(flat, "the lives of an origin", len(flat)) or [-1]
+        lives = [Life(*life) for life in zip(rest[::2], rest[1::2], strict=False)]
+        if len(rest) % 2 or not rest or not 0 <= position < origins:
+            raise ProtocolError("lives are not an origin and pairs")
+        if any(a.first >= b.first for a, b in pairwise(lives)):
+            raise ProtocolError("the lives of an origin are not in order")
+        told.append((position, lives))
+    return told
+
+
+def read_lives_of(haves: Haves, value: object) -> Lives:
+    """Read the lives of the origins of a have."""
+    origins = list(haves)
+    return {origins[position]: lives for position, lives in read_lives(value, len(origins))}
+
+
 def read_neighbours(value: object) -> frozenset[str]:
     """Read a list of node ids."""
     names = listed(value, "neighbours", ORIGINS_MAX)
@@ -151,6 +179,8 @@ def read_digest(value: object) -> bytes:
 
 
 def read_hello(
+    protocols: object,
+    features: object,
     cluster: object,
     node_id: object,
     incarnation: object,
@@ -158,20 +188,27 @@ def read_hello(
     wall_ms: object,
     policies: object,
     have: object,
+    lives: object,
     digest: object,
     credit: object,
     neighbours: object,
     resume: object,
 ) -> Hello:
     """Read a Hello."""
+    lowest, highest = numbers(exactly(protocols, "protocols", 2), "protocols", 2)
+    names = listed(features, "features", FEATURES_MAX)
+    has = read_haves(have)
     return Hello(
+        protocols=(lowest, highest),
+        features=frozenset(text(name, "a feature", FEATURE_BYTES_MAX) for name in names),
         cluster=text(cluster, "cluster", NODE_ID_BYTES_MAX),
         node_id=text(node_id, "node id", NODE_ID_BYTES_MAX),
         incarnation=number(incarnation, "incarnation"),
         nonce=number(nonce, "nonce"),
         wall_ms=number(wall_ms, "wall clock", 0, 2**48),
         policies=text(policies, "policies", POLICIES_BYTES_MAX),
-        have=read_haves(have),
+        have=has,
+        lives=read_lives_of(has, lives),
         digest=read_digest(digest),
         credit=number(credit, "credit", 1, 1024),
         neighbours=read_neighbours(neighbours),
@@ -195,6 +232,7 @@ def read_batch(
     batch_id: object,
     told: object,
     origins: object,
+    lives: object,
     claims: object,
     keys: object,
     origin_column: object,
@@ -228,6 +266,7 @@ def read_batch(
         id=number(batch_id, "batch id"),
         told=number(told, "told"),
         origins=table,
+        lives=read_lives(lives, len(table)),
         claims=read_claims(claims, len(table), len(names)),
         keys=names,
         columns=(
@@ -313,27 +352,35 @@ def read_ack(batches: object, have: object, credit: object) -> Ack:
 
 
 def read_have(
-    count: object, have: object, digest: object, neighbours: object, known: object
+    count: object,
+    have: object,
+    lives: object,
+    digest: object,
+    neighbours: object,
+    known: object,
 ) -> Have:
     """Read a Have."""
     reports = {}
     for item in listed(known, "known", MEMBERS_MAX):
-        node_id, age_ms, has = exactly(item, "a report", 3)
+        node_id, age_ms, dots = exactly(item, "a report", 3)
         name = text(node_id, "a node id", NODE_ID_BYTES_MAX)
-        reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(has))
+        reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(dots))
+    has = read_haves(have)
     return Have(
         number(count, "the number of a Have", 1),
-        read_haves(have),
+        has,
+        read_lives_of(has, lives),
         read_digest(digest),
         read_neighbours(neighbours),
         reports,
     )
 
 
-def read_begin(snapshot: object, batch_id: object, have: object) -> SnapshotBegin:
+def read_begin(snapshot: object, batch_id: object, have: object, lives: object) -> SnapshotBegin:
     """Read a SnapshotBegin."""
+    has = read_haves(have)
     return SnapshotBegin(
-        number(snapshot, "snapshot"), number(batch_id, "batch id"), read_haves(have)
+        number(snapshot, "snapshot"), number(batch_id, "batch id"), has, read_lives_of(has, lives)
     )
 
 

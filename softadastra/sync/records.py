@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import repeat
+from itertools import chain, repeat, starmap
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 import msgpack
@@ -15,8 +15,10 @@ import msgpack
 from softadastra.errors import StoreError
 from softadastra.store.changes import OWN, Arrivals, Collected, Committed, Visitor, Writes
 from softadastra.store.dots import DotSet, Range
+from softadastra.store.lives import Life
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.siblings import KeyState, State, context_of, siblings_of
+from softadastra.store.splitting import Split
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
@@ -26,6 +28,8 @@ __all__ = [
     "REPLAYED",
     "Arrived",
     "Forgotten",
+    "Lived",
+    "Placed",
     "Pruned",
     "Record",
     "RecordEncoder",
@@ -47,6 +51,9 @@ class Kind(IntEnum):
     COLLECTED = 7
     COMMITTED = 8
     REGISTERED = 9
+    LIVED = 11
+    SPLIT = 12
+    PLACED = 13
     ARRIVED_OVER = 10
     """As ARRIVED, with `outlived` before the message."""
 
@@ -85,6 +92,21 @@ class Released(NamedTuple):
     n: int
 
 
+class Lived(NamedTuple):
+    """This opening of the log gives out numbers from `first` on."""
+
+    first: int
+    life: int
+
+
+class Placed(NamedTuple):
+    """Where the log is: when that has changed, it is a copy."""
+
+    host: str
+    device: int
+    inode: int
+
+
 class Registered(NamedTuple):
     """Where a peer is, as somebody said. What is known of it otherwise stays."""
 
@@ -99,7 +121,18 @@ class Forgotten(NamedTuple):
 
 
 Record: TypeAlias = (
-    Writes | Arrived | Member | Pruned | Released | Registered | Forgotten | Collected | Committed
+    Writes
+    | Arrived
+    | Member
+    | Pruned
+    | Released
+    | Registered
+    | Forgotten
+    | Collected
+    | Committed
+    | Lived
+    | Split
+    | Placed
 )
 
 
@@ -139,6 +172,7 @@ class RecordEncoder:
                     record.retries,
                     record.witnessed,
                     record.heard_ms,
+                    record.incarnation,
                 )
                 return Kind.MEMBER, self._pack(fields)
             case Pruned():
@@ -162,7 +196,17 @@ class RecordEncoder:
                     for number, dots in record.have.items()
                 ]
                 drops = [[key, *self._origins[number], n] for key, number, n in record.drops]
-                return Kind.COMMITTED, self._pack([have, drops])
+                lives = [
+                    [*self._origins[number], [*chain.from_iterable(told)]]
+                    for number, told in record.lives.items()
+                ]
+                return Kind.COMMITTED, self._pack([have, drops, lives])
+            case Lived():
+                return Kind.LIVED, self._pack(record)
+            case Split():
+                return Kind.SPLIT, self._pack([*record.origin, record.after, record.life])
+            case Placed():
+                return Kind.PLACED, self._pack(record)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -237,7 +281,8 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         case Kind.WRITES:
             return writes_of(fields, origins)
         case Kind.MEMBER:
-            node_id, host, port, source, accepted, confirmed, retries, witnessed, heard = fields
+            node_id, host, port, source, accepted, confirmed, *rest = fields
+            retries, witnessed, heard_ms, incarnation = rest
             return Member(
                 node_id=node_id,
                 host=host,
@@ -247,7 +292,8 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
                 confirmed=confirmed,
                 retries=retries,
                 witnessed=witnessed,
-                heard_ms=heard,
+                heard_ms=heard_ms,
+                incarnation=incarnation,
             )
         case Kind.PRUNED:
             return Pruned(*fields)
@@ -264,11 +310,22 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
                 {origins.number(Origin(i, c)): pairs(flat) for i, c, flat in ranges}, keys
             )
         case Kind.COMMITTED:
-            have, drops = fields
+            have, drops, lives = fields
             return Committed(
                 {origins.number(Origin(i, c)): DotSet(b, pairs(flat)) for i, c, b, flat in have},
                 [(key, origins.number(Origin(i, c)), n) for key, i, c, n in drops],
+                {
+                    origins.number(Origin(i, c)): list(starmap(Life, pairs(flat)))
+                    for i, c, flat in lives
+                },
             )
+        case Kind.LIVED:
+            return Lived(*fields)
+        case Kind.SPLIT:
+            node_id, incarnation, after, life = fields
+            return Split(Origin(node_id, incarnation), after, life)
+        case Kind.PLACED:
+            return Placed(*fields)
         case _:
             raise StoreError(
                 f"the log holds a record of kind {kind}, which this version does not know: "

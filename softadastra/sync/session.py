@@ -7,11 +7,12 @@ ends with its connection; the next greeting starts from what the peer then says 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from softadastra.store.dots import DotSet, Range, subtract
+from softadastra.store.lives import Life
 from softadastra.sync.messages import (
     Batch,
     Hello,
@@ -105,13 +106,21 @@ class Session:
     """Before this time unequal digests begin no other reconciliation."""
     known_ms: int = 0
     """When to tell what others have, too."""
-    pinged_ms: int = 0
+    pinged_ms: int = -1
     pong_due: int | None = None
     blocked_ms: int | None = None
     """No batch leaves before: the connection was full. None: it was not."""
     unanswered_ms: int | None = None
     """Since when the oldest flight waits; None when none does."""
     skew_ms: int | None = None
+    lives_told: dict[int, Sequence[Life]] = field(default_factory=dict)
+    """What the peer told of the lives of origins, by number."""
+    parted_ms: int | None = None
+    """Since when a history here has parted from the peer's: no data until that is settled."""
+    contested_ms: int | None = None
+    """Since when another process of the same name is asked whether it is alive."""
+    question_ms: int | None = None
+    """Since when this one is asked so; None: it is not, or it has answered."""
 
     @property
     def is_active(self) -> bool:
@@ -126,6 +135,8 @@ class Session:
     @property
     def ping_ms(self) -> int:
         """When the peer is asked, unless it says something before."""
+        if self.question_ms is not None and self.pinged_ms < self.question_ms:
+            return self.question_ms
         return max(self.heard_ms, self.pinged_ms) + PING_INTERVAL_MS
 
     def greet(self, hello: Hello, wall_ms: int) -> None:

@@ -27,6 +27,7 @@ from softadastra.sync import outbox as outbox_module
 from softadastra.sync.batches import Loader
 from softadastra.sync.delivery import Delivery
 from softadastra.sync.engine import Engine
+from softadastra.sync.reception import Reception
 from softadastra.sync.session import Session
 from softadastra.testing.checkers import BrokenPromiseError
 from softadastra.wal.log import WriteAheadLog
@@ -163,15 +164,15 @@ def number_used_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def stale_peer_state_trusted(patch: pytest.MonkeyPatch) -> None:
-    original = Engine._learn
+    original = Reception._learn
 
-    def learn(self: Engine, session: Session, have: Any) -> None:
+    def learn(self: Reception, session: Session, have: Any) -> None:
         believed = self.__dict__.setdefault("believed", {}).setdefault(session.peer_id, {})
         for origin, dots in have.items():
             believed.setdefault(origin, DotSet()).update(dots)
         original(self, session, {o: d.copy() for o, d in believed.items()})
 
-    patch.setattr(Engine, "_learn", learn)
+    patch.setattr(Reception, "_learn", learn)
 
 
 def retry_gives_up(patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from softadastra.store.changes import OWN, Writes
+from softadastra.store.changes import OWN, Committed, Writes
+from softadastra.store.origins import Origin
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level
@@ -16,6 +17,8 @@ from softadastra.sync.records import Pruned, Released
 from softadastra.sync.wire import encode
 from softadastra.types import Peer, PeerSource
 from tests.engines import OPTIONS, Network, Node
+
+A = Origin("a", ord("a") + 1)
 
 
 def test_a_write_reaches_the_peer_and_is_acknowledged():
@@ -563,25 +566,6 @@ def test_nodes_of_different_clusters_refuse_each_other():
     assert "different_cluster" in str(reasons)
 
 
-def test_a_peer_that_has_more_of_our_writes_than_we_do_is_refused():
-    """Our log is an old copy: going on would give out numbers twice."""
-    network = Network("a", "b")
-    network.join("a", "b")
-    network["a"].write(("k", 1))
-    network.run()
-    copy = list(network["a"].log)
-    network["a"].write(("k", 2))
-    network.run()
-    network["a"].log = copy
-    network["a"].restart()
-
-    network.join("a", "b")
-    network.run()
-
-    assert network["a"].engine.connections.active == network["b"].engine.connections.active == {}
-    assert any("older copy" in str(n.fields) for n in network["a"].engine.notices.waiting)
-
-
 def test_held_writes_leave_only_when_released():
     from softadastra.sync.records import Released
 
@@ -656,17 +640,13 @@ def test_a_peer_that_was_faulted_gets_what_is_written_later():
 
 
 def test_nodes_with_the_same_writes_and_other_values_find_out_and_say_so():
-    """As after a log was copied back and written to: one number, two writes."""
+    """No history leads here; a fault of the code or of the memory may."""
     network = Network("a", "b")
-    network.join("a", "b")
+    link = network.join("a", "b")
     network["a"].write(("k", 1))
     network.run()
-    copy = list(network["a"].log)
-    network["a"].write(("lost", 2))
-    network.run()
-    network["a"].log = copy
-    network["a"].restart()
-    network["a"].write(("new", 3))
+    network["b"].commit(Committed({}, [("k", network["b"].engine.replica.origins.number(A), 1)]))
+    network.close(link)
 
     network.join("a", "b")
     network.run()
