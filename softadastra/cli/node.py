@@ -16,6 +16,7 @@ from softadastra.cli.command import Command, Group, Lazy
 from softadastra.cli.documents import node_document, transport_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
+from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_time, as_yes_no
 from softadastra.errors import InvalidArgumentError, TransportError
 from softadastra.types import Peer
@@ -35,10 +36,10 @@ node = Group(
 )
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
 
 LOOK_SECONDS = 5.0
 """How often a running node looks whether its transport still works."""
-"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
 
 
 @click.command("info", cls=Command)
@@ -72,7 +73,7 @@ def info(invocation: Invocation) -> None:
 @click.option("--host", metavar="ADDRESS", help="Listen on this address (default: 127.0.0.1).")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Number(int, 0, 65535),
     metavar="PORT",
     help="Listen on this port (default: a free one).",
 )
@@ -84,13 +85,13 @@ def info(invocation: Invocation) -> None:
     metavar="ID@HOST:PORT",
     help="Connect to this node; may be given several times.",
 )
-@click.option("--discover", is_flag=True, default=None, help="Look for peers on the network.")
-@click.option("--security", metavar="NAME", help='"curve": encrypt and check all connections.')
+@click.option("--discover", is_flag=True, default=None, help="Not in this version.")
+@click.option("--security", metavar="NAME", help="Not in this version.")
 @click.option(
     "--insecure",
     is_flag=True,
     default=None,
-    help="Consent to listen beyond this machine without --security.",
+    help="Consent to listen beyond this machine, where connections are not checked.",
 )
 @click.option(
     "--log-level",
@@ -119,7 +120,8 @@ def run(
 ) -> None:
     """Run this node until Ctrl-C or SIGTERM.
 
-    The first line of the output says, once the node listens, who it is and where.
+    Either one is its regular end: it exits with 0. The first line of the output says, once the
+    node listens, who it is and where.
     """
     from softadastra import Client, configure_logging
 
