@@ -7,7 +7,6 @@ a traceback is a bug in Softadastra.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
@@ -26,17 +25,6 @@ from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
 __all__ = ["cli", "main"]
 
 PROGRAM = "softadastra"
-
-OPTIONS = {
-    "node_id": "--node-id",
-    "wal_path": "--wal",
-    "transport_host": "--host",
-    "insecure": "--insecure",
-    "peers": "--peer",
-    "enable_discovery": "--discover",
-    "security": "--security",
-}
-"""The options of settings whose problems the library tells, by its own names for them."""
 
 
 class Root(Group):
@@ -97,7 +85,6 @@ class Root(Group):
             # An absent key is an answer: it has the original's words and no more.
             prefix = "" if isinstance(error, NotFoundError) else "error: "
             _show(prefix + error.message, *getattr(error, "__notes__", ()))
-            _show_options(error)
             found = _error(error.code, error.message, error.context)
             return exit_code_of(error), found if invocation.json else None
         return ExitCode.OK, None
@@ -120,14 +107,6 @@ def _show_usage_error(error: click.UsageError) -> None:
         tell("Put -- before an argument that begins with '-'.")
     if error.ctx is not None:
         _show(error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.")
-
-
-def _show_options(error: SoftadastraError) -> None:
-    """Say how the settings that an error speaks of are written on the command line."""
-    settings = re.findall(r"\w+", error.message) if "problems" in error.context else []
-    found = [f"{name} is {OPTIONS[name]}" for name in OPTIONS if name in settings]
-    if found:
-        tell(f"On the command line {', '.join(found)}.")
 
 
 def _show(*texts: str) -> None:

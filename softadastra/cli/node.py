@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import signal
 import socket
@@ -37,6 +38,17 @@ node = Group(
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """Ctrl-C, and what `kill`, systemd and container runtimes send."""
+
+OPTIONS = {
+    "node_id": "--node-id",
+    "wal_path": "--wal",
+    "transport_host": "--host",
+    "peers": "--peer",
+    "enable_discovery": "--discover",
+    "security": "--security",
+    "insecure": "--insecure",
+}
+"""The options of `node run` whose problems the library tells by the names of its settings."""
 
 LOOK_SECONDS = 5.0
 """How often a running node looks whether its transport still works."""
@@ -135,6 +147,7 @@ def run(
         security=security,
         insecure=insecure,
     )
+    _validate(options)
     configure_logging(level=log_level or _log_level(invocation.verbosity), format=log_format)
     client = Client(options)
     client.open()
@@ -154,6 +167,18 @@ def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
         return tuple(map(Peer.parse, texts))
     except InvalidArgumentError as error:
         raise click.BadParameter(error.message) from error
+
+
+def _validate(options: ClientOptions) -> None:
+    """Check the options; what is wrong is told with its names on the command line."""
+    try:
+        options.validate()
+    except InvalidArgumentError as error:
+        settings = re.findall(r"\w+", error.message)
+        found = [f"{name} is {option}" for name, option in OPTIONS.items() if name in settings]
+        if found:
+            error.add_note(f"On the command line {', '.join(found)}.")
+        raise
 
 
 def _log_level(verbosity: int) -> str:

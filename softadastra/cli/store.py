@@ -12,7 +12,7 @@ from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import as_time, encode
+from softadastra.cli.output import as_count, as_time, encode
 from softadastra.cli.tagged_json import parse_json, to_json
 from softadastra.errors import InvalidArgumentError, NotFoundError
 from softadastra.types import Value
@@ -188,5 +188,5 @@ def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> N
         rows = ((key, _shown(value)) for key, value in shown)
         if not invocation.output.listing(("Key", "Value"), rows):
             invocation.output.note("No keys found.")
-        elif next(items, None) is not None:
-            invocation.output.note(f"The first {limit:,} keys; there are more.")
+        elif limit is not None and next(items, None) is not None:
+            invocation.output.note(f"The first {as_count(limit, 'key')}; there are more.")
