@@ -251,6 +251,10 @@ def read_file(path: PathType | None, kinds: Mapping[str, Kind]) -> dict[str, obj
             errno=error.errno or errno.EIO,
             filename=str(file),
         ) from error
+    except RecursionError:
+        raise InvalidArgumentError(
+            f"the settings file {str(file)!r} is nested too deeply", path=str(file)
+        ) from None
     except ValueError as error:
         raise InvalidArgumentError(
             f"the settings file {str(file)!r} is not TOML: {error}", path=str(file)

@@ -74,12 +74,17 @@ def parse_json(text: str) -> Value:
         InvalidArgumentError: the text is not JSON, or a tagged form in it is wrong.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        return from_json(_loads(text))
     except RecursionError:
         raise InvalidArgumentError("the JSON is nested too deeply") from None
+
+
+def _loads(text: str) -> Json:
+    try:
+        document: Json = json.loads(text, parse_constant=_refuse_constant)
     except ValueError as error:
         raise InvalidArgumentError(f"not JSON: {error}") from error
-    return from_json(document)
+    return document
 
 
 def _is_tagged(fields: Mapping[str, object]) -> bool:
