@@ -35,6 +35,7 @@ from softadastra.sync.messages import (
 __all__ = [
     "BATCH_ENTRIES_MAX",
     "CLAIMED_MAX",
+    "MEMBERS_MAX",
     "RANGES_MAX",
     "clipped",
     "read_ack",
@@ -283,7 +284,7 @@ def column(value: object, name: str, rows: int, *, stride: int, high: int = U64_
     if type(value) is list:
         return numbers(value, name, rows, low=stride, high=high)
     first = number(value, name, stride if rows else 0, high)
-    number(first + stride * rows, name)
+    number(first + stride * max(rows - 1, 0), name)
     return list(range(first, first + rows)) if stride else list(repeat(first, rows))
 
 
@@ -304,7 +305,7 @@ def read_claims(value: object, origins: int, entries: int) -> list[Claim]:
                 raise ProtocolError("a claim names an entry that is not in its batch")
             if total > CLAIMED_MAX:
                 raise ProtocolError(f"a batch claims more than {CLAIMED_MAX} writes")
-        number(first, "the first number of a claim", 1, U64_MAX - total)
+        number(first, "the first number of a claim", 1, U64_MAX - total + 1)
         claims.append(Claim(number(origin, "origin", 0, origins - 1), first, triples))
     return claims
 

@@ -16,6 +16,7 @@ from softadastra.testing.local_cluster import LocalCluster, Topology, wait_until
 from softadastra.testing.local_node import LocalNode
 from softadastra.testing.merge_check import check_merge
 from softadastra.testing.sim_cluster import SimCluster
+from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_topology import SimTopology
 
@@ -26,6 +27,7 @@ __all__ = [
     "NodeState",
     "ProcessState",
     "SimCluster",
+    "SimLiar",
     "SimNode",
     "SimTopology",
     "Topology",

@@ -68,7 +68,7 @@ def batches(draw: st.DrawFn, *, claims: bool = True) -> Batch:
     keys = draw(st.lists(names, max_size=5, unique=True))
     rows = draw(st.integers(0, len(keys)))
     top = st.integers(0, len(table) - 1)
-    numbers = st.integers(1, 2**64 - 1)
+    numbers = st.integers(1, 2**64 - 1) | st.sampled_from([1, 2**64 - 1])
 
     def column(values: SearchStrategy[Any]) -> list[Any]:
         return draw(st.lists(values, min_size=rows, max_size=rows))
