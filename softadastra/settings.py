@@ -268,6 +268,10 @@ def read_file(path: PathType | None, kinds: Mapping[str, Kind]) -> dict[str, obj
             " TOML, which is UTF-8 text",
             path=str(file),
         ) from error
+    except RecursionError:
+        raise InvalidArgumentError(
+            f"the settings file {str(file)!r} is nested too deeply", path=str(file)
+        ) from None
     except ValueError as error:
         raise InvalidArgumentError(
             f"the settings file {str(file)!r} is not TOML: {error}", path=str(file)

@@ -80,9 +80,14 @@ def parse_json(text: str) -> Value:
         InvalidArgumentError: a number or a tagged form in it is wrong.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_number, parse_float=_parse_float)
+        return from_json(_loads(text))
     except RecursionError:
         raise InvalidArgumentError("the JSON is nested too deeply") from None
+
+
+def _loads(text: str) -> Json:
+    try:
+        document: Json = json.loads(text, parse_constant=_refuse_number, parse_float=_parse_float)
     except json.JSONDecodeError as error:
         line = f"line {error.lineno}, " if error.lineno > 1 else ""
         raise JsonSyntaxError(f"not JSON at {line}character {error.colno}: {error.msg}") from error
@@ -93,7 +98,7 @@ def parse_json(text: str) -> Value:
         raise InvalidArgumentError(
             "an int of the JSON has thousands of digits: an int is from -2**63 to 2**64 - 1"
         ) from error
-    return from_json(document)
+    return document
 
 
 def _is_tagged(fields: Mapping[str, object]) -> bool:

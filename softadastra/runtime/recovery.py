@@ -6,6 +6,7 @@ import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
+from softadastra.errors import StoreError
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
@@ -94,6 +95,9 @@ def recover(
         jitter: gives a number from 0 to 1, uniformly.
         is_new: whether the log was made just now, or there is none. The writes of any other opening
             are told from those of other openings, also of a copy.
+
+    Raises:
+        StoreError: a record is intact and cannot be read, as one of a newer version.
     """
     replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
@@ -104,7 +108,18 @@ def recover(
     gc.disable()
     try:
         for kind, payload in frames:
-            engine.evolve(decode_record(kind, payload, replica.origins))
+            try:
+                engine.evolve(decode_record(kind, payload, replica.origins))
+            except StoreError:
+                raise
+            except Exception as error:  # its checksum is right, so nothing is expected of it
+                raise StoreError(
+                    f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
+                    f"intact and cannot be read: {error!r}; nothing was changed: open it with the "
+                    "version that wrote it, or move it away and let the peers fill a new one",
+                    kind=kind,
+                    record=records + 1,
+                ) from error
             records += 1
     finally:
         if was_enabled:

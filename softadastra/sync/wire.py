@@ -49,6 +49,7 @@ from softadastra.sync.parsing import (
     read_pong,
     read_range,
     read_reject,
+    refuse_claimed_lengths,
     refuse_extension,
 )
 
@@ -196,6 +197,7 @@ def decode(payload: bytes) -> Message:
             f"message of {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are allowed"
         )
     try:
+        refuse_claimed_lengths(payload)
         plain = msgpack.unpackb(payload, ext_hook=refuse_extension)
     except ProtocolError:
         raise
@@ -205,8 +207,8 @@ def decode(payload: bytes) -> Message:
     if type(plain) is not list or len(plain) < 2:
         raise ProtocolError("a message is an array of at least protocol and type")
     protocol, kind, *body = plain
-    if protocol != PROTOCOL:
-        raise ProtocolError(f"protocol {protocol!r}, this node speaks {PROTOCOL}")
+    if type(protocol) is not int or protocol != PROTOCOL:
+        raise ProtocolError(f"protocol {clipped(protocol)}, this node speaks {PROTOCOL}")
     reader = READERS.get(kind) if type(kind) is int else None
     if reader is None:
         raise ProtocolError(f"unknown message type {clipped(kind)}")

@@ -133,6 +133,8 @@ def test_nodes_exchange_what_they_wrote_apart(spawn: Spawn, run: Run) -> None:
     node_a = spawn("node", "run", "--node-id", "node-a", "--peer", peer, *logged)
     for process in (node_a, node_b):
         wait_for_event(process, "batch.merged")
+    # Not before both: what one of them has sent is lost with it, and the other waits for ever.
+    for process in (node_a, node_b):
         process.send_signal(signal.SIGTERM)
 
     assert ended(node_a)[0] == ended(node_b)[0] == 0
