@@ -23,7 +23,7 @@ from softadastra.transport.links import FRAME_BYTES_MAX
 from .cluster import VALUE, WALL_MS, key_name, new_engine
 from .memory import memory_of
 
-__all__ = ["Everyone", "measure_everyone", "nodes_max"]
+__all__ = ["Everyone", "have_about_all", "is_accepted", "measure_everyone", "nodes_max"]
 
 WRITES = 200
 """Of each node. The number takes 2 bytes; from 256 on it takes 3, from 65,536 on 5."""
@@ -128,11 +128,16 @@ def nodes_max(writers: int | None) -> int:
     fits, fails = 2, 2_000
     while fails - fits > 1:
         count = (fits + fails) // 2
-        origins = [Origin(f"node-{i:04}", 2**64 - 1 - i) for i in range(count)]
-        haves = haves_of(origins[:writers])
-        others = {origin.node_id: Report(9_999, haves) for origin in origins[2:]}
-        if is_accepted(Have(haves, bytes(16), frozenset([origins[PEER].node_id]), others)):
+        if is_accepted(have_about_all(count, writers)):
             fits = count
         else:
             fails = count
     return fits
+
+
+def have_about_all(count: int, writers: int | None) -> Have:
+    """Give what one of so many nodes tells another one."""
+    origins = [Origin(f"node-{i:04}", 2**64 - 1 - i) for i in range(count)]
+    haves = haves_of(origins[:writers])
+    others = {origin.node_id: Report(9_999, haves) for origin in origins[2:]}
+    return Have(haves, bytes(16), frozenset([origins[PEER].node_id]), others)

@@ -8,7 +8,7 @@ import pytest
 
 from softadastra.sync.parsing import MEMBERS_MAX
 
-from .everyone import measure_everyone, nodes_max
+from .everyone import have_about_all, is_accepted, measure_everyone
 from .phases import BURST_WRITES, Result, measure
 from .report import DOCUMENT, section_of, tables
 from .topology import Topology
@@ -79,6 +79,22 @@ def test_a_newcomer_gets_everything_about_once_from_each_neighbour(results, topo
     assert join.oversized == 0
 
 
-def test_a_report_of_more_members_than_a_reader_takes_is_refused():
-    """The reader takes so many others; its own report and the sender's are not among them."""
-    assert nodes_max(1) == MEMBERS_MAX + 2
+def test_in_a_full_mesh_a_write_alone_is_followed_by_a_have_between_every_two_others(results):
+    """What docs/scale.md names as quadratic: the test is to change with the engine."""
+    mesh: Result = results[Topology.MESH]
+
+    assert mesh.write.haves == (COUNT - 1) * (COUNT - 2)
+
+
+def test_a_greeting_has_23_bytes_for_each_node_that_has_written():
+    few, many = measure_everyone(10), measure_everyone(60)
+
+    assert (many.hello_bytes - few.hello_bytes) / 50 == pytest.approx(23, abs=0.1)
+    assert (many.have_bytes - few.have_bytes) / 50 == pytest.approx(23, abs=0.1)
+
+
+@pytest.mark.parametrize(("nodes", "writers"), [(MEMBERS_MAX + 2, 1), (238, None)])
+def test_a_have_about_all_is_accepted_up_to_so_many_nodes(nodes, writers):
+    """The reader takes 1,024 others, itself and the sender not counted, and a link 1.25 MiB."""
+    assert is_accepted(have_about_all(nodes, writers))
+    assert not is_accepted(have_about_all(nodes + 1, writers))
