@@ -61,10 +61,10 @@ class Answers:
             messages.append(self._hello(self._connections.name(session), now))
         if not session.is_active:
             return messages
-        if session.acks_due:
+        if session.acks_due or (session.ack_ms is not None and now.mono_ms >= session.ack_ms):
             have = have_of(self._replica, session.ack_origins)
             messages.append(Ack(session.acks_due, have, self._options.window))
-            session.acks_due, session.ack_origins = [], set()
+            session.acks_due, session.ack_origins, session.ack_ms = [], set(), None
         if session.pong_due is not None:
             messages.append(Pong(session.pong_due))
             session.pong_due = None

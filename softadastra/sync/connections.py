@@ -6,6 +6,8 @@ one by the same rule: that of the smaller node id. The dialler of the other one 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from softadastra.sync.dialing import Dialer
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
@@ -163,8 +165,15 @@ class Connections:
         for session in self.sessions.values():
             session.tell_have_by(now.mono_ms + self.have_delay_ms)
 
-    def arrivals_from(self, source: Session, origins: frozenset[str], now_ms: int) -> None:
-        """Let those who may get the same writes from their origin know soon that they are here."""
+    def arrivals_from(self, source: Session, writers: Mapping[int, str], now_ms: int) -> None:
+        """Let those who may get the same writes from their origin know soon that they are here.
+
+        Args:
+            source: who brought them.
+            writers: the node ids of their origins, by number.
+            now_ms: the time.
+        """
         for session in self.sessions.values():
-            if session is not source and origins & session.neighbours:
-                session.tell_have_by(now_ms + self.have_delay_ms)
+            shared = [n for n, writer in writers.items() if writer in session.neighbours]
+            if session is not source and shared:
+                session.tell_arrivals_by(shared, now_ms + self.have_delay_ms)

@@ -29,6 +29,10 @@ RELAY_TICKS = 20
 """How many tick intervals a peer has to get writes from their origin before we relay them:
 longer than it takes it to tell us that it got them."""
 
+DEFERRED_WRITES_MIN = 1_024
+"""More than so many writes that a peer lacks are relayed by one of its neighbours first: about what
+one batch carries, so that less than that waits for nobody."""
+
 
 class Delivery:
     """Chooses batches for sessions, and sends them again when their answer is overdue.
@@ -155,7 +159,7 @@ class Delivery:
                 continue
             is_served = False
             writer = origins[number].node_id
-            if number != me and writer != session.peer_id and writer in session.neighbours:
+            if number != me and self._comes_elsewhere(session, writer, ranges):
                 due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
                 if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
                     continue
@@ -163,6 +167,18 @@ class Delivery:
                 yield number, found
         if is_served:
             session.served_at = self.evolved
+
+    def _comes_elsewhere(self, session: Session, writer: str, ranges: list[Range]) -> bool:
+        """Whether a peer probably gets another node's writes from somebody else."""
+        if writer == session.peer_id:
+            return False
+        if writer in session.neighbours:
+            return True
+        if sum(last - first + 1 for first, last in ranges) <= DEFERRED_WRITES_MIN:
+            return False
+        # A newcomer would get all of it from each of its neighbours. Who they are, it tells soon.
+        node_id = self._replica.node_id
+        return not session.told_number or any(peer < node_id for peer in session.neighbours)
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""

@@ -224,7 +224,7 @@ class Engine:
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        writers = frozenset(origins[origin].node_id for origin in dots_brought)
+        writers = {origin: origins[origin].node_id for origin in dots_brought}
         self.connections.arrivals_from(session, writers, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
 
@@ -295,6 +295,8 @@ class Engine:
                 times.append(session.heard_ms + GREETING_MAX_MS)
                 continue
             times += (session.heard_ms + SILENCE_MAX_MS, session.ping_ms)
+            if session.ack_ms is not None:
+                times.append(session.ack_ms)
             if session.contested_ms is not None:
                 times.append(session.contested_ms + CONTEST_MS)
             if session.parted_ms is not None:

@@ -133,10 +133,12 @@ class Reception:
                     return self._decide_arrival(session, message, payload, now)
             case Ack():
                 session.credit = message.credit
-                for flight in session.land(message.batches, now.mono_ms):
+                landed = session.land(message.batches, now.mono_ms)
+                for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
                 self._learn(session, message.have)
-                self._delivery.recovered(session.peer_id)
+                if landed or not session.flights:
+                    self._delivery.recovered(session.peer_id)
                 facts = {"peer": session.peer_id, "batches": message.batches}
                 self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
             case Have():

@@ -97,6 +97,9 @@ class Session:
     credit: int = 1
     acks_due: list[int] = field(default_factory=list)
     ack_origins: set[int] = field(default_factory=set)
+    """Of which origins the peer is to be told what is here."""
+    ack_ms: int | None = None
+    """When it is told so without a batch of its own to acknowledge; None: it is not."""
     neighbours: frozenset[str] = frozenset()
     served_at: int | None = None
     """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
@@ -154,6 +157,11 @@ class Session:
         if number >= self.told_number:
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
+
+    def tell_arrivals_by(self, origins: Iterable[int], due_ms: int) -> None:
+        """Let the peer be told by this time what this node has of some origins."""
+        self.ack_origins.update(origins)
+        self.ack_ms = due_ms if self.ack_ms is None else min(self.ack_ms, due_ms)
 
     def tell_have_by(self, due_ms: int) -> None:
         """Let the peer be told what this node has by this time."""

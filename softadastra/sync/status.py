@@ -137,7 +137,8 @@ def state_of(
         since = session.unanswered_ms
         is_late = since is not None and now.mono_ms - since > engine.options.ack_timeout_ms
         return PeerState.STALE if is_late else PeerState.CONNECTED
-    if engine.membership.is_suspended(member, now.wall_ms):
+    is_member = member.accepted or member.witnessed
+    if is_member and engine.membership.is_suspended(member, now.wall_ms):
         return PeerState.SUSPENDED
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING

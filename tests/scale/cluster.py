@@ -7,7 +7,7 @@ many connections takes turns that much more rarely, and links neither fail nor f
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache, partial
 from random import Random
@@ -15,6 +15,7 @@ from typing import Final
 
 from softadastra.node_settings import engine_options
 from softadastra.options import ClientOptions
+from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
 from softadastra.store.values import pack_value
 from softadastra.store.writes import decide_writes
@@ -42,6 +43,14 @@ BATCH_TYPE: Final = 3
 """The third byte of a batch: after the head of the array and the protocol version."""
 VALUE: Final = pack_value("v" * 54, max_bytes=64)
 """56 bytes, as in DESIGN.md section 11."""
+
+
+class Newcomer:
+    """To whom a batch is addressed that all nodes merge: it knows nothing."""
+
+    def __init__(self) -> None:
+        self.haves_told = 0
+        self.known: defaultdict[int, DotSet] = defaultdict(DotSet)
 
 
 def key_name(number: int) -> str:
@@ -118,7 +127,7 @@ class Cluster:
         for part in (keys[i : i + 2000] for i in range(0, count, 2000)):
             first = replica.top + 1
             self._write(self.nodes[writer], part)
-            batch = batch_of(replica, part, [(replica.me, first, part)], 1)
+            batch = batch_of(replica, part, [(replica.me, first, part)], 1, Newcomer())
             for node in self.nodes:
                 if node.number != writer:
                     theirs = node.engine.replica

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from softadastra.errors import ProtocolError
+from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
-from softadastra.store.replica import Arrivals, Claim
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Have, Haves, Hello, Message, Report
 from softadastra.sync.output import Push
@@ -58,6 +58,8 @@ def measure_everyone(count: int) -> Everyone:
     (hello,) = sent(engine, 0)
     assert isinstance(hello, Hello)
     greeting = Hello(
+        protocols=hello.protocols,
+        features=hello.features,
         cluster=hello.cluster,
         node_id=origins[PEER].node_id,
         incarnation=origins[PEER].incarnation,
@@ -65,6 +67,7 @@ def measure_everyone(count: int) -> Everyone:
         wall_ms=WALL_MS,
         policies=hello.policies,
         have=haves_of(origins),
+        lives={},
         digest=hello.digest,
         credit=1,
         neighbours=frozenset(),
@@ -140,4 +143,4 @@ def have_about_all(count: int, writers: int | None) -> Have:
     origins = [Origin(f"node-{i:04}", 2**64 - 1 - i) for i in range(count)]
     haves = haves_of(origins[:writers])
     others = {origin.node_id: Report(9_999, haves) for origin in origins[2:]}
-    return Have(haves, bytes(16), frozenset([origins[PEER].node_id]), others)
+    return Have(1, haves, {}, bytes(16), frozenset([origins[PEER].node_id]), others)

@@ -134,8 +134,8 @@ def test_stamps_are_above_a_sibling_from_the_future_and_leave_the_clock_alone():
 
 def test_looking_whether_a_write_is_here_adds_no_origin():
     """The order of origins is that of batches: it must follow from what came, not from looks."""
+    from softadastra.store.changes import Arrivals
     from softadastra.store.origins import Origin
-    from softadastra.store.replica import Arrivals
 
     replica = Replica("a", 1)
     far = replica.origins.number(Origin("b", 2))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from softadastra.store.replica import Lost
+from softadastra.store.changes import Lost
 from softadastra.sync.notices import Notice
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.ledger import Dot, Ledger
