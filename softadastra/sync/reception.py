@@ -139,8 +139,9 @@ class Reception:
                 self._learn(session, message.have)
                 if landed or not session.flights:
                     self._delivery.recovered(session.peer_id)
-                facts = {"peer": session.peer_id, "batches": message.batches}
-                self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
+                if message.batches:
+                    facts = {"peer": session.peer_id, "batches": message.batches}
+                    self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
             case Have():
                 session.neighbours = message.neighbours
                 self.identity.compare(session, message.have, message.lives, now)

@@ -28,7 +28,7 @@ from softadastra.wal.frames import (
 
 __all__ = ["DurableLog", "held"]
 
-HOLDING: Final = frozenset({Kind.WRITES, Kind.ARRIVED, Kind.COMMITTED})
+HOLDING: Final = frozenset({Kind.WRITES, Kind.ARRIVED, Kind.ARRIVED_OVER, Kind.COMMITTED})
 """The kinds of records that bring writes."""
 
 
