@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from softadastra.errors import StoreError
+from softadastra.store.changes import OWN
+from softadastra.store.lives import lived
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
@@ -124,5 +126,6 @@ def recover(
     finally:
         if was_enabled:
             gc.enable()
+    replica.lives[OWN] = lived(replica.lives.get(OWN, ()), replica.top)
     engine.life = None if is_new else nonce
     return Recovered(engine, records)

@@ -13,11 +13,14 @@ from random import Random
 
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.options import ClientOptions
-from softadastra.store.siblings import TOMBSTONE, siblings_of
+from softadastra.store.origins import Origin
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE, siblings_of
 from softadastra.store.values import check_key, pack_value, unpack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.testing.checkers import Checks
-from softadastra.testing.checkers.ledger import Dot, Fact, Outcome
+from softadastra.testing.checkers.ledger import Fact, Outcome
+from softadastra.testing.checkers.lineage import Name
 from softadastra.testing.sim_clock import SimClock
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.testing.sim_life import SimLife
@@ -57,6 +60,8 @@ class SimNode:
         allocation_bytes_max: int,
     ) -> None:
         self.node_id = options.node_id
+        self.machine = options.node_id
+        """What it runs on: nodes of one name run on several."""
         self.options = options
         self.path = options.resolved_wal_path()
         """The log."""
@@ -284,9 +289,12 @@ class SimNode:
     def _write(self, asked: list[Assignment]) -> list[Assigned | None]:
         life = self.running()
         replica = life.engine.replica
-        me, first = replica.origins[replica.me], replica.top + 1
-        saw = {key: self._dots_held(life, key) for key, *_ in asked}
-        changing = [(k, value) for k, value, _ in asked if value != (replica.value(k) or TOMBSTONE)]
+        saw = {key: self._names_held(replica, key) for key, *_ in asked}
+        changing = [
+            (key, value)
+            for key, value, flags in asked
+            if flags or value != (replica.value(key) or TOMBSTONE)
+        ]
         was_poisoned = life.log.is_poisoned
         try:
             results = life.write(asked)
@@ -295,27 +303,39 @@ class SimNode:
                 self._tell(f"refuses to write {asked[0][0]}")
                 raise
             # The sync failed: after a restart the record is there, or it is not.
-            self._checks.wrote(
-                self,
-                [
-                    Fact(me, n, key, value, saw[key], Outcome.UNKNOWN)
-                    for n, (key, value) in enumerate(changing, first)
-                ],
-            )
+            facts = [
+                Fact(*self._next_name(life, place), key, value, saw[key], Outcome.UNKNOWN)
+                for place, (key, value) in enumerate(changing, 1)
+            ]
+            self._checks.wrote(self, facts)
             raise
         facts = [
-            Fact(me, row[4], key, value, saw[key], Outcome.ACCEPTED, self._stamp(life, key, row[4]))
-            for (key, value, _), row in zip(asked, results, strict=True)
+            Fact(
+                *self._checks.lineage.name(replica, replica.me, row[4]),
+                key,
+                value,
+                saw[key],
+                Outcome.ACCEPTED,
+                self._stamp(life, key, row[4]),
+                bool(flags & RESOLUTION),
+            )
+            for (key, value, flags), row in zip(asked, results, strict=True)
             if row is not None and row[2] != "unchanged"
         ]
         self._tell_facts(facts)
         self._checks.wrote(self, facts)
         return results
 
-    def _dots_held(self, life: SimLife, key: str) -> frozenset[Dot]:
-        replica = life.engine.replica
+    def _next_name(self, life: SimLife, place: int) -> Name:
+        """Give the name of a write that has not evolved."""
+        replica, fresh = life.engine.replica, life.engine.life
+        if fresh is not None:
+            return Origin(self.node_id, fresh), place
+        return self._checks.lineage.name(replica, replica.me, replica.top + place)
+
+    def _names_held(self, replica: Replica, key: str) -> frozenset[Name]:
         siblings = siblings_of(replica.entries.get(key))
-        return frozenset((replica.origins[s[0]], s[1]) for s in siblings)
+        return frozenset(self._checks.lineage.name(replica, s[0], s[1]) for s in siblings)
 
     def _stamp(self, life: SimLife, key: str, n: int) -> int:
         replica = life.engine.replica

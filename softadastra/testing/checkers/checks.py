@@ -16,6 +16,7 @@ from softadastra.testing.checkers.idleness import Idleness
 from softadastra.testing.checkers.invention import Invention
 from softadastra.testing.checkers.keeping import Keeping
 from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.lineage import Lineage
 from softadastra.testing.checkers.outbox import Outbox
 from softadastra.testing.checkers.overwriting import Overwriting
 from softadastra.testing.sim_schedule import Trace
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
 
 __all__ = ["Checks"]
+
+AWAY_SECONDS: Final = 30 * 86_400
+"""No run, with all that is done to its clocks, is so long that a member is away for this time."""
 
 SIGNS_OF_LIFE: Final = (encode(Ping(0))[:3], encode(Pong(0))[:3])
 """What the frames of more than half of all messages begin with: array, protocol, type. They claim
@@ -42,19 +46,20 @@ class Checks:
 
     def __init__(self, trace: Trace, nodes_count: int) -> None:
         self.ledger = Ledger()
+        self.lineage = Lineage()
         self.liars: set[str] = set()
         """Members that say what they like."""
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
-            Dots(self.ledger),
-            Durability(self.ledger),
+            Dots(self.ledger, self.lineage),
+            Durability(self.ledger, self.lineage),
             Outbox(),
             Bounds(nodes_count),
             Idleness(),
-            Overwriting(self.ledger),
-            Convergence(self.liars),
-            Invention(self.ledger, self.liars),
-            Keeping(self.ledger),
+            Overwriting(self.ledger, self.lineage),
+            Convergence(self.ledger, self.liars),
+            Invention(self.ledger, self.lineage, self.liars),
+            Keeping(self.ledger, self.lineage),
         )
         self._watching_sends = overriding(self._checkers, "sent")
         self._watching_notices = overriding(self._checkers, "noticed")
@@ -90,6 +95,7 @@ class Checks:
 
     def opened(self, node: SimNode) -> None:
         """A node has recovered from its log."""
+        self.ledger.is_set_back |= node.options.max_offline < AWAY_SECONDS
         for checker in self._checkers:
             checker.opened(node)
 
@@ -100,6 +106,7 @@ class Checks:
 
     def disk_lost(self, node: SimNode) -> None:
         """What is on a node's disk is about to be lost or damaged."""
+        self.ledger.is_set_back = True
         for checker in self._checkers:
             checker.disk_lost(node)
 
