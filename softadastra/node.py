@@ -27,7 +27,7 @@ from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.recovery import recover, settle_place
-from softadastra.runtime.settling import Settler
+from softadastra.runtime.settling import Settler, Settling
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
@@ -263,7 +263,13 @@ class Node:
         if isinstance(transport, Offline):
             self._settler = None
         else:
-            self._settler = Settler(self._committer, merge=self._merge, settled=self.wake)
+            settling = Settling(
+                self._committer,
+                write_if=self._committer.write_if,
+                merge=self._merge,
+                settled=self.wake,
+            )
+            self._settler = Settler(settling)
             self._settler.start()
             self._settler.look()
         self._driver = Driver(

@@ -6,29 +6,33 @@ with its outcome: accepted, refused, or unknown after a disk that failed in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from functools import partial
 from random import Random
+from typing import Final
 
-from softadastra.errors import InvalidStateError, StorageError
+from softadastra.errors import InvalidStateError, NotFoundError, StorageError
 from softadastra.options import ClientOptions
-from softadastra.store.origins import Origin
-from softadastra.store.replica import Replica
-from softadastra.store.siblings import RESOLUTION, TOMBSTONE, siblings_of
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE
 from softadastra.store.values import check_key, pack_value, unpack_value
 from softadastra.store.writes import Assigned, Assignment
+from softadastra.sync.status import conflicts
 from softadastra.testing.checkers import Checks
-from softadastra.testing.checkers.ledger import Fact, Outcome
-from softadastra.testing.checkers.lineage import Name
+from softadastra.testing.checkers.ledger import Fact
 from softadastra.testing.sim_clock import SimClock
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.testing.sim_life import SimLife
 from softadastra.testing.sim_network import PORT, SimNetwork
 from softadastra.testing.sim_schedule import Schedule
-from softadastra.types import Peer, PeerStatus, SyncState, TickResult, Value
+from softadastra.testing.sim_witness import Witness
+from softadastra.types import Conflict, Peer, PeerStatus, SyncState, TickResult, Value
 
 __all__ = ["NodeState", "SimNode"]
+
+
+SETTLING_DELAY_MS: Final = 5
+"""Between the arrival of a conflict and its settlement: other things may come in between."""
 
 
 class NodeState(Enum):
@@ -53,6 +57,7 @@ class SimNode:
         self,
         options: ClientOptions,
         *,
+        machine: str,
         schedule: Schedule,
         network: SimNetwork,
         checks: Checks,
@@ -60,7 +65,7 @@ class SimNode:
         allocation_bytes_max: int,
     ) -> None:
         self.node_id = options.node_id
-        self.machine = options.node_id
+        self.machine = machine
         """What it runs on: nodes of one name run on several."""
         self.options = options
         self.path = options.resolved_wal_path()
@@ -81,7 +86,7 @@ class SimNode:
     @property
     def address(self) -> Peer:
         """Where other nodes reach it."""
-        return Peer(self.node_id, self.node_id, PORT)
+        return Peer(self.node_id, self.machine, PORT)
 
     @property
     def is_running(self) -> bool:
@@ -101,13 +106,26 @@ class SimNode:
         assert result is not None, "a put always has a result"
         return result
 
-    def put_many(self, items: Iterable[tuple[str, Value]]) -> list[Assigned | None]:
+    def put_many(self, items: Iterable[tuple[str, Value]]) -> Sequence[Assigned | None]:
         """Store values as one atomic record."""
         return self._write([self._assignment(key, value) for key, value in items])
 
     def remove(self, key: str) -> bool:
         """Remove a key; returns whether it was there."""
         return self._write([(key, TOMBSTONE, 0)])[0] is not None
+
+    def resolve(self, key: str, value: Value) -> Assigned:
+        """Settle a key's conflict with a value, which supersedes all that this node has seen."""
+        replica = self.running().engine.replica
+        if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
+            raise NotFoundError(f"key {key!r} has no conflict on {self.machine}", key=key)
+        assigned = self._write([(*self._assignment(key, value)[:2], RESOLUTION)])[0]
+        assert assigned is not None, "a resolution is always written"
+        return assigned
+
+    def conflicts(self) -> list[Conflict]:
+        """Give the keys of which several values count, and what lost under last_write_wins."""
+        return conflicts(self.running().engine.replica)
 
     def get(self, key: str, default: Value = None) -> Value:
         """Give the value of a key, or the default."""
@@ -185,11 +203,21 @@ class SimNode:
         if self.state is not NodeState.DOWN:
             raise InvalidStateError(f"{self.node_id} is {self.state.value}, and cannot be started")
         self._tell("starts")
-        life = SimLife(self.options, disk=self.disk, clock=self.clock, rng=self._rng)
-        transport = self._network.attach(self.node_id, partial(self._wake, life))
+        life = SimLife(
+            self.options,
+            machine=self.machine,
+            disk=self.disk,
+            clock=self.clock,
+            rng=self._rng,
+        )
+        transport = self._network.attach(self.machine, partial(self._wake, life))
         transport.sending = partial(self._checks.sending, self)
         try:
-            life.open(transport, is_traced=self._network.trace.is_on)
+            life.open(
+                transport,
+                write_if=partial(self._write_if, life),
+                is_traced=self._network.trace.is_on,
+            )
         except BaseException:
             self._network.detach(transport, is_silent=False)
             self.disk.end_process()
@@ -247,6 +275,37 @@ class SimNode:
         self._checks.disk_lost(self)
         self.disk = SimDisk(self._rng, allocation_bytes_max=self.disk.allocation_bytes_max)
 
+    def copy(self) -> bytes:
+        """Give what its disk holds of its log, as a backup that was made now.
+
+        Raises:
+            InvalidStateError: there is no log.
+        """
+        content = self.disk.durable(self.path)
+        if content is None:
+            raise InvalidStateError(f"{self.machine} has no log on its disk that could be copied")
+        self._tell("has its log copied")
+        return bytes(content)
+
+    def restore(self, image: bytes, *, in_place: bool = True) -> None:
+        """End the process, and let its log be an old copy; `restart` goes on from there.
+
+        Args:
+            image: a copy of a log of this node.
+            in_place: whether it is written into the file; else it is another file of that name.
+
+        Raises:
+            InvalidStateError: the node is lost for good.
+        """
+        if self.state is NodeState.LOST:
+            raise InvalidStateError(f"{self.machine} is lost for good, with its disk")
+        self._tell(f"has its log replaced by an old copy{'' if in_place else ', another file'}")
+        self._end_process(is_silent=False)
+        if self.disk.durable(self.path) is not None:
+            self._checks.disk_lost(self)
+        self.disk.replace(self.path, image, in_place=in_place)
+        self._checks.disk_restored(self)
+
     def lose(self) -> None:
         """Take the node away for good, with its disk."""
         self._tell("is lost for good")
@@ -286,61 +345,48 @@ class SimNode:
         packed = pack_value(value, max_bytes=options.max_value_bytes)
         return check_key(key, max_bytes=options.max_key_bytes), packed, 0
 
-    def _write(self, asked: list[Assignment]) -> list[Assigned | None]:
+    def _write(self, asked: list[Assignment]) -> Sequence[Assigned | None]:
         life = self.running()
-        replica = life.engine.replica
-        saw = {key: self._names_held(replica, key) for key, *_ in asked}
-        changing = [
-            (key, value)
-            for key, value, flags in asked
-            if flags or value != (replica.value(key) or TOMBSTONE)
-        ]
+        return self._witnessed(life, asked, lambda: life.write(asked))
+
+    def _witnessed(
+        self,
+        life: SimLife,
+        asked: Sequence[Assignment],
+        write: Callable[[], Sequence[Assigned | None]],
+    ) -> Sequence[Assigned | None]:
+        """Write, and tell the checkers what became of it."""
+        witness = Witness(life, self._checks.lineage, asked)
         was_poisoned = life.log.is_poisoned
         try:
-            results = life.write(asked)
+            results = write()
         except StorageError:
             if was_poisoned or not life.log.is_poisoned:
                 self._tell(f"refuses to write {asked[0][0]}")
-                raise
-            # The sync failed: after a restart the record is there, or it is not.
-            facts = [
-                Fact(*self._next_name(life, place), key, value, saw[key], Outcome.UNKNOWN)
-                for place, (key, value) in enumerate(changing, 1)
-            ]
-            self._checks.wrote(self, facts)
+            else:
+                # The sync failed: after a restart the record is there, or it is not.
+                self._checks.wrote(self, witness.unknown())
             raise
-        facts = [
-            Fact(
-                *self._checks.lineage.name(replica, replica.me, row[4]),
-                key,
-                value,
-                saw[key],
-                Outcome.ACCEPTED,
-                self._stamp(life, key, row[4]),
-                bool(flags & RESOLUTION),
-            )
-            for (key, value, flags), row in zip(asked, results, strict=True)
-            if row is not None and row[2] != "unchanged"
-        ]
+        facts = witness.accepted(results)
         self._tell_facts(facts)
         self._checks.wrote(self, facts)
         return results
 
-    def _next_name(self, life: SimLife, place: int) -> Name:
-        """Give the name of a write that has not evolved."""
-        replica, fresh = life.engine.replica, life.engine.life
-        if fresh is not None:
-            return Origin(self.node_id, fresh), place
-        return self._checks.lineage.name(replica, replica.me, replica.top + place)
-
-    def _names_held(self, replica: Replica, key: str) -> frozenset[Name]:
-        siblings = siblings_of(replica.entries.get(key))
-        return frozenset(self._checks.lineage.name(replica, s[0], s[1]) for s in siblings)
-
-    def _stamp(self, life: SimLife, key: str, n: int) -> int:
+    def _write_if(self, life: SimLife, assignment: Assignment, guard: Callable[[], bool]) -> bool:
+        """Write what settles a conflict, if it is still the same."""
         replica = life.engine.replica
-        siblings = siblings_of(replica.entries[key])
-        return next((s[2] for s in siblings if s[:2] == (replica.me, n)), 0)
+
+        def write() -> list[Assigned | None]:
+            is_done = life.committer.write_if(assignment, guard)
+            row: Assigned = (assignment[0], 0, "updated", self.node_id, replica.top)
+            return [row if is_done else None]
+
+        return self._witnessed(life, [assignment], write)[0] is not None
+
+    def _settle(self, life: SimLife) -> None:
+        if life is self.life and self.state is NodeState.RUNNING:
+            life.settle()
+        self._wake(life)
 
     def _wake(self, life: SimLife) -> None:
         if life is self.life and not self._is_turn_due:
@@ -355,6 +401,10 @@ class SimNode:
             return
         turn = life.turn()
         self._checks.turned(self, turn)
+        if life.is_settling_due:
+            # It is done by a thread of its own, a little later.
+            life.is_settling_due = False
+            self._schedule.after(SETTLING_DELAY_MS, partial(self._settle, life))
         self._set_alarm(life, turn.timeout_ms)
 
     def _set_alarm(self, life: SimLife, timeout_ms: int | None) -> None:
@@ -392,7 +442,7 @@ class SimNode:
         self._alarm_ms = None
 
     def _tell(self, words: str) -> None:
-        self._network.trace.tell(self.node_id, words)
+        self._network.trace.tell(self.machine, words)
 
     def _tell_facts(self, facts: list[Fact]) -> None:
         if self._network.trace.is_on:

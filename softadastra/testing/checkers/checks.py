@@ -9,6 +9,7 @@ from softadastra.sync.messages import Ping, Pong
 from softadastra.sync.wire import decode, encode
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.bounds import Bounds
+from softadastra.testing.checkers.collection import Collection
 from softadastra.testing.checkers.convergence import Convergence
 from softadastra.testing.checkers.dots import Dots
 from softadastra.testing.checkers.durability import Durability
@@ -19,6 +20,7 @@ from softadastra.testing.checkers.ledger import Fact, Ledger
 from softadastra.testing.checkers.lineage import Lineage
 from softadastra.testing.checkers.outbox import Outbox
 from softadastra.testing.checkers.overwriting import Overwriting
+from softadastra.testing.checkers.resurrection import Resurrection
 from softadastra.testing.sim_schedule import Trace
 from softadastra.testing.sim_words import describe
 
@@ -60,6 +62,8 @@ class Checks:
             Convergence(self.ledger, self.liars),
             Invention(self.ledger, self.lineage, self.liars),
             Keeping(self.ledger, self.lineage),
+            Resurrection(self.ledger, self.lineage),
+            Collection(),
         )
         self._watching_sends = overriding(self._checkers, "sent")
         self._watching_notices = overriding(self._checkers, "noticed")
@@ -78,7 +82,7 @@ class Checks:
             return
         message = decode(payload)
         if self._trace.is_on:
-            self._trace.tell(node.node_id, f"> {receiver}: {describe(message)}")
+            self._trace.tell(node.machine, f"> {receiver}: {describe(message)}")
         for checker in self._watching_sends:
             checker.sent(node, receiver, message)
 
@@ -87,7 +91,7 @@ class Checks:
         for notice in node.running().take_notices():
             if self._trace.is_on:
                 facts = " ".join(f"{name}={value}" for name, value in notice.fields.items())
-                self._trace.tell(node.node_id, f"{notice.event} {facts}")
+                self._trace.tell(node.machine, f"{notice.event} {facts}")
             for checker in self._watching_notices:
                 checker.noticed(node, notice)
         for checker in self._watching_turns:
@@ -110,10 +114,21 @@ class Checks:
         for checker in self._checkers:
             checker.disk_lost(node)
 
+    def disk_restored(self, node: SimNode) -> None:
+        """A node's disk holds an old copy of its log."""
+        self.ledger.is_set_back = True
+        for checker in self._checkers:
+            checker.disk_restored(node)
+
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """All faults have ended, and these nodes say that they have converged."""
         for checker in self._checkers:
             checker.settled(nodes)
+
+    def rested(self, nodes: Sequence[SimNode]) -> None:
+        """Nothing was written for so long that all that may be collected is."""
+        for checker in self._checkers:
+            checker.rested(nodes)
 
 
 def overriding(checkers: Sequence[Checker], name: str) -> tuple[Checker, ...]:

@@ -44,7 +44,7 @@ class Convergence(Checker):
         is_mended = self._ledger.is_set_back and policy == Policy.LAST_WRITE_WINS
         if notice.event == "digest.differed" and not (self._liars or is_mended):
             peer = notice.fields["peer"]
-            raise self.fail(f"{node.node_id} and {peer} have the same writes and differ")
+            raise self.fail(f"{node.machine} and {peer} have the same writes and differ")
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Compare each node with the first one."""
@@ -52,7 +52,7 @@ class Convergence(Checker):
         have, states, digest = replicated(first)
         for node in others:
             other_have, other_states, other_digest = replicated(node)
-            pair = f"{first.node_id} and {node.node_id}"
+            pair = f"{first.machine} and {node.machine}"
             if other_have != have:
                 raise self.fail(f"{pair} have other writes: {have} and {other_have}")
             for key in {**states, **other_states}:
@@ -72,6 +72,6 @@ def replicated(node: SimNode) -> tuple[object, dict[str, object], bytes]:
         key: sorted((replica.origins[s[0]], *s[1:]) for s in siblings_of(state))
         for key, state in replica.entries.items()
         # A key that is removed is the same as one whose remove is collected.
-        if any(sibling[4] for sibling in siblings_of(state))
+        if key not in replica.tombstones
     }
     return dict(engine.have()), states, replica.digest

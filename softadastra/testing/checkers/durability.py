@@ -126,6 +126,11 @@ class Durability(Checker):
         lost.update(fact.name for fact in self._written.pop(node.machine, ()))
         self._ledger.lose(name for name in lost if not self._is_durable(name))
 
+    def disk_restored(self, node: SimNode) -> None:
+        """What an old copy holds is not lost."""
+        self._logs.pop(node.machine, None)
+        self._ledger.regain(names_of(self._read(node).names))
+
     def _is_durable(self, name: Name) -> bool:
         life, n = name
         return any(n in log.names.get(life, NOTHING) for log in self._logs.values())

@@ -9,7 +9,7 @@ shows what counts. A remove may be gone: it is collected when every member has i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.dots import DotSet
@@ -64,6 +64,13 @@ class Keeping(Checker):
         doubled = {fact.name for fact in facts if fact.life in self._lineage.doubled}
         if replica.policies.keeps_siblings(key):
             is_right = puts <= held <= standing.keys() | doubled
+            if all(fact.stamp for fact in standing.values()) and not doubled:
+                expected = self._shown(replica, standing)
+                # A remove that settles a conflict of values is collected together with them.
+                is_right = is_right or not (held or expected)
+                if is_right and replica.value(key) != expected:
+                    shown = replica.value(key)
+                    raise self.fail(f"{node.machine} shows {shown!r} for {key}, not {expected!r}")
         elif any(not fact.stamp for fact in standing.values()):
             # Any of them may be the greatest.
             is_right = held <= standing.keys() if held else puts != standing.keys()
@@ -76,26 +83,46 @@ class Keeping(Checker):
                 f"written {named(standing)} stand"
             )
 
+    def _shown(self, replica: Replica, standing: Mapping[Name, Fact]) -> bytes | None:
+        """Give the value to be shown of several.
+
+        Of resolutions and of equal values the greatest counts; a put comes before a remove.
+        """
+        order = sorted(standing, key=self._rank(replica, standing), reverse=True)
+        resolutions = [name for name in order if standing[name].is_resolution]
+        counting = [
+            standing[name]
+            for name in order
+            if not standing[name].is_resolution or name == resolutions[0]
+        ]
+        return next((fact.packed for fact in counting if fact.packed), None)
+
     def _winners(self, replica: Replica, standing: Mapping[Name, Fact]) -> list[set[Name]]:
         """Give what a key may hold under last_write_wins: the greatest, or nothing for a remove.
 
         A node that comes back with less than it had may write below a remove that is collected
         where its write then comes first. That is found out and mended, and either may stand.
         """
-        origins = self._lineage.origins(replica)
-
-        def rank(name: Name) -> tuple[int, Origin, int]:
-            life, n = name
-            origin, before = origins[life]
-            return standing[name].stamp, origin, before + n
-
-        first, *others = sorted(standing, key=rank, reverse=True)
+        first, *others = sorted(standing, key=self._rank(replica, standing), reverse=True)
         winners: list[set[Name]] = [{first}]
         if not standing[first].packed:
             winners.append(set())
             if self._ledger.is_set_back:
                 winners += ({name} for name in others)
         return winners
+
+    def _rank(
+        self, replica: Replica, facts: Mapping[Name, Fact]
+    ) -> Callable[[Name], tuple[int, Origin, int]]:
+        """Give the sort key of the total order, by the names that a node's writes have by now."""
+        origins = self._lineage.origins(replica)
+
+        def rank(name: Name) -> tuple[int, Origin, int]:
+            life, n = name
+            origin, before = origins[life]
+            return facts[name].stamp, origin, before + n
+
+        return rank
 
     def _standing(self, facts: list[Fact]) -> list[Fact]:
         """Give the writes of a key that none of the others had seen, nor was by the same life."""
