@@ -30,7 +30,7 @@ from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler
-from softadastra.runtime.waiting import is_synced
+from softadastra.runtime.waiting import is_synced, shielded
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
@@ -109,7 +109,7 @@ class Node:
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
         self._is_recovered = True
-        self._go_offline()
+        shielded(self._go_offline)
 
     def close(self) -> None:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
@@ -287,6 +287,12 @@ class Node:
             return
         for peer in options.peers:
             self._check_other(peer)
+        shielded(self._start_transport)
+        fields: dict[str, object] = {"host": options.transport_host, "port": self._port}
+        self._events.emit(Notice(Level.INFO, "transport.started", fields))
+
+    def _start_transport(self) -> None:
+        options = self._options
         # Imported here: a node without a network needs no ZeroMQ (40 ms).
         from softadastra.transport.zeromq import ZeroMQTransport
 
@@ -302,8 +308,6 @@ class Node:
             transport.close()
             self._go_offline()
             raise
-        fields: dict[str, object] = {"host": options.transport_host, "port": port}
-        self._events.emit(Notice(Level.INFO, "transport.started", fields))
 
     def _know_peers(self) -> None:
         """Have the peers dialled that are remembered, and those of the options."""
@@ -322,12 +326,7 @@ class Node:
         """Take leave of the peers and unbind."""
         if self.transport_port is None:
             return
-        try:
-            self._go_offline()
-        except BaseException:
-            # An interrupt. Without auto_flush, nothing but a reactor syncs in time.
-            self._go_offline()
-            raise
+        shielded(self._go_offline)
         self._events.emit(Notice(Level.INFO, "transport.stopped", {}))
 
     def wake(self) -> None:
@@ -376,12 +375,12 @@ class Node:
         if peer.node_id in engine.connections.active:
             return
         if self.transport_port is None:
-            reason = "the transport was stopped"
+            reason, again = "the transport was stopped", "when it is started again"
         else:
             reason = attempt.last_error if settled else f"no answer within {timeout:g} s"
+            again = "in the background"
         raise TransportError(
-            f"cannot connect to {peer}: {reason}; it stays registered and is tried again in the "
-            "background",
+            f"cannot connect to {peer}: {reason}; it stays registered and is tried again {again}",
             peer=str(peer),
             reason=reason,
         )

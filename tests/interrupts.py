@@ -9,6 +9,7 @@ an exception must go to the handler of the instruction that raises it.
 from __future__ import annotations
 
 import dis
+import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -38,10 +39,12 @@ def is_spared(frame: FrameType | None) -> bool:
     """Whether CPython itself breaks, or swallows, an interrupt here.
 
     Threads are started and joined by Conditions, and one that is interrupted while it is entered
-    stays locked. What `__del__` and callbacks of weak references raise is raised nowhere.
+    stays locked; so do the locks of logging, when events are on. What `__del__` and callbacks of
+    weak references raise is raised nowhere.
     """
     while frame is not None:
-        if frame.f_code in SPARED or frame.f_code.co_name == "__del__":
+        code = frame.f_code
+        if code in SPARED or code.co_name == "__del__" or code.co_filename == logging.__file__:
             return True
         frame = frame.f_back
     return False

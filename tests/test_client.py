@@ -645,6 +645,36 @@ def test_a_peer_that_is_this_node_itself_is_refused_before_anything_is_bound():
         socket.create_server(("127.0.0.1", port)).close()
 
 
+def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
+    """A wait without a time-out must not outlive the node."""
+    node = Client(ClientOptions.memory_only("a").with_local_transport(0)).open()
+    node.start_transport()
+    node.put("k", 1)
+    assert node._node is not None
+    waiters = node._node._committer.changed
+    outcomes: list[object] = []
+
+    def connect():
+        with pytest.raises(TransportError, match="the transport was stopped") as refusal:
+            node.connect("b@192.0.2.1:1", timeout=60)
+        outcomes.append(refusal.value.code)
+
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(node.wait_synced(None))),
+        threading.Thread(target=connect),
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while len(waiters._gates) < 2:
+        assert time.monotonic() < deadline
+    node.close()
+    for thread in threads:
+        thread.join(10)
+
+    assert sorted(map(str, outcomes)) == ["False", "transport_error"]
+
+
 def test_connect_before_the_transport_runs_is_an_invalid_state():
     with Client(ClientOptions.memory_only("a").with_local_transport(0)) as node:
         with pytest.raises(InvalidStateError):

@@ -98,3 +98,17 @@ def test_an_interrupted_open_leaves_no_lock_behind(tmp_path, auto_flush):
         assert client.get("k") == 1
         assert in_time(client.close) is None
         Client(options).open().close()
+
+
+def test_an_interrupted_start_or_stop_of_the_transport_can_be_done_again():
+    """A socket that was opened and lost once made the end of its context wait for ever."""
+    options = ClientOptions.memory_only("node-a").with_local_transport(0)
+    for interrupts in every_interrupt(step=5):
+        client = Client(options).open()
+        with interrupts:
+            client.start_transport()
+            client.stop_transport()
+
+        assert in_time(client.start_transport) is None
+        assert client.transport_running
+        assert in_time(client.close) is None

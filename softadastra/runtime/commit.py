@@ -201,8 +201,11 @@ class Committer:
         """Commit without a sync, holding the lock: it costs no more than waiting would."""
         self._check_writable()
         decided, results = self._decide(asked, records)
-        log, interruption = self._log, None
-        if decided and log is not None:
+        if not decided:
+            return results
+        log = self._log
+        interruption: BaseException | None = None
+        if log is not None:
             start = log.size_bytes
             try:
                 self._append(log, decided)
@@ -213,7 +216,7 @@ class Committer:
                     raise
                 interruption = error
         try:
-            if decided and log is not None and not self._is_dirty:
+            if not self._is_dirty and log is not None:
                 self._is_dirty = True
                 self.dirtied()
             for record in decided:

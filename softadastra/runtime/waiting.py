@@ -8,12 +8,13 @@ nobody holds the lock while waiting, and every step may be interrupted and done 
 from __future__ import annotations
 
 import time
+from _thread import start_new_thread
 from collections.abc import Callable
 from threading import TIMEOUT_MAX, Lock
 
 from softadastra.sync.members import Members
 
-__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate"]
+__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate", "shielded"]
 
 
 def closed_gate() -> Lock:
@@ -28,6 +29,42 @@ def open_gate(gate: Lock) -> None:
     # It is taken again by the one who passed, who never waits at it a second time unasked.
     if gate.locked():
         gate.release()
+
+
+def shielded(function: Callable[[], None]) -> None:
+    """Run what an exception of a signal handler must not cut in two, as the opening of sockets.
+
+    It runs in a thread of its own, where signal handlers never run. What they raise here is raised
+    when it has ended; what it raises itself goes first.
+    """
+    outcome: list[BaseException | None] = []
+    end = closed_gate()
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:  # belongs to the caller, who raises it
+            outcome.append(error)
+        else:
+            outcome.append(None)
+        open_gate(end)
+
+    raised: BaseException | None = None
+    try:
+        # Not Thread.start: an interrupt of that does not tell whether the thread runs.
+        start_new_thread(run, ())
+    except RuntimeError:
+        raise
+    except BaseException as interruption:
+        raised = interruption
+    while not outcome:
+        try:
+            end.acquire()
+        except BaseException as interruption:
+            raised = interruption
+    raised = outcome[0] or raised
+    if raised is not None:
+        raise raised
 
 
 class Waiters:
