@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types sim bench clean
+.PHONY: help demo test lint types sim scale bench clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ types: $(READY) ## Check types
 
 sim: $(READY) ## Run simulated clusters: SEEDS=500, or SEED=123 to replay one
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),100)) $(SIM)
+
+scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarter of an hour
+	$(BIN)/python -m tests.scale $(SCALE)
 
 bench: $(READY) ## Measure beside the bare parts; minutes
 	$(BIN)/python -m tests.benchmarks $(BENCH)

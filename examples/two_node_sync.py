@@ -6,6 +6,7 @@ With `auto_tick=False` nothing leaves before `tick()`, so that each step can be 
 node of your own needs none of that: by default it sends by itself, at once.
 """
 
+import sys
 from pathlib import Path
 
 from softadastra import Client, ClientOptions, Peer, SoftadastraError, SyncState
@@ -44,7 +45,10 @@ def main(directory: Path = Path("data"), port_a: int = 4041, port_b: int = 4042)
         try:
             node_a.connect(peer_b)
         except SoftadastraError as error:
-            print(f"connection failed: {error.message}")
+            print("peer connection failed")
+            print(f"  peer    : {peer_b.node_id}")
+            print(f"  address : {peer_b.host}:{peer_b.port}")
+            print(f"  error   : {error.message}")
         else:
             print("connected to node-b")
 
@@ -70,4 +74,7 @@ def main(directory: Path = Path("data"), port_a: int = 4041, port_b: int = 4042)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except SoftadastraError as error:  # as of a port or a log that another process has
+        sys.exit(f"error: {error.message}")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 import secrets
 
+from softadastra.metadata.host import read_host
 from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.events import Events
-from softadastra.runtime.recovery import recover
+from softadastra.runtime.recovery import recover, settle_place
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.wal.log import WriteAheadLog
@@ -21,9 +22,9 @@ def recovered_engine(options: ClientOptions, log: WriteAheadLog | None, events: 
 
     When it raises, the log is to be closed.
     """
-    incarnation = secrets.randbits(64)
+    drawn = incarnation = secrets.randbits(64)
     if log is not None:
-        incarnation = log.open(node_id=options.node_id, incarnation=incarnation).incarnation
+        incarnation = log.open(node_id=options.node_id, incarnation=drawn).incarnation
     recovered = recover(
         () if log is None else log.replay(),
         node_id=options.node_id,
@@ -32,8 +33,11 @@ def recovered_engine(options: ClientOptions, log: WriteAheadLog | None, events: 
         options=engine_options(options),
         nonce=secrets.randbits(64),
         jitter=random.random,
+        is_new=incarnation == drawn,
     )
     if log is not None:
+        fresh = secrets.randbits(64)
+        settle_place(recovered.engine, log, host=read_host(), incarnation=fresh)
         fields: dict[str, object] = {"path": str(log.path), "records": recovered.records}
         fields["keys"] = len(recovered.engine.replica)
         events.emit(Notice(Level.INFO, "wal.replayed", fields))

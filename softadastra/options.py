@@ -369,7 +369,7 @@ def _exposure_problems(options: ClientOptions) -> Iterator[str]:
 
 
 def _is_loopback(host: object) -> bool:
-    if not isinstance(host, str) or host == "localhost":
+    if not isinstance(host, str) or host in ("", "localhost"):  # what is no host exposes nothing
         return True
     try:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
@@ -382,4 +382,4 @@ def _unavailable(options: ClientOptions) -> Iterator[str]:
     if options.enable_discovery is True:
         yield "enable_discovery=True is not available in this version: name peers in `peers`"
     if options.security is not None:
-        yield f"security={options.security!r} is not available in this version: use None"
+        yield f"security={options.security!r} is not available in this version: leave it out"

@@ -89,6 +89,8 @@ class Kind:
     """Whether a value can be used as it is."""
     read: Callable[[str], object]
     """Reads the text of a variable; ValueError when it has another form."""
+    in_variable: str = ""
+    """The accepted text of a variable in words, when they are not those of `expected`."""
 
 
 def whole(minimum: int, maximum: int) -> Kind:
@@ -214,14 +216,23 @@ SECONDS = Kind(f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}", _is
 FILE_PATH = Kind("the path of a file, as data/node-a.wal", _is_file_path, str)
 """A path, or None for the default. Whether it can be written shows when it is opened."""
 
-PEERS = Kind("a list of peers, each as ID@HOST:PORT", _is_peer_list, parse_peers)
-"""In a variable they are separated by commas."""
+PEERS = Kind(
+    "a list of peers, each as ID@HOST:PORT",
+    _is_peer_list,
+    parse_peers,
+    in_variable="peers as ID@HOST:PORT, separated by commas",
+)
 
 POLICY = Kind("the name of a policy, or a function", _is_policy, str)
 """Whether a policy exists is not asked here. Functions come from programs alone."""
 
-POLICIES = Kind("a table of key prefixes and policy names", _is_policy_map, _read_policies)
-"""In a variable: prefix=policy, separated by commas. Whether a policy exists is not asked here."""
+POLICIES = Kind(
+    "a table of key prefixes and policy names",
+    _is_policy_map,
+    _read_policies,
+    in_variable="key prefixes and policy names as prefix=policy, separated by commas",
+)
+"""Whether a policy exists is not asked here."""
 
 
 def read_file(path: PathType | None, kinds: Mapping[str, Kind]) -> dict[str, object]:
@@ -237,7 +248,7 @@ def read_file(path: PathType | None, kinds: Mapping[str, Kind]) -> dict[str, obj
     """
     file = Path(DEFAULT_FILE if path is None else path)
     try:
-        settings = tomllib.loads(file.read_text(encoding="utf-8"))
+        settings = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         if path is None:
             return {}
@@ -251,6 +262,16 @@ def read_file(path: PathType | None, kinds: Mapping[str, Kind]) -> dict[str, obj
             errno=error.errno or errno.EIO,
             filename=str(file),
         ) from error
+    except UnicodeDecodeError as error:
+        raise InvalidArgumentError(
+            f"the settings file {str(file)!r} is not UTF-8 at its byte {error.start + 1}: expected"
+            " TOML, which is UTF-8 text",
+            path=str(file),
+        ) from error
+    except RecursionError:
+        raise InvalidArgumentError(
+            f"the settings file {str(file)!r} is nested too deeply", path=str(file)
+        ) from None
     except ValueError as error:
         raise InvalidArgumentError(
             f"the settings file {str(file)!r} is not TOML: {error}", path=str(file)
@@ -300,7 +321,7 @@ def read_environment(environ: Mapping[str, str], kinds: Mapping[str, Kind]) -> d
 
 
 def _read_variable(variable: str, value: str, kind: Kind) -> object:
-    message = f"{variable} must be {kind.expected}, got {value!r}"
+    message = f"{variable} must be {kind.in_variable or kind.expected}, got {value!r}"
     try:
         setting = kind.read(value)
     except ValueError as error:

@@ -5,6 +5,7 @@ Time is a number that a test advances. Nothing moves until `run` or `step` is ca
 
 from __future__ import annotations
 
+import random
 from collections import deque
 from collections.abc import Callable
 from itertools import count
@@ -18,7 +19,7 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Message
 from softadastra.sync.output import Push
-from softadastra.sync.records import Record, RecordEncoder, decode_record
+from softadastra.sync.records import Lived, Record, RecordEncoder, decode_record
 from softadastra.sync.resolution import kept_value, unsettled
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.status import sync_state
@@ -63,10 +64,12 @@ class Node:
         """Begin a life: recover from the log."""
         self.life += 1
         replica = Replica(self.name, self.incarnation, self.policies)
-        self.engine = Engine(replica, self.options, nonce=self.life, jitter=lambda: 0.5)
+        nonce = random.Random(f"{self.name}{self.incarnation}{self.life}").getrandbits(64)
+        self.engine = Engine(replica, self.options, nonce=nonce, jitter=lambda: 0.5)
         self.engine.notices.is_traced = True
         for kind, payload in self.log:
             self.engine.evolve(decode_record(kind, payload, replica.origins))
+        self.engine.life = nonce if self.life > 1 else None
 
     @property
     def now(self) -> Now:
@@ -93,6 +96,8 @@ class Node:
     def _write(self, asked: list[Assignment]) -> None:
         record, _ = decide_writes(self.engine.replica, asked, wall_ms=self.now.wall_ms)
         if record is not None:
+            if self.engine.life is not None:
+                self.commit(Lived(record.first, self.engine.life))
             self.commit(record)
 
     def settle(self) -> int:
@@ -145,6 +150,9 @@ class Node:
         record = self.engine.receive(link, decode(payload), payload, self.now)
         if record is not None:
             self.commit(record)
+        split = self.engine.decide_split()
+        if split is not None:
+            self.commit(split)
 
 
 class Network:

@@ -32,7 +32,7 @@ LAYERS = {
     "views": VALUES,
     "batch": {*VALUES, "store"},
     "node_settings": {*VALUES, "options", "store", "sync"},
-    "opening": {*VALUES, "options", "node_settings", "sync", "wal", "runtime"},
+    "opening": {*VALUES, "options", "node_settings", "sync", "wal", "metadata", "runtime"},
     "node": {
         *VALUES,
         "opening",

@@ -8,6 +8,7 @@ import gc
 import math
 import os
 import pickle
+import shutil
 import socket
 import threading
 import time
@@ -28,6 +29,8 @@ from softadastra import (
     StoreLockedError,
     TransportError,
 )
+from softadastra.store.changes import OWN
+from softadastra.store.origins import Origin
 
 
 @pytest.fixture
@@ -710,3 +713,31 @@ def test_held_writes_are_counted_and_released():
 def test_every_error_of_the_package_has_the_one_root():
     for error in (InvalidArgumentError, StoreLockedError, TransportError, NotFoundError):
         assert issubclass(error, SoftadastraError)
+
+
+def own_origin(node: Client) -> Origin:
+    assert node._node is not None
+    return node._node.replica.origins[OWN]
+
+
+def test_a_copied_log_takes_a_new_incarnation_before_its_first_write(tmp_path):
+    """The original may go on, and the two must not give out the same numbers."""
+    original, copied = tmp_path / "a.wal", tmp_path / "copy" / "a.wal"
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        node.put("k", 1)
+        before = own_origin(node)
+    copied.parent.mkdir()
+    shutil.copyfile(original, copied)
+
+    with Client(ClientOptions.persistent("node-a", copied)) as node:
+        renewed = own_origin(node)
+        assert node.put("l", 2).sync_id == "node-a-2"
+        assert node.sync_state().queued_count == 2
+    with Client(ClientOptions.persistent("node-a", copied)) as node:
+        assert own_origin(node) == renewed
+        assert dict(node) == {"k": 1, "l": 2}
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        assert own_origin(node) == before
+
+    assert renewed.node_id == "node-a"
+    assert renewed != before

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import runpy
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from softadastra import Client, ClientOptions
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -78,6 +82,23 @@ def test_a_second_run_in_the_same_directory_finds_the_write_and_sends_nothing(
     assert "node-b has message/1 = 'hello from node-a'" in again
     assert "pruned 0; node-a still has 'hello from node-a'" in again
     assert {path.name for path in (tmp_path / "data").glob("*.wal")} == {"node-a.wal", "node-b.wal"}
+
+
+def test_what_another_process_holds_ends_the_example_in_a_line(tmp_path: Path) -> None:
+    options = ClientOptions.persistent("node-a", tmp_path / "data" / "node-a.wal")
+    with Client(options):
+        done = subprocess.run(
+            [sys.executable, EXAMPLES / "two_node_sync.py"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("error: ")
+    assert "is in use by node 'node-a'" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_every_example_is_run_here() -> None:

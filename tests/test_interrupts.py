@@ -84,6 +84,7 @@ def test_an_interrupted_close_is_closed_by_itself_or_by_the_next_close(tmp_path,
             assert again.get("k") == 1
 
 
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a file that was open for reading
 @pytest.mark.parametrize("auto_flush", [True, False])
 def test_an_interrupted_open_leaves_no_lock_behind(tmp_path, auto_flush):
     options = ClientOptions.persistent("node-a", tmp_path / "node.wal", auto_flush=auto_flush)

@@ -344,6 +344,12 @@ def test_validate_lists_every_problem_at_once() -> None:
     ]  # fmt: skip
 
 
+def test_an_empty_host_is_one_problem() -> None:
+    (problem,) = problems_of(ClientOptions().with_transport("", 0))
+
+    assert problem.startswith("transport_host must be non-empty")
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "localhost", "::1", "[::1]"])
 def test_loopback_needs_no_consent(host: str) -> None:
     ClientOptions().with_transport(host, 0).validate()
@@ -513,13 +519,28 @@ def test_a_wrong_value_in_a_file_is_refused_by_its_key(
     assert caught.value.context["path"] == str(empty_directory / "node.toml")
 
 
-@pytest.mark.parametrize("content", [b"node_id = ", b"node_id = 'a'\nnode_id = 'b'", b"\xff\xfe"])
+@pytest.mark.parametrize("content", [b"node_id = ", b"node_id = 'a'\nnode_id = 'b'"])
 def test_a_file_that_is_not_toml_is_refused_by_name(empty_directory: Path, content: bytes) -> None:
     file = empty_directory / "broken.toml"
     file.write_bytes(content)
 
     with pytest.raises(InvalidArgumentError, match=r"broken.toml' is not TOML"):
         ClientOptions.load(file, {})
+
+
+def test_a_file_that_is_not_utf_8_is_refused_by_the_place(empty_directory: Path) -> None:
+    file = empty_directory / "broken.toml"
+    file.write_bytes(b"node_id = '\xff'")
+
+    with pytest.raises(InvalidArgumentError, match=r"broken.toml' is not UTF-8 at its byte 12"):
+        ClientOptions.load(file, {})
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(empty_directory: Path) -> None:
+    file = empty_directory / "marked.toml"
+    file.write_bytes(b"\xef\xbb\xbfnode_id = 'a'")
+
+    assert ClientOptions.load(file, {}).node_id == "a"
 
 
 def test_a_named_file_that_is_missing_is_an_error() -> None:
@@ -583,8 +604,12 @@ def test_a_variable_is_read_by_the_type_of_its_field(
         ("SOFTADASTRA_TICK_INTERVAL", "50ms", "a number of seconds"),
         ("SOFTADASTRA_TICK_INTERVAL", "nan", "a number of seconds"),
         ("SOFTADASTRA_SECURITY", "tls", "'curve' or None"),
-        ("SOFTADASTRA_PEERS", "node-b@127.0.0.1", "a list of peers, each as ID@HOST:PORT"),
-        ("SOFTADASTRA_CONFLICT_POLICIES", "manual", "a table of key prefixes"),
+        ("SOFTADASTRA_PEERS", "node-b@127.0.0.1", "peers as ID@HOST:PORT, separated by commas"),
+        (
+            "SOFTADASTRA_CONFLICT_POLICIES",
+            "manual",
+            "key prefixes and policy names as prefix=policy, separated by commas",
+        ),
         ("SOFTADASTRA_NODE_ID", "a\nb", "non-empty printable text"),
     ],
 )

@@ -33,7 +33,7 @@ def show_help(context: click.Context, command: tuple[str, ...]) -> None:
             context.fail(f"{shown.command_path} has no commands: no {name} among them")
         found_name, found, _ = group.resolve_command(shown, [name])
         assert found is not None
-        shown = click.Context(found, info_name=found_name, parent=shown)
+        shown = found.context_class(found, info_name=found_name, parent=shown)
     invocation = context.ensure_object(Invocation)
     if invocation.json:
         invocation.output.document({"help": shown.get_help()})

@@ -10,14 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
+from shutil import get_terminal_size
 from typing import Any, NamedTuple
 
 import click
 
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import CommonOption, common_options
+from softadastra.cli.output import tell
 
 __all__ = ["Command", "Group", "Lazy", "RequiredArgument"]
+
+
+HELP_COLUMNS_MIN = 38
+"""Columns of help on a narrow terminal."""
+
+HELP_COLUMNS_MAX = 80
+"""Longer lines of prose are harder to read."""
 
 
 class Lazy(NamedTuple):
@@ -29,8 +38,18 @@ class Lazy(NamedTuple):
     """The first sentence of its help."""
 
 
+class _Context(click.Context):
+    """A context whose help fits terminals down to 40 columns; click's own stops at 50."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        columns = min(get_terminal_size().columns, HELP_COLUMNS_MAX)
+        return click.HelpFormatter(width=max(columns - 2, HELP_COLUMNS_MIN))
+
+
 class Command(click.Command):
     """A command that takes the common options beside its own."""
+
+    context_class = _Context
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
         super().__init__(*args, **attributes)
@@ -55,7 +74,7 @@ class Command(click.Command):
         for title, records in (("Options", own), ("Common options", common)):
             if records:
                 with formatter.section(title):
-                    formatter.write_dl(records)
+                    formatter.write_dl(records, col_max=min(30, formatter.width // 2))
 
 
 class Group(Command, click.Group):
@@ -139,5 +158,6 @@ class RequiredArgument(click.Argument):
 @click.pass_context
 def _show_help_without_command(context: click.Context) -> None:
     if context.invoked_subcommand is None:
-        click.echo(context.get_help(), err=True)
+        for line in context.get_help().splitlines():
+            tell(line)
         context.exit(ExitCode.USAGE)

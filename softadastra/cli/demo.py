@@ -10,7 +10,8 @@ import click
 from softadastra.cli.command import Command
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
-from softadastra.errors import InvalidArgumentError
+from softadastra.cli.numbers import Number
+from softadastra.errors import InvalidArgumentError, SoftadastraError
 
 __all__ = ["demo"]
 
@@ -24,13 +25,15 @@ SEEDS = 1_000_000
 @click.command("demo", cls=Command)
 @click.option(
     "--nodes",
-    type=click.IntRange(2, NODES_MAX),
+    type=Number(int, 2, NODES_MAX),
     default=3,
     show_default=True,
     help="How many processes.",
 )
-@click.option("--keys", type=click.IntRange(1), help="Load the first N characters (default: all).")
-@click.option("--seed", type=int, help="Decides who writes what and who fails (default: drawn).")
+@click.option("--keys", type=Number(int, 1), help="Load the first N characters (default: all).")
+@click.option(
+    "--seed", type=Number(int), help="Decides who writes what and who fails (default: drawn)."
+)
 @click.option(
     "--directory",
     type=click.Path(path_type=Path, file_okay=False),
@@ -61,5 +64,12 @@ def demo(
         seed = random.SystemRandom().randrange(SEEDS)
     from softadastra.cli.demo_run import run_demo
 
-    if not run_demo(invocation, nodes=nodes, keys=keys, seed=seed, directory=directory):
+    try:
+        is_good = run_demo(invocation, nodes=nodes, keys=keys, seed=seed, directory=directory)
+    except BrokenPipeError:
+        # No success: a script that asks whether writes were lost must not read a yes from it.
+        raise SoftadastraError(
+            "the demo was stopped, as nobody reads its output: whether writes were lost is unknown"
+        ) from None
+    if not is_good:
         raise click.exceptions.Exit(ExitCode.FAILURE)

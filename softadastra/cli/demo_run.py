@@ -7,14 +7,15 @@ given or something went wrong.
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
-
+from softadastra.cli.console import ToolConsole
 from softadastra.cli.demo_stage import Stage
 from softadastra.cli.demo_story import CONVERGENCE_SECONDS, Ending, Story, named_characters
 from softadastra.cli.invocation import Invocation
@@ -22,6 +23,8 @@ from softadastra.errors import SoftadastraError
 from softadastra.testing import LocalCluster
 
 __all__ = ["run_demo"]
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 VIOLATIONS_SHOWN = 10
 """More than that are one fault many times over."""
@@ -42,7 +45,7 @@ def run_demo(
     Returns:
         Whether all nodes are equal and nothing is lost.
     """
-    with ExitStack() as removal:
+    with _stopped_as_by_ctrl_c(), ExitStack() as removal:
         kept = directory
         if kept is None:
             kept = Path(tempfile.mkdtemp(prefix="softadastra-demo-"))
@@ -63,10 +66,26 @@ def run_demo(
     return ending.is_good
 
 
+@contextmanager
+def _stopped_as_by_ctrl_c() -> Iterator[None]:
+    """Let SIGTERM, and the SIGHUP of a terminal that closes, end the demo as Ctrl-C does.
+
+    Left alone they end the process at once, with the nodes' files where they are.
+    """
+    signals = [each for each in STOP_SIGNALS if signal.getsignal(each) is signal.SIG_DFL]
+    for each in signals:
+        signal.signal(each, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for each in signals:
+            signal.signal(each, signal.SIG_DFL)
+
+
 def _perform(
     invocation: Invocation, *, nodes: int, keys: int | None, seed: int, directory: Path
 ) -> tuple[Ending, Stage]:
-    console = Console(no_color=invocation.no_color or None, highlight=False, markup=False)
+    console = ToolConsole(no_color=invocation.no_color or None, highlight=False, markup=False)
     log_level = "debug" if invocation.verbosity > 0 else "info"
     # Left in reverse order: on Ctrl-C, or when something fails, first the nodes are killed. What
     # asks them then gets an error at once, and its threads end.

@@ -1,4 +1,4 @@
-"""Where the demo is shown while it runs: a moving picture on a terminal, lines elsewhere."""
+"""Where the demo is shown while it runs: what happens, and on a terminal a moving picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.text import Text
 
 from softadastra.cli.demo_view import NodeView, StateStrip, draw, look_at
 from softadastra.testing import LocalNode
@@ -54,8 +53,8 @@ class Stage:
         """Show what happens now."""
         seconds = time.monotonic() - self._start
         self.story.append((seconds, sentence))
-        if self._live is None and not self._is_silent:
-            self._console.print(f"{seconds:6.1f} s  {sentence}", soft_wrap=True)
+        if not self._is_silent:  # above the moving picture, where there is one
+            self._console.print(f"{seconds:6.1f} s  {sentence}", soft_wrap=self._live is None)
 
     def watch(self, nodes: Sequence[LocalNode]) -> None:
         """Begin to look at nodes."""
@@ -86,8 +85,7 @@ class Stage:
             self.views = [look_at(node) for node in nodes]
             self._strip.add(self.views)
             if self._live is not None:
-                told = Text(self.story[-1][1], "bold")
-                self._live.update(Group(told, self._picture()), refresh=True)
+                self._live.update(self._picture(), refresh=True)
 
     def _picture(self) -> Group:
         return draw(self.views, self._strip, width=self._console.width)

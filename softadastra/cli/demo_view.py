@@ -46,6 +46,9 @@ DIGEST_CHARACTERS = 8
 NARROWEST_STRIP = 10
 """Cells, on a terminal that is too narrow for the table anyway."""
 
+WHOLE_TABLE_COLUMNS = 60
+"""On a narrower terminal the counts of the outbox are left out; 40 are enough then."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeView:
@@ -148,20 +151,21 @@ class StateStrip:
 
 
 def draw(views: Sequence[NodeView], strip: StateStrip, *, width: int) -> Group:
-    """Draw the table of one moment and the strip up to it. 60 columns are enough."""
+    """Draw the table of one moment and the strip up to it."""
+    is_whole = width >= WHOLE_TABLE_COLUMNS
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in ("node", "state"):
         table.add_column(column, no_wrap=True)
-    for column in ("keys", "outbox", "queued", "flight"):
+    for column in ("keys", "outbox", "queued", "flight") if is_whole else ("keys",):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("digest", no_wrap=True)
     for view in views:
-        numbers = (view.keys, view.outbox, view.queued, view.in_flight)
+        outbox = (view.outbox, view.queued, view.in_flight) if is_whole else ()
         style = strip.style(view)
         table.add_row(
             view.node_id,
             Text(view.state, style),
-            *("-" if number is None else str(number) for number in numbers),
+            *("-" if number is None else str(number) for number in (view.keys, *outbox)),
             Text((view.digest or "-")[:DIGEST_CHARACTERS], style),
         )
     return Group(table, *strip.lines(width))

@@ -16,8 +16,12 @@ STANDARD_INPUT = "-"
 
 
 @contextmanager
-def open_input(name: str) -> Iterator[BinaryIO]:
+def open_input(name: str, *, hint: str = "") -> Iterator[BinaryIO]:
     """Open a file for reading, and close it when the block ends; standard input stays open.
+
+    Args:
+        name: the file, or "-".
+        hint: a sentence to add when it cannot be opened.
 
     Raises:
         click.UsageError: it cannot be opened.
@@ -30,6 +34,6 @@ def open_input(name: str) -> Iterator[BinaryIO]:
     try:
         stream = Path(name).open("rb")  # noqa: SIM115  closed below
     except OSError as error:
-        raise click.UsageError(f"Cannot read {name!r}: {error.strerror}.") from error
+        raise click.UsageError(f"Cannot read {name!r}: {error.strerror}.{hint}") from error
     with stream:
         yield stream

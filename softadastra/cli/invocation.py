@@ -46,7 +46,7 @@ class CommonOption(click.Option):
 
 def common_options() -> list[click.Option]:
     """Make the options; they are kept in the context's `Invocation`, not passed as arguments."""
-    path = click.Path(path_type=Path)
+    path = click.Path(path_type=Path, readable=False)  # whether it is, shows when it is opened
     return [
         _option("--node-id", metavar="ID", help="This node's name (default: node-1)."),
         _option("--wal", type=path, help="Its write-ahead log (default: data/<node id>.wal)."),
@@ -69,6 +69,8 @@ def _remember(context: click.Context, parameter: click.Parameter, value: object)
         is not click.core.ParameterSource.COMMANDLINE
     ):
         return
+    if value == Path():  # as `--wal "$UNSET"` gives; it would mean the current directory
+        raise click.BadParameter("expected the path of a file.", context, parameter)
     match parameter.name:
         case "verbose" | "quiet" as name:
             setattr(invocation, name, getattr(invocation, name) + value)

@@ -65,7 +65,8 @@ def _owner(options: ClientOptions) -> str | None:
         return None
     except OSError as error:
         raise StorageError(
-            f"cannot read the write-ahead log {str(path)!r}: {error.strerror}",
+            f"cannot read the write-ahead log {str(path)!r}: {error.strerror}; make it readable for"
+            " this user, or choose another path",
             errno=error.errno,
             filename=str(path),
         ) from error
@@ -97,6 +98,7 @@ def open_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> Ite
             " command writes would be lost at its end: set enable_wal, or write from the program"
             " that runs the node"
         )
+    options.validate()
     wal_path = options.resolved_wal_path() if options.enable_wal else None
     is_absent = not creates and (wal_path is None or not wal_path.exists())
     if is_absent:

@@ -19,7 +19,7 @@ import softadastra
 from softadastra.cli.command import Group, Lazy
 from softadastra.cli.exit_codes import ExitCode, exit_code_of
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.output import SCHEMA, encode, printable
+from softadastra.cli.output import SCHEMA, encode, tell
 from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
 
 __all__ = ["cli", "main"]
@@ -41,7 +41,7 @@ class Root(Group):
         """
         arguments = sys.argv[1:] if args is None else list(args)
         if sys.stdout is None:
-            click.echo("error: standard output is closed: give it a file or a pipe", err=True)
+            tell("error: standard output is closed: give it a file or a pipe")
             sys.exit(ExitCode.FAILURE)
         if isinstance(sys.stdout, TextIOWrapper):
             # Names in an encoding that the terminal lacks are shown escaped, not refused.
@@ -56,11 +56,13 @@ class Root(Group):
             # The reader has had enough, as `head` does: no failure of ours.
             _discard_output()
         except OSError as error:
-            click.echo(f"error: {error}", err=True)
+            place = error.filename or "the standard streams"
+            tell(f"error: cannot read or write {place}: {error.strerror or error}")
             _discard_output()
             code = ExitCode.FAILURE
         except KeyboardInterrupt:
-            click.echo("\nInterrupted.", err=True)
+            tell("")
+            tell("Interrupted.")
             code = ExitCode.INTERRUPTED
         sys.exit(code)
 
@@ -102,16 +104,15 @@ def _show_usage_error(error: click.UsageError) -> None:
     """Show what was wrong, then how it is written."""
     _show(error.format_message())
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
-        click.echo("Put -- before an argument that begins with '-'.", err=True)
+        tell("Put -- before an argument that begins with '-'.")
     if error.ctx is not None:
-        click.echo(error.ctx.get_usage(), err=True)
-        click.echo(f"Try '{error.ctx.command_path} --help'.", err=True)
+        _show(error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.")
 
 
 def _show(*texts: str) -> None:
     for text in texts:
         for line in text.splitlines():
-            click.echo(printable(line), err=True)
+            tell(line)
 
 
 def _error(code: ErrorCode, message: str, context: Mapping[str, object]) -> dict[str, object]:
@@ -120,6 +121,8 @@ def _error(code: ErrorCode, message: str, context: Mapping[str, object]) -> dict
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(element) for element in value]
     return value if isinstance(value, str | int | float | None) else str(value)
 
 

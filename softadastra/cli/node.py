@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import select
 import signal
 import socket
@@ -16,6 +17,7 @@ from softadastra.cli.command import Command, Group, Lazy
 from softadastra.cli.documents import node_document, transport_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
+from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_time, as_yes_no
 from softadastra.errors import InvalidArgumentError, TransportError
 from softadastra.types import Peer
@@ -35,10 +37,21 @@ node = Group(
 )
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
+
+OPTIONS = {
+    "node_id": "--node-id",
+    "wal_path": "--wal",
+    "transport_host": "--host",
+    "peers": "--peer",
+    "enable_discovery": "--discover",
+    "security": "--security",
+    "insecure": "--insecure",
+}
+"""The options of `node run` whose problems the library tells by the names of its settings."""
 
 LOOK_SECONDS = 5.0
 """How often a running node looks whether its transport still works."""
-"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
 
 
 @click.command("info", cls=Command)
@@ -72,7 +85,7 @@ def info(invocation: Invocation) -> None:
 @click.option("--host", metavar="ADDRESS", help="Listen on this address (default: 127.0.0.1).")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Number(int, 0, 65535),
     metavar="PORT",
     help="Listen on this port (default: a free one).",
 )
@@ -84,13 +97,13 @@ def info(invocation: Invocation) -> None:
     metavar="ID@HOST:PORT",
     help="Connect to this node; may be given several times.",
 )
-@click.option("--discover", is_flag=True, default=None, help="Look for peers on the network.")
-@click.option("--security", metavar="NAME", help='"curve": encrypt and check all connections.')
+@click.option("--discover", is_flag=True, default=None, help="Not in this version.")
+@click.option("--security", metavar="NAME", help="Not in this version.")
 @click.option(
     "--insecure",
     is_flag=True,
     default=None,
-    help="Consent to listen beyond this machine without --security.",
+    help="Consent to listen beyond this machine, where connections are not checked.",
 )
 @click.option(
     "--log-level",
@@ -119,7 +132,8 @@ def run(
 ) -> None:
     """Run this node until Ctrl-C or SIGTERM.
 
-    The first line of the output says, once the node listens, who it is and where.
+    Either one is its regular end: it exits with 0. The first line of the output says, once the
+    node listens, who it is and where.
     """
     from softadastra import Client, configure_logging
 
@@ -133,6 +147,7 @@ def run(
         security=security,
         insecure=insecure,
     )
+    _validate(options)
     configure_logging(level=log_level or _log_level(invocation.verbosity), format=log_format)
     client = Client(options)
     client.open()
@@ -152,6 +167,18 @@ def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
         return tuple(map(Peer.parse, texts))
     except InvalidArgumentError as error:
         raise click.BadParameter(error.message) from error
+
+
+def _validate(options: ClientOptions) -> None:
+    """Check the options; what is wrong is told with its names on the command line."""
+    try:
+        options.validate()
+    except InvalidArgumentError as error:
+        settings = re.findall(r"\w+", error.message)
+        found = [f"{name} is {option}" for name, option in OPTIONS.items() if name in settings]
+        if found:
+            error.add_note(f"On the command line {', '.join(found)}.")
+        raise
 
 
 def _log_level(verbosity: int) -> str:

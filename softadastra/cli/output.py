@@ -11,6 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["SCHEMA", "Output", "as_time", "as_yes_no", "encode", "printable"]
+__all__ = ["SCHEMA", "Output", "as_count", "as_time", "as_yes_no", "encode", "printable", "tell"]
 
 SCHEMA = 1
 """The version of the documents that `--json` prints. Fields may be added to it; one that goes
@@ -47,6 +48,20 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
         for character in text
     )
+
+
+def tell(text: str) -> None:
+    """Tell people something on standard error.
+
+    One that is closed or full changes neither what the command does nor how it ends.
+    """
+    with suppress(OSError):
+        click.echo(printable(text), err=True)
+
+
+def as_count(count: int, noun: str) -> str:
+    """Write how many there are of something, as "1 row" and "1,000 rows"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def as_yes_no(condition: bool) -> str:
@@ -89,7 +104,7 @@ class Output:
     def note(self, text: str) -> None:
         """Tell people something that is not data; programs and -q do not see it."""
         if not self.is_quiet:
-            click.echo(printable(text), err=True)
+            tell(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""
@@ -130,10 +145,10 @@ class Output:
 
     def console(self, stream: TextIO) -> Console:
         """Make a console for what a stream is at this moment."""
-        from rich.console import Console
+        from softadastra.cli.console import ToolConsole
 
         is_terminal = stream.isatty()
-        return Console(
+        return ToolConsole(
             file=stream,
             color_system=None if self._no_color or not is_terminal else "auto",
             width=None if is_terminal or "COLUMNS" in os.environ else UNLIMITED_WIDTH,

@@ -21,8 +21,8 @@ __all__ = ["peers"]
 def peers(invocation: Invocation) -> None:
     """Show the nodes that this one knows.
 
-    Discovery peers were found on the local network; transport peers are all that were ever found,
-    connected or configured.
+    Discovery peers were found on the local network; transport peers are all that this node was
+    ever connected to or dialled, those of its settings since it first ran with them.
     """
     with open_node(invocation, creates=False) as local:
         found = local.client.peers()

@@ -14,11 +14,12 @@ chosen. The value is the chosen value column as text; without a choice it is the
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from softadastra.cli.tagged_json import parse_json
+from softadastra.cli.output import as_count
+from softadastra.cli.tagged_json import JsonSyntaxError, parse_json
 from softadastra.errors import InvalidArgumentError
 from softadastra.types import Value
 
@@ -27,6 +28,10 @@ __all__ = ["LINE_BYTES_MAX", "BadRowError", "Row", "read_csv", "read_json_lines"
 LINE_BYTES_MAX = 16 * 1024 * 1024
 """A value of 1 MiB takes up to 6 MiB as JSON, when each byte is escaped as \\u0000; the rest is
 room for larger `max_value_bytes`. A file without line ends must not fill the memory."""
+
+
+ROW_EXPECTED = 'expected {"key": "...", "value": ...} or ["key", value]'
+"""What a JSON line holds, in words."""
 
 
 class BadRowError(InvalidArgumentError):
@@ -60,6 +65,10 @@ def read_json_lines(stream: BinaryIO) -> Iterator[Row]:
             continue
         try:
             key, value = _key_and_value(parse_json(line))
+        except JsonSyntaxError as error:
+            raise BadRowError(
+                lines.number, f"{error.message}; {ROW_EXPECTED}, or CSV with --format csv"
+            ) from error
         except InvalidArgumentError as error:
             raise BadRowError(lines.number, error.message) from error
         yield Row(line=lines.number, size_bytes=lines.take_size_bytes(), key=key, value=value)
@@ -90,14 +99,15 @@ def read_csv(
                 continue
             if len(record) != len(header):
                 raise BadRowError(
-                    lines.number, f"{len(record)} fields: expected {len(header)}, as in the header"
+                    lines.number,
+                    f"{as_count(len(record), 'field')}: expected {len(header)}, as in the header",
                 )
-            fields: dict[str, Value] = dict(zip(header, record, strict=True))
+            fields = dict(zip(header, record, strict=True))
             yield Row(
                 line=lines.number,
                 size_bytes=lines.take_size_bytes(),
-                key=str(fields.pop(key_column)),
-                value=_csv_value(fields, value_column),
+                key=fields[key_column],
+                value=_csv_value(fields, key_column, value_column),
             )
     except csv.Error as error:
         raise BadRowError(max(lines.number, 1), f"not CSV: {error}") from error
@@ -141,9 +151,7 @@ def _key_and_value(row: Value) -> tuple[str, Value]:
         case [str(key), value]:
             return key, value
         case _:
-            raise InvalidArgumentError(
-                'expected {"key": "...", "value": ...} or ["key", value] and nothing else'
-            )
+            raise InvalidArgumentError(f"{ROW_EXPECTED} and nothing else")
 
 
 def _check_header(header: list[str], key_column: str, value_column: str | None) -> None:
@@ -161,8 +169,8 @@ def _check_header(header: list[str], key_column: str, value_column: str | None) 
         raise BadRowError(1, "only one column in the header: expected a key and a value")
 
 
-def _csv_value(fields: dict[str, Value], value_column: str | None) -> Value:
-    """Choose the value among the columns that are left without the key."""
+def _csv_value(fields: Mapping[str, str], key_column: str, value_column: str | None) -> Value:
     if value_column is not None:
         return fields[value_column]
-    return fields["value"] if fields.keys() == {"value"} else fields
+    others: dict[str, Value] = {name: text for name, text in fields.items() if name != key_column}
+    return others["value"] if others.keys() == {"value"} else others

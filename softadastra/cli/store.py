@@ -11,7 +11,8 @@ from softadastra.cli.documents import entry_document
 from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
-from softadastra.cli.output import as_time, encode
+from softadastra.cli.numbers import Number
+from softadastra.cli.output import as_count, as_time, encode
 from softadastra.cli.tagged_json import parse_json, to_json
 from softadastra.errors import InvalidArgumentError, NotFoundError
 from softadastra.types import Value
@@ -80,12 +81,13 @@ def _content(argument: str) -> bytes:
         return argument.removeprefix("@").encode()
     if argument != STANDARD_INPUT and not argument.startswith("@"):
         return argument.encode()
-    with open_input(argument.removeprefix("@")) as stream:
+    hint = "" if argument == STANDARD_INPUT else f" To store this text, write '@{argument}'."
+    with open_input(argument.removeprefix("@"), hint=hint) as stream:
         content = stream.read(VALUE_BYTES_MAX + 1)
     if len(content) > VALUE_BYTES_MAX:
         raise InvalidArgumentError(
-            f"the value is longer than {VALUE_BYTES_MAX:,} bytes: expected at most"
-            " max_value_bytes of the settings"
+            f"the value is longer than {VALUE_BYTES_MAX:,} bytes, the limit is the setting"
+            " max_value_bytes: store it in parts"
         )
     return content
 
@@ -167,7 +169,7 @@ def remove(invocation: Invocation, *, key: str) -> None:
 
 @click.command("list", cls=Command)
 @click.argument("prefix", default="")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Show at most N keys.")
+@click.option("--limit", type=Number(int, 1), metavar="N", help="Show at most N keys.")
 @click.pass_obj
 def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> None:
     """List keys and values.
@@ -186,5 +188,5 @@ def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> N
         rows = ((key, _shown(value)) for key, value in shown)
         if not invocation.output.listing(("Key", "Value"), rows):
             invocation.output.note("No keys found.")
-        elif next(items, None) is not None:
-            invocation.output.note(f"The first {limit:,} keys; there are more.")
+        elif limit is not None and next(items, None) is not None:
+            invocation.output.note(f"The first {as_count(limit, 'key')}; there are more.")

@@ -12,6 +12,7 @@ from softadastra.cli.documents import fields_of, sync_document
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import LocalNode, open_node
+from softadastra.cli.numbers import Number
 from softadastra.cli.output import Output
 from softadastra.errors import TransportError
 from softadastra.types import Peer, SyncState, TickResult
@@ -83,7 +84,7 @@ def _show_state(output: Output, node_id: str, state: SyncState) -> None:
 @click.option(
     "--wait",
     "wait_s",
-    type=click.FloatRange(min=0, max=3600),
+    type=Number(float, 0, 3600),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
@@ -135,7 +136,9 @@ def _connect(client: Client, peers: list[Peer], deadline_s: float, output: Outpu
         try:
             client.connect(peer, timeout=max(0.0, deadline_s - time.monotonic()))
         except TransportError as error:
-            output.note(f"Peer {peer.node_id} is out of reach: {error.message}")
+            # Not the whole message: nothing is tried again once this command has ended.
+            reason = error.context.get("reason", error.message)
+            output.note(f"Peer {peer} is out of reach: {reason}.")
 
 
 def _wait_acknowledged(client: Client, deadline_s: float) -> None:

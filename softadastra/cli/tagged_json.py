@@ -22,10 +22,15 @@ from typing import TypeAlias
 from softadastra.errors import InvalidArgumentError
 from softadastra.types import Value
 
-__all__ = ["Json", "from_json", "parse_json", "to_json"]
+__all__ = ["Json", "JsonSyntaxError", "from_json", "parse_json", "to_json"]
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
 """What the standard library's json module reads and writes."""
+
+
+class JsonSyntaxError(InvalidArgumentError):
+    """The text is not JSON."""
+
 
 _TAGS = frozenset({"$bytes", "$datetime", "$float", "$dict"})
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
@@ -71,15 +76,29 @@ def parse_json(text: str) -> Value:
     """Read a value from JSON text.
 
     Raises:
-        InvalidArgumentError: the text is not JSON, or a tagged form in it is wrong.
+        JsonSyntaxError: the text is not JSON.
+        InvalidArgumentError: a number or a tagged form in it is wrong.
     """
     try:
-        document = json.loads(text, parse_constant=_refuse_constant)
+        return from_json(_loads(text))
     except RecursionError:
         raise InvalidArgumentError("the JSON is nested too deeply") from None
+
+
+def _loads(text: str) -> Json:
+    try:
+        document: Json = json.loads(text, parse_constant=_refuse_number, parse_float=_parse_float)
+    except json.JSONDecodeError as error:
+        line = f"line {error.lineno}, " if error.lineno > 1 else ""
+        raise JsonSyntaxError(f"not JSON at {line}character {error.colno}: {error.msg}") from error
+    except InvalidArgumentError:
+        raise
     except ValueError as error:
-        raise InvalidArgumentError(f"not JSON: {error}") from error
-    return from_json(document)
+        # Python limits the digits of an int, since reading many takes long.
+        raise InvalidArgumentError(
+            "an int of the JSON has thousands of digits: an int is from -2**63 to 2**64 - 1"
+        ) from error
+    return document
 
 
 def _is_tagged(fields: Mapping[str, object]) -> bool:
@@ -118,5 +137,13 @@ def _parse_datetime(text: str) -> datetime:
     return instant
 
 
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f'{name} is no JSON number; write {{"$float": "nan"}}, "inf" or "-inf"')
+def _parse_float(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _refuse_number(text)
+
+
+def _refuse_number(text: str) -> float:
+    raise InvalidArgumentError(
+        f'{text[:40]} is no number that JSON and a float can hold; write {{"$float": "nan"}}, "inf"'
+        ' or "-inf"'
+    )

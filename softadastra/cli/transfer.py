@@ -19,7 +19,7 @@ from softadastra.cli.command import Command, RequiredArgument
 from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
-from softadastra.cli.output import Output, encode
+from softadastra.cli.output import Output, as_count, encode
 from softadastra.cli.rows import BadRowError, Row, read_csv, read_json_lines
 from softadastra.cli.tagged_json import to_json
 from softadastra.errors import InvalidArgumentError, SoftadastraError
@@ -78,7 +78,7 @@ def import_rows(
     if invocation.json:
         invocation.output.document({"imported": imported})
     else:
-        invocation.output.line(f"Imported {imported:,} rows.")
+        invocation.output.line(f"Imported {as_count(imported, 'row')}.")
 
 
 @click.command("export", cls=Command)
@@ -117,7 +117,7 @@ def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], 
             advance(group)
     except SoftadastraError as error:
         error.context["imported"] = imported
-        error.add_note(f"Imported {imported:,} rows; nothing after them was kept.")
+        error.add_note(f"Imported {as_count(imported, 'row')}; nothing after them was kept.")
         raise
     return imported
 

@@ -22,7 +22,7 @@ from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
-from softadastra.sync.records import Record, RecordEncoder
+from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer", "Log"]
 
@@ -382,8 +382,13 @@ class Committer:
     ) -> tuple[Sequence[Record], list[Assigned | None]]:
         if not asked:
             return records, []
-        writes, results = decide_writes(self.engine.replica, asked, wall_ms=self._wall_ms())
-        return (records if writes is None else [writes, *records]), results
+        engine = self.engine
+        writes, results = decide_writes(engine.replica, asked, wall_ms=self._wall_ms())
+        if writes is None:
+            return records, results
+        if engine.life is not None:
+            return [Lived(writes.first, engine.life), writes, *records], results
+        return [writes, *records], results
 
     def _trace(self, results: list[Assigned | None]) -> None:
         for result in results:

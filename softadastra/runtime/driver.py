@@ -86,6 +86,7 @@ class Driver:
             return
         self._commit(self._take(events))
         try:
+            self._split()
             self._collect()
             self.push(self._push)
             self._flush()
@@ -170,6 +171,13 @@ class Driver:
         if self._engine.replica.conflicted:
             self._arrived()
         return True
+
+    def _split(self) -> None:
+        """Give a history that has parted from a peer's a name of its own."""
+        with self._committer.lock:
+            split = self._engine.decide_split()
+        if split is not None:
+            self._committer.commit([split])
 
     def _collect(self) -> None:
         """Let go what nobody will ask for, when it is time to look."""

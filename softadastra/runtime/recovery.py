@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple, Protocol
 
+from softadastra.errors import StoreError
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
+from softadastra.store.splitting import Split
 from softadastra.sync.engine import Engine
-from softadastra.sync.records import decode_record
+from softadastra.sync.notices import Level
+from softadastra.sync.records import Placed, Record, RecordEncoder, decode_record
 from softadastra.sync.settings import EngineOptions
 
-__all__ = ["Recovered", "recover"]
+__all__ = ["PlacedLog", "Recovered", "recover", "settle_place"]
 
 
 class Recovered(NamedTuple):
@@ -20,6 +23,53 @@ class Recovered(NamedTuple):
 
     engine: Engine
     records: int
+
+
+class PlacedLog(Protocol):
+    """A log that knows which file it is, as `wal.log.WriteAheadLog` does."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and number of its file."""
+
+    def append_many(self, frames: Sequence[tuple[int, bytes]]) -> None:
+        """Append all of the frames, or raise and change nothing."""
+
+    def sync(self) -> None:
+        """Make what was appended before durable."""
+
+
+def settle_place(engine: Engine, log: PlacedLog, *, host: str, incarnation: int) -> None:
+    """Note where the log is. A copy of it takes a new incarnation before its first write.
+
+    The original may go on, and two nodes must not give out the same numbers.
+
+    Args:
+        engine: recovered from the log.
+        log: replayed to its end.
+        host: the machine.
+        incarnation: 64 random bits, for a copy.
+
+    Raises:
+        StorageError: the log takes no record; a copy must not be written to without.
+    """
+    place, replica = Placed(host, *log.identity), engine.replica
+    records: list[Record] = []
+    if engine.place not in (None, place):
+        # What a peer may have keeps its numbers. When nobody was ever met, all goes on under the
+        # new incarnation, and the outbox with it.
+        was_met = any(member.accepted for member in engine.members)
+        after = replica.top if was_met else 0
+        records.append(Split(replica.origins[replica.me], after, incarnation))
+        facts = {"peer": None, "moved": replica.top - after, "lost": 0}
+        engine.notices.note(Level.WARNING, "identity.renewed", reason="copied", **facts)
+    if engine.place != place:
+        records.append(place)
+        encode = RecordEncoder(replica.origins).encode
+        log.append_many([encode(record) for record in records])
+        log.sync()
+    for record in records:
+        engine.evolve(record)
 
 
 def recover(
@@ -31,6 +81,7 @@ def recover(
     options: EngineOptions,
     nonce: int,
     jitter: Callable[[], float],
+    is_new: bool,
 ) -> Recovered:
     """Make a node's engine, and evolve it by what its log holds.
 
@@ -42,6 +93,11 @@ def recover(
         options: the engine's settings.
         nonce: drawn anew for each life.
         jitter: gives a number from 0 to 1, uniformly.
+        is_new: whether the log was made just now, or there is none. The writes of any other opening
+            are told from those of other openings, also of a copy.
+
+    Raises:
+        StoreError: a record is intact and cannot be read, as one of a newer version.
     """
     replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
@@ -52,9 +108,21 @@ def recover(
     gc.disable()
     try:
         for kind, payload in frames:
-            engine.evolve(decode_record(kind, payload, replica.origins))
+            try:
+                engine.evolve(decode_record(kind, payload, replica.origins))
+            except StoreError:
+                raise
+            except Exception as error:  # its checksum is right, so nothing is expected of it
+                raise StoreError(
+                    f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
+                    f"intact and cannot be read: {error!r}; nothing was changed: open it with the "
+                    "version that wrote it, or move it away and let the peers fill a new one",
+                    kind=kind,
+                    record=records + 1,
+                ) from error
             records += 1
     finally:
         if was_enabled:
             gc.enable()
+    engine.life = None if is_new else nonce
     return Recovered(engine, records)

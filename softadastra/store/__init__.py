@@ -7,7 +7,11 @@ Nothing in here knows of time, disks, sockets, threads or logs. Reading order:
 - `dots.py`: sets of write numbers: a base and the ranges above it
 - `siblings.py`: the state of one key, the total order, the merge rule
 - `index.py`: per origin, the key of each write that this node has
+- `lives.py`, `splitting.py`: telling the history of an origin from that of a copy of its log
 - `keys.py`: the keys in order, for prefix scans
-- `replica.py`: all of it together: entries, digest, `have`; decide and evolve for writes
+- `changes.py`: what changes it: decided, made durable, evolved
+- `replica.py`: all of it together: entries, digest, `have`; evolve
+- `writes.py`: deciding local writes
+- `outliving.py`: what a peer's batch supersedes without saying so
 - `values.py`: what can be stored, packed and checked
 """

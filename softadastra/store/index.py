@@ -103,6 +103,28 @@ class OriginLog:
         while beyond and (n := self.base + 1) in beyond:
             self._rows.append(beyond.pop(n))
 
+    def parted(self, after: int) -> tuple[OriginLog, OriginLog]:
+        """Give the writes up to `after`, and those behind it numbered from 1."""
+        low, high = OriginLog(), OriginLog()
+        for first, last in self.collected.ranges():
+            if first <= after:
+                low.collect(first, min(last, after))
+            if last > after:
+                high.collect(max(first - after, 1), last - after)
+        for n, key in self.rows():
+            if n <= after:
+                low.add(n, key)
+            else:
+                high.add(n - after, key)
+        return low, high
+
+    def absorb(self, other: OriginLog) -> None:
+        """Add all writes of another log of the same origin."""
+        for n, key in other.rows():
+            self.add(n, key)
+        for first, last in other.collected.ranges():
+            self.collect(first, last)
+
     def rows(self, above: int = 0) -> Iterator[tuple[int, str]]:
         """Give the writes above a number that have a row, with their keys."""
         start = max(0, above - self.collected.base)

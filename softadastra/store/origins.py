@@ -39,6 +39,22 @@ class Origins:
             self._origins.append(origin)
         return number
 
+    def known(self, origin: Origin) -> int | None:
+        """Give the number of an origin, None when it was never met."""
+        return self._numbers.get(origin)
+
+    def rename(self, number: int, origin: Origin) -> int:
+        """Let a number stand for another origin, and give a new number to the one it stood for.
+
+        A number that the other origin had before goes on standing for it too.
+        """
+        old = self._origins[number]
+        self._origins[number] = origin
+        self._numbers[origin] = number
+        self._numbers[old] = len(self._origins)
+        self._origins.append(old)
+        return self._numbers[old]
+
     def __getitem__(self, number: int) -> Origin:
         return self._origins[number]
 

@@ -8,14 +8,25 @@ is one immutable object, replaced in one step. Changing is for one thread at a t
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from xxhash import xxh3_128_intdigest
 
-from softadastra.store.dots import DotSet, Range, subtract
+from softadastra.store.changes import (
+    OWN,
+    Arrivals,
+    Claim,
+    Collected,
+    Committed,
+    Lost,
+    Merged,
+    Visitor,
+    Writes,
+)
+from softadastra.store.dots import DotSet, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.keys import OrderedKeys
+from softadastra.store.lives import Life, history, joined
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.siblings import (
@@ -27,101 +38,19 @@ from softadastra.store.siblings import (
     context_of,
     merge,
     order,
+    shown,
     siblings_of,
     simplest,
+    widened,
 )
 
-__all__ = [
-    "OWN",
-    "Arrivals",
-    "Claim",
-    "Collected",
-    "Committed",
-    "Lost",
-    "Merged",
-    "Replica",
-    "Visitor",
-    "Writes",
-]
-
-OWN = 0
-"""The number of this node's own origin: the first that a replica meets."""
+__all__ = ["Replica"]
 
 MASK_64 = 2**64 - 1
 MASK_128 = 2**128 - 1
 
 
-class Writes(NamedTuple):
-    """This node's next writes, decided and not yet done. One record in the log.
-
-    A named tuple, not a dataclass: it is made at each put (2x faster).
-    """
-
-    first: int
-    """The number of the first write; the others follow without a gap."""
-    clock: int
-    """The local clock after them."""
-    keys: list[str]
-    states: list[State]
-    """What each write makes of its key; a later one of the same key replaces it."""
-
-
-class Claim(NamedTuple):
-    """Consecutive writes of one origin that a batch brings, by the position of their entry.
-
-    Each run is (count, position, stride): stride 1 for writes of consecutive entries, 0 for
-    writes of one and the same entry.
-    """
-
-    origin: int
-    first: int
-    runs: list[tuple[int, int, int]]
-
-
-class Arrivals(NamedTuple):
-    """A peer's batch, with origins by our numbers."""
-
-    claims: list[Claim]
-    keys: list[str]
-    """The keys of `siblings`, then those of `states`, each once."""
-    siblings: list[Sibling]
-    """Entries with one sibling and no context: nearly all."""
-    states: list[KeyState]
-
-
-class Lost(NamedTuple):
-    """A write that did not know of another one, and lost to it."""
-
-    key: str
-    loser: Sibling
-    winner: Sibling
-
-
-class Merged(NamedTuple):
-    """What a batch changed."""
-
-    keys: list[str]
-    """Whose entries changed here."""
-    lost: list[Lost]
-
-
-class Collected(NamedTuple):
-    """Index rows that nobody will ask for, and tombstones that go with theirs."""
-
-    ranges: dict[int, list[Range]]
-    keys: list[str]
-
-
-Visitor: TypeAlias = tuple[str, int, int]
-"""A sibling of a key: (key, origin number, n)."""
-
-
-class Committed(NamedTuple):
-    """The end of a snapshot: what its sender had, and which of our siblings are obsolete."""
-
-    have: dict[int, DotSet]
-    drops: list[Visitor]
-
+NOTHING = DotSet()
 
 LOST_MAX = 1_000
 """How many lost writes are kept to be looked at: a bound for memory, not a promise to anyone."""
@@ -154,6 +83,7 @@ class Replica:
         "conflicted",
         "entries",
         "last_remote",
+        "lives",
         "logs",
         "lost",
         "me",
@@ -175,14 +105,16 @@ class Replica:
         self.entries: dict[str, State] = {}
         self.logs: defaultdict[int, OriginLog] = defaultdict(OriginLog)
         self.logs[self.me] = OriginLog()
+        self.lives: dict[int, list[Life]] = {}
+        """The lives of each origin, by number, but for the one that its incarnation names."""
         self.clock = 0
         """The last stamp given out here, or a later one that was seen."""
         self.last_remote = 0
-        """The number, at its origin, of the last write taken from a peer."""
+        """The highest number, at its origin, of a write taken from a peer."""
         self.conflicted: dict[str, None] = {}
-        """The keys that have several siblings."""
+        """The keys of which several siblings count, and not all are removes."""
         self.tombstones: dict[str, None] = {}
-        """The keys that hold nothing but a remove."""
+        """The keys of which nothing but removes counts."""
         self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
         """The latest writes that lost a conflict under last_write_wins."""
         self._digest = 0
@@ -219,8 +151,7 @@ class Replica:
             return None
         if not isinstance(state, KeyState):
             return state if state[4] else None
-        live = [s for s in siblings_of(state) if s[4]]
-        return max(live, key=self.rank) if live else None
+        return next((s for s in reversed(shown(state.siblings)) if s[4]), None)
 
     def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
@@ -247,14 +178,23 @@ class Replica:
     def evolve_writes(self, writes: Writes) -> None:
         """Do this node's own writes. They are durable."""
         _, clock, keys, states = writes
-        self._replace(zip(keys, states, strict=True))
+        self.replace(zip(keys, states, strict=True))
         if self.lost:
             self._settle(zip(keys, states, strict=True))
         self.logs[self.me].extend(writes.first, keys)
         self.clock = max(self.clock, clock)
 
-    def evolve_arrivals(self, arrivals: Arrivals) -> Merged:
-        """Merge a peer's batch. It is durable."""
+    def evolve_arrivals(self, arrivals: Arrivals, outlived: Iterable[Visitor] = ()) -> Merged:
+        """Merge a peer's batch. It is durable.
+
+        Args:
+            arrivals: its content.
+            outlived: siblings that it supersedes without saying so.
+        """
+        contexts: dict[str, dict[int, int]] = defaultdict(dict)
+        for key, origin, n in outlived:
+            contexts[key][origin] = max(n, contexts[key].get(origin, 0))
+        self.learn_lives(arrivals.lives)
         keys, logs, entries = arrivals.keys, self.logs, self.entries
         conflicts: list[Lost] = []
         vanished: list[str] = []
@@ -267,10 +207,12 @@ class Replica:
                 if n not in logs[origin] and (ours is None or n > ours[1]):
                     merged.append((key, theirs))
             else:
-                self._merge(key, ours, theirs, merged, conflicts, vanished)
+                wide = widened(theirs, contexts.get(key))
+                self._merge(key, ours, wide, merged, conflicts, vanished)
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
-            self._merge(key, entries.get(key), state, merged, conflicts, vanished)
-        self._replace(merged)
+            wide = widened(state, contexts.get(key))
+            self._merge(key, entries.get(key), wide, merged, conflicts, vanished)
+        self.replace(merged)
         self.lost += conflicts
         for claim in arrivals.claims:
             self._claim(claim, keys)
@@ -321,8 +263,9 @@ class Replica:
                 changed.append((key, simplest(kept, context_of(state))))
             else:
                 vanished.append(key)
-        self._replace(changed)
+        self.replace(changed)
         self._vanish(vanished)
+        self.learn_lives(committed.lives)
         for number, had in committed.have.items():
             log = self.logs[number]
             ours = DotSet(log.base, log.ranges_beyond())
@@ -338,7 +281,7 @@ class Replica:
             return
         held = [key for key in keys if key in self.entries]
         # As a tombstone an entry leaves the digest and the counts; then it leaves.
-        self._replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in held)
+        self.replace((key, (OWN, 0, 0, 0, TOMBSTONE, 0)) for key in held)
         for key in held:
             del self.entries[key]
             del self.tombstones[key]
@@ -364,7 +307,8 @@ class Replica:
             rank=self.rank,
             keeps_siblings=self.policies.keeps_siblings(key),
         )
-        conflicts += (Lost(key, loser, siblings_of(state)[0]) for loser in losers)
+        winner = siblings_of(state)[:1]
+        conflicts += (Lost(key, loser, winner[0]) for loser in losers if loser[4] != winner[0][4])
         if state is None:
             if ours is not None:
                 vanished.append(key)
@@ -381,7 +325,7 @@ class Replica:
             run = keys[position : position + count] if stride else [keys[position]] * count
             log.extend(n, run)
             n += count
-        self.last_remote = n - 1
+        self.last_remote = max(self.last_remote, n - 1)
 
     def _settle(self, states: Iterable[tuple[str, State]]) -> None:
         """Strike off what a resolution has settled."""
@@ -393,7 +337,7 @@ class Replica:
             self.lost.clear()
             self.lost += kept
 
-    def _replace(self, states: Iterable[tuple[str, State]]) -> None:
+    def replace(self, states: Iterable[tuple[str, State]]) -> None:
         """Give keys new states. All changes, and recovery, come through this loop."""
         entries, digest, live = self.entries, self._digest, self._live
         for key, new in states:
@@ -422,18 +366,28 @@ class Replica:
                 part, count = self._weigh(key, new.siblings)
                 digest += part
                 live += count
-                if len(new.siblings) > 1:
-                    self.conflicted[key] = None
-                elif not count:
+                if not count:
                     self.tombstones[key] = None
+                elif len(shown(new.siblings)) > 1:
+                    self.conflicted[key] = None
             entries[key] = new
         self._digest = digest & MASK_128
         self._live = live
 
     def _weigh(self, key: str, siblings: tuple[Sibling, ...]) -> tuple[int, int]:
         """Give what a key adds to the digest, and to the number of keys."""
-        parts = [fingerprint(key, sibling) for sibling in siblings if sibling[4]]
-        return sum(parts), bool(parts)
+        parts = (fingerprint(key, sibling) for sibling in siblings if sibling[4])
+        return sum(parts), any(sibling[4] for sibling in shown(siblings))
+
+    def history(self, number: int) -> list[Life]:
+        """Give the beginning and all lives of an origin."""
+        return history(self.origins[number].incarnation, self.lives.get(number, ()))
+
+    def learn_lives(self, told: Mapping[int, Sequence[Life]]) -> None:
+        """Take in lives of origins, by number."""
+        for number, lives in told.items():
+            incarnation = self.origins[number].incarnation
+            self.lives[number] = joined(incarnation, self.lives.get(number, ()), lives)
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

@@ -29,15 +29,17 @@ __all__ = [
     "covers",
     "merge",
     "order",
+    "shown",
     "siblings_of",
     "simplest",
+    "widened",
 ]
 
 Sibling: TypeAlias = tuple[int, int, int, int, bytes, int]
 """(origin number, n, stamp, version, packed value, flags)."""
 
 RESOLUTION: Final = 1
-"""The flag of a write that settles a conflict. Two of them are settled by the total order."""
+"""The flag of a write that settles a conflict. Of several the greatest is shown; see `shown`."""
 
 Context: TypeAlias = Mapping[int, int]
 """Origin number -> its writes of this key up to n are superseded."""
@@ -92,6 +94,16 @@ def simplest(siblings: tuple[Sibling, ...], context: Context) -> State:
     return siblings[0] if len(siblings) == 1 and not context else KeyState(siblings, context)
 
 
+def widened(state: State, context: Context | None) -> State:
+    """Give a state that knows more to be superseded."""
+    if not context:
+        return state
+    joined = dict(context_of(state))
+    for origin, n in context.items():
+        joined[origin] = max(n, joined.get(origin, 0))
+    return KeyState(siblings_of(state), joined)
+
+
 def covers(siblings: tuple[Sibling, ...], context: Context, origin: int, n: int) -> bool:
     """Whether a state knows the write (origin, n) of its key to be superseded."""
     if context.get(origin, 0) >= n:
@@ -128,8 +140,7 @@ def merge(
         theirs: the other's.
         had: whether this node has had a write, by origin number and n.
         rank: the total order.
-        keeps_siblings: whether concurrent writes stay. Concurrent resolutions are settled by
-            the total order all the same: so resolving does not make new conflicts for ever.
+        keeps_siblings: whether concurrent writes stay.
 
     Returns:
         The merged state (None when both are empty) and the siblings that lost a true conflict.
@@ -155,10 +166,28 @@ def merge(
         context[origin] = max(n, context.get(origin, 0))
     if not kept:
         return None, ()
-    if keeps_siblings and not all(s[5] & RESOLUTION for s in kept):
+    if keeps_siblings:
         return simplest(tuple(sorted(kept, key=rank)), context), ()
     winner = max(kept, key=rank)
     losers = tuple(s for s in kept if s is not winner)
     for origin, n, *_ in losers:
         context[origin] = max(n, context.get(origin, 0))
-    return simplest((winner,), context), () if keeps_siblings else losers
+    return simplest((winner,), context), losers
+
+
+def shown(siblings: tuple[Sibling, ...]) -> tuple[Sibling, ...]:
+    """Give the siblings that count: of several resolutions, and of equal values, the greatest.
+
+    So nodes that settle one conflict at once make no new one, and do not echo. The others stay in
+    the state all the same: if they left it, what is left would depend on the order of arrival, as
+    a later write may supersede the greatest without having seen them.
+
+    Args:
+        siblings: of one key, in the total order.
+    """
+    if len(siblings) < 2:
+        return siblings
+    settling = [s for s in siblings if s[5] & RESOLUTION]
+    counting = [s for s in siblings if not s[5] & RESOLUTION or s is settling[-1]]
+    greatest = {s[4]: s for s in counting}
+    return tuple(s for s in counting if greatest[s[4]] is s)

@@ -7,10 +7,11 @@ share one sync), so one record holds any number of writes, also several of one k
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from softadastra.store.changes import Writes
 from softadastra.store.clock import next_stamp
-from softadastra.store.replica import Replica, Writes
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, Context, KeyState, State
 from softadastra.types import PutStatus
 
@@ -26,7 +27,8 @@ Assigned: TypeAlias = tuple[str, int, PutStatus, str, int]
 class Held(NamedTuple):
     """What a key holds, as far as a write over it needs to know."""
 
-    value: bytes
+    value: bytes | None
+    """None: several values, which any write settles."""
     origin: str
     n: int
     version: int
@@ -34,6 +36,8 @@ class Held(NamedTuple):
     """The least stamp with which a write ranks above all that is held."""
     context: Context
 
+
+U64_MAX: Final = 2**64 - 1
 
 ABSENT = Held(TOMBSTONE, "", 0, 0, 0, {})
 
@@ -49,23 +53,31 @@ def held(replica: Replica, key: str) -> Held:
         if origin == me:
             return Held(value, replica.node_id, n, version, stamp, {})
         node_id = replica.origins[origin].node_id
-        return Held(value, node_id, n, version, stamp + 1, {origin: n})
+        return Held(value, node_id, n, version, above(stamp), {origin: n})
     siblings = state.siblings
     joined = dict(state.context)
     for origin, n, *_ in siblings:
         joined[origin] = max(n, joined.get(origin, 0))
     joined.pop(me, None)
-    shown = replica.sibling(key)
-    # A key with several live siblings is changed even by the value that is shown.
-    single = shown is not None and sum(1 for s in siblings if s[4]) == 1
+    standing = replica.sibling(key)
+    shown_value = standing[4] if standing else TOMBSTONE
     return Held(
-        shown[4] if shown and single else TOMBSTONE,
-        replica.origins[shown[0]].node_id if shown else "",
-        shown[1] if shown else 0,
+        None if key in replica.conflicted else shown_value,
+        replica.origins[standing[0]].node_id if standing else "",
+        standing[1] if standing else 0,
         max(s[3] for s in siblings),
-        max(s[2] for s in siblings) + 1,
+        above(max(s[2] for s in siblings)),
         joined,
     )
+
+
+def above(stamp: int) -> int:
+    """Give the least stamp that ranks above another node's.
+
+    Behind the last one that 64 bits hold, which no clock gives before the year 10889, comes the
+    same again: a peer that invents it gets no order, and breaks nobody's writes.
+    """
+    return min(stamp + 1, U64_MAX)
 
 
 def decide_writes(
@@ -98,11 +110,11 @@ def decide_writes(
             results.append(row if value else None)
             continue
         stamp = max(clock, old.stamp_min)
-        version = old.version + 1
+        version = min(old.version + 1, U64_MAX)
         sibling = (me, n, stamp, version, value, flags)
         keys.append(key)
         states.append(KeyState((sibling,), old.context) if old.context else sibling)
-        status: PutStatus = "updated" if old.value or not value else "created"
+        status: PutStatus = "created" if old.value == TOMBSTONE and value else "updated"
         results.append((key, version, status, node_id, n))
         if decided is not None:
             decided[key] = Held(value, node_id, n, version, stamp, old.context)

@@ -22,6 +22,9 @@ Reading order:
 - `snapshots.py`: for who lacks what was let go
 - `resolution.py`: conflicts that settle themselves
 - `outbox.py`: the arithmetic of sync_state()
+- `histories.py`, `identity.py`: what to do when a log was copied, restored or wiped
+- `answers.py`: what a connection has to say beside data
+- `reception.py`: what peers say, taken in
 - `engine.py`: inputs in, records and messages out
 - `dialing.py`: when to dial whom
 - `notices.py`: what there is to tell

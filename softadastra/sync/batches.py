@@ -7,13 +7,16 @@ holds is complete wherever the link dies.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
-from softadastra.store.replica import Arrivals, Claim, Replica
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import KeyState, Sibling, State, context_of, siblings_of
+from softadastra.sync.histories import lives_behind
 from softadastra.sync.messages import Batch
 from softadastra.sync.wire import BATCH_ENTRIES_MAX, CLAIMED_MAX
 
@@ -41,6 +44,15 @@ class Load(NamedTuple):
     batch: Batch
     covers: list[tuple[int, Range]]
     writes: int
+
+
+class Receiver(Protocol):
+    """What a batch supposes to be known to its receiver, as `session.Session` does."""
+
+    haves_told: int
+    """How many Haves it was told."""
+    known: defaultdict[int, DotSet]
+    """What it has, by origin number."""
 
 
 def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
@@ -136,11 +148,11 @@ class Loader:
             self.claimed += len(keys)
             self.covers.append((origin, (first, first + len(keys) - 1)))
 
-    def batch(self, batch_id: int) -> Load | None:
+    def batch(self, batch_id: int, receiver: Receiver) -> Load | None:
         """Give what was loaded; None when that is nothing."""
         if not self.rows:
             return None
-        batch = batch_of(self.replica, self.rows, self.claims, batch_id)
+        batch = batch_of(self.replica, self.rows, self.claims, batch_id, receiver)
         # Its receiver adds the dots of the siblings as well as the claimed ones.
         claimed_dots: dict[int, DotSet] = {}
         for origin, (first, last) in self.covers:
@@ -176,6 +188,7 @@ def batch_of(
     chosen: Iterable[str],
     claims: Iterable[tuple[int, int, list[str]]],
     batch_id: int,
+    receiver: Receiver,
 ) -> Batch:
     """Put the current states of keys, and claims that belong to them, into a message.
 
@@ -184,6 +197,7 @@ def batch_of(
         chosen: the keys.
         claims: (origin number, first write, key of each write from there).
         batch_id: of this session, rising.
+        receiver: what it knows.
     """
     simple: list[str] = []
     siblings: list[Sibling] = []
@@ -221,7 +235,9 @@ def batch_of(
     ours, ns, stamps, versions, values, flags = columns
     return Batch(
         id=batch_id,
+        told=receiver.haves_told,
         origins=[replica.origins[origin] for origin in numbers],
+        lives=lives_behind(replica, numbers, receiver.known),
         claims=wire_claims,
         keys=keys,
         columns=([numbers[o] for o in ours], ns, stamps, versions, values, flags),
@@ -260,6 +276,7 @@ def build_batch(
     wanted: Iterable[tuple[int, Range]],
     *,
     batch_id: int,
+    receiver: Receiver,
     limits: Limits,
     withheld: Callable[[str], bool],
 ) -> Load | None:
@@ -269,6 +286,7 @@ def build_batch(
         replica: what this node holds.
         wanted: (origin number, range) of writes that the peer lacks.
         batch_id: of this session, rising.
+        receiver: what it knows.
         limits: how much fits.
         withheld: whether a key's state may not leave yet (`auto_queue=False`).
 
@@ -280,4 +298,4 @@ def build_batch(
         loader.load(origin, first, last)
         if loader.is_full:
             break
-    return loader.batch(batch_id)
+    return loader.batch(batch_id, receiver)

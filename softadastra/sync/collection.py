@@ -14,9 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeAlias
 
+from softadastra.store.changes import Collected
 from softadastra.store.clock import milliseconds
 from softadastra.store.dots import DotSet, contains, intersect, subtract
-from softadastra.store.replica import Collected, Replica
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import State, context_of, siblings_of
 
 __all__ = ["Collector", "Known"]
@@ -36,6 +37,11 @@ class Collector:
         nothing is collected until everybody was heard of again."""
         self._stable: Known | None = None
         self._needed: Known = {}
+
+    def forget_all(self) -> None:
+        """Forget what everybody has: origins have other numbers now."""
+        self.known.clear()
+        self._stable = None
 
     def hear(self, node_id: str, known: Known) -> None:
         """Take what a node says of itself."""

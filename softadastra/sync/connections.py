@@ -14,6 +14,9 @@ from softadastra.sync.settings import Now
 
 __all__ = ["Connections"]
 
+CONTEST_MS = 2_000
+"""How long a process has to show that it is alive when another one of its name greets. Nearly
+always its connection is found closed at the first question."""
 HAVE_TICKS = 5
 """How many tick intervals changes gather before peers are told of them."""
 
@@ -65,7 +68,7 @@ class Connections:
         was_active = session is not None and session.is_active
         attempt = self.dialer.of_link(link)
         if attempt is not None:
-            self.dialer.lost(attempt, reason, now.mono_ms, was_connected=was_active)
+            self.dialer.lost(attempt, reason, now.mono_ms)
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
@@ -112,9 +115,32 @@ class Connections:
             if session.dialled:
                 self.drop(session, "connected the other way", now)
             return False
+        if rival.peer.nonce != session.peer.nonce:
+            # Another process of this name: it was restarted, or there are two.
+            session.contested_ms = now.mono_ms
+            rival.question_ms = now.mono_ms
+            return False
         self.active[peer] = session.link
         # Of one process and dialled by the peer: the peer closes it, by the same rule.
-        if rival.dialled or not session.dialled or rival.peer.nonce != session.peer.nonce:
+        if rival.dialled or not session.dialled:
+            self.drop(rival, "connected anew", now)
+        return False
+
+    def contest(self, session: Session, now: Now) -> bool:
+        """Settle which of two processes of one name this node talks to.
+
+        Returns:
+            Whether the other one is alive, so that this one is to be refused.
+        """
+        assert session.contested_ms is not None
+        rival = self.of_peer(session.peer_id)
+        if rival is None or rival is session:
+            session.contested_ms = None
+        elif rival.question_ms is None:
+            return True
+        elif now.mono_ms - session.contested_ms >= CONTEST_MS:
+            session.contested_ms = None
+            self.active[session.peer_id] = session.link
             self.drop(rival, "connected anew", now)
         return False
 

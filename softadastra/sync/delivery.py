@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import replace
 
+from softadastra.store.changes import Merged
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.origins import Origins
-from softadastra.store.replica import Merged, Replica
-from softadastra.store.siblings import Sibling, siblings_of
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.sync.batches import build_batch, missing
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
@@ -38,6 +39,7 @@ class Delivery:
         options: settings.
         notices: where to tell what happens.
         jitter: gives a number from 0 to 1, uniformly.
+        nonce: drawn when the node opens.
     """
 
     def __init__(
@@ -47,10 +49,11 @@ class Delivery:
         options: EngineOptions,
         notices: Notices,
         jitter: Callable[[], float],
+        nonce: int,
     ) -> None:
         self.released = 0
         """Own writes up to this one may be sent, when `auto_queue` is off."""
-        self.snapshots = Snapshots()
+        self.snapshots = Snapshots(nonce)
         self.faulted: set[str] = set()
         """Members that did not answer after `max_retries` resends."""
         self._replica = replica
@@ -95,6 +98,7 @@ class Delivery:
             # With nothing in flight one batch asks whether a faulted peer is back.
             or (session.peer_id in self.faulted and session.flights)
             or session.is_blocked(now.mono_ms)
+            or session.parted_ms is not None
         ):
             return None
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
@@ -108,6 +112,7 @@ class Delivery:
             self._replica,
             self._wanted(session, now),
             batch_id=session.batches_sent + 1,
+            receiver=session,
             limits=self._options.batch,
             withheld=self._is_withheld,
         )
@@ -181,7 +186,7 @@ class Delivery:
             note(Level.INFO, "conflict.lost", key=key, sync_id=lost, winner=won)
         for key in merged.keys if replica.conflicted else ():
             if key in replica.conflicted:
-                ids = names(siblings_of(replica.entries[key]))
+                ids = names(shown(siblings_of(replica.entries[key])))
                 note(Level.INFO, "conflict.found", key=key, sync_id=ids)
         if self._notices.is_traced:
             ids = sync_ids(replica.origins, brought.items())

@@ -13,6 +13,8 @@ __all__ = ["Attempt", "Dialer"]
 
 FIRST_RETRY_MS: Final = 100
 """A restarting peer is back soon; a connection refused on a LAN costs a millisecond."""
+STABLE_MS: Final = 1_000
+"""A connection that has worked for so long is dialled again at once when it is lost."""
 
 
 @dataclass(slots=True)
@@ -23,8 +25,10 @@ class Attempt:
     link: int | None = None
     """The connection being made, or made; None when there is none."""
     due_ms: int = 0
+    greeted_ms: int | None = None
+    """When the peer greeted on this connection; None: it did not."""
     failures: int = 0
-    """In a row."""
+    """In a row; a connection that did not last is one."""
     failed_total: int = 0
     last_error: str = ""
 
@@ -81,20 +85,26 @@ class Dialer:
         """Give the attempt that made this connection."""
         return next((a for a in self.attempts.values() if a.link == link), None)
 
-    def lost(self, attempt: Attempt, reason: str, now_ms: int, *, was_connected: bool) -> None:
-        """Note that a connection failed or ended. One that had worked is dialled again at once."""
+    def lost(self, attempt: Attempt, reason: str, now_ms: int) -> None:
+        """Note that a connection failed or ended.
+
+        One that had lasted is dialled again at once. One that ends as soon as it is made (two nodes
+        that cannot agree, and find out after their greetings) is dialled more and more rarely.
+        """
+        greeted_ms, attempt.greeted_ms = attempt.greeted_ms, None
         attempt.link = None
         attempt.last_error = reason
-        if was_connected:
+        if greeted_ms is None:
+            attempt.failed_total += 1
+        elif now_ms - greeted_ms >= STABLE_MS:
             attempt.failures = 0
             attempt.due_ms = now_ms
             return
         attempt.failures += 1
-        attempt.failed_total += 1
         wait = backoff_ms(FIRST_RETRY_MS, attempt.failures, self._jitter)
         attempt.due_ms = now_ms + min(wait, self._retry_max_ms)
 
-    def connected(self, attempt: Attempt) -> None:
+    def connected(self, attempt: Attempt, now_ms: int) -> None:
         """Note that the peer has greeted on this connection."""
-        attempt.failures = 0
+        attempt.greeted_ms = now_ms
         attempt.last_error = ""

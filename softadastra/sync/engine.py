@@ -18,55 +18,49 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 from typing import Final
 
-from softadastra.store.clock import observed
-from softadastra.store.dots import DotSet
-from softadastra.store.replica import Collected, Committed, Replica, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Writes
+from softadastra.store.lives import Life
+from softadastra.store.replica import Replica
+from softadastra.store.splitting import Split, split
+from softadastra.sync.answers import Answers
 from softadastra.sync.batches import covered
-from softadastra.sync.connections import Connections
+from softadastra.sync.connections import CONTEST_MS, Connections
 from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.dialing import Dialer
-from softadastra.sync.greeting import Refusal, check_greeting
+from softadastra.sync.greeting import duplicate_of
 from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import (
-    Ack,
     Batch,
-    Bye,
     Have,
     Haves,
-    Hello,
     Message,
-    Ping,
-    Pong,
-    Reject,
-    Report,
-    SnapshotBegin,
-    SnapshotCommit,
-    SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.output import Output, Push
+from softadastra.sync.reception import Reception
 from softadastra.sync.records import (
     REPLAYED,
     Arrived,
     Forgotten,
+    Lived,
+    Placed,
     Pruned,
     Record,
+    Registered,
     Released,
 )
-from softadastra.sync.session import SILENCE_MAX_MS, Session
+from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, Session
 from softadastra.sync.settings import EngineOptions, Now
-from softadastra.sync.snapshots import Verdict
 from softadastra.types import Peer, PeerSource
 
 __all__ = ["Engine"]
 
-RECONCILE_INTERVAL_MS: Final = 60_000
-"""How long one reconciliation is given before unequal digests begin another."""
+PARTED_MAX_MS: Final = 60_000
+"""How long a connection is kept on which histories have parted: one of the nodes splits its branch
+off as soon as it knows where, and connects anew."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
-HAVE_INTERVAL_MS: Final = 30_000
-"""Anti-entropy: how often peers tell what they have when nothing changes, +-30 %."""
 
 
 class Engine:
@@ -101,11 +95,36 @@ class Engine:
             self.notices,
             tick_interval_ms=options.tick_interval_ms,
         )
-        self.delivery = Delivery(replica, self.members, options, self.notices, jitter)
+        self.delivery = Delivery(replica, self.members, options, self.notices, jitter, nonce)
+        self.life: int | None = None
+        """What the writes of this opening are told from those of others by, until the first one."""
+        self.place: Placed | None = None
+        """Where the log was when it was last opened."""
+        self._is_known_anew = False
+        """Whether origins have other numbers than those that sessions know."""
+        self._reception = Reception(
+            replica,
+            options,
+            self.members,
+            self.membership,
+            self.connections,
+            self.delivery,
+            self.notices,
+            nonce=nonce,
+        )
+        self.receive = self._reception.receive
+        self.refuse = self._reception.refuse
         self._pushed_ms = -1
         """When data was last asked for."""
-        self._nonce = nonce
-        self._jitter = jitter
+        self._answers = Answers(
+            replica,
+            options,
+            self.connections,
+            self.membership,
+            self.delivery.snapshots,
+            nonce=nonce,
+            jitter=jitter,
+        )
 
     def served(self, member: Member) -> int:
         """Give up to which own write a member counts as served."""
@@ -126,20 +145,49 @@ class Engine:
             case Member():
                 self.members.restore(record)
             case Pruned():
-                self.floor = record.floor
+                # Two callers may have decided at once, and done it in the other order.
+                self.floor = max(self.floor, record.floor)
             case Released():
-                self.delivery.released = record.n
+                self.delivery.released = max(self.delivery.released, record.n)
+            case Registered(peer, source):
+                self.members.register(peer, source)
             case Forgotten():
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
             case Collected():
                 self.replica.evolve_collected(record)
+                self._tell_haves_first()
             case Committed():
                 self._evolve_committed(record)
+            case Lived():
+                self.replica.learn_lives({OWN: [Life(record.first, record.life)]})
+                self.life = None
+            case Split():
+                self._evolve_split(record)
+            case Placed():
+                self.place = record
+
+    def _evolve_split(self, record: Split) -> None:
+        """Give a branch of a history its name; everybody is greeted anew."""
+        is_own = self.replica.origins.number(record.origin) == OWN
+        split(self.replica, record)
+        if is_own:
+            self.life = None
+            self.floor = 0
+            self.delivery.released = max(0, self.delivery.released - record.after)
+            for member in list(self.members):
+                self.members.change(replace(member, confirmed=0))
+        # What is known by number of others is of before.
+        self.membership.collector.forget_all()
+        self.delivery.snapshots.forget_all()
+        self._is_known_anew = True
 
     def _evolve_committed(self, record: Committed) -> None:
         self.replica.evolve_committed(record)
         link, message_id = self.delivery.snapshots.committed(record) or (REPLAYED, 0)
+        for receiver in self.connections.sessions.values():
+            receiver.abandon_snapshot()
+        self._tell_haves_first()
         session = self.connections.sessions.get(link)
         if session is None:
             return
@@ -151,11 +199,20 @@ class Engine:
         facts = {"peer": session.peer_id, "dropped": len(record.drops)}
         self.notices.note(Level.INFO, "snapshot.committed", **facts)
 
+    def _tell_haves_first(self) -> None:
+        """Let all peers be told what is here before the next batch.
+
+        What is written over a collected tombstone does not name it any more. A peer that still
+        holds that tombstone knows by what it was told that this node had it (`store/outliving.py`).
+        """
+        for session in self.connections.sessions.values():
+            session.tell_have_by(0)
+
     def _evolve_arrived(self, record: Arrived) -> None:
         session = self.connections.sessions.get(record.link)
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
-        merged = self.replica.evolve_arrivals(record.arrivals)
+        merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return
@@ -170,113 +227,6 @@ class Engine:
         self.connections.arrivals_from(session, writers, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
 
-    # Messages.
-
-    def receive(
-        self, link: int, message: Message, payload: bytes, now: Now
-    ) -> Arrived | Committed | None:
-        """Take in a message.
-
-        Returns:
-            The record that is to be made durable and evolved before anything is answered.
-        """
-        session = self.connections.sessions.get(link)
-        if session is None:
-            return None
-        session.heard_ms = now.mono_ms
-        match message:
-            case Hello():
-                self._greeted(session, message, now)
-            case Reject():
-                words = f"rejected: {message.reason.name.lower()}: {message.words}"
-                peer = self.connections.name(session)
-                self.notices.note(Level.WARNING, "peer.rejected", peer=peer, reason=words)
-                self.connections.drop(session, words, now)
-            case _ if session.peer is None:
-                self.refuse(link, f"{type(message).__name__} before the greeting", now)
-            case _:
-                self.membership.heard_wall_ms[session.peer_id] = now.wall_ms
-                return self._received(session, message, payload, now)
-        return None
-
-    def _received(
-        self, session: Session, message: Message, payload: bytes, now: Now
-    ) -> Arrived | Committed | None:
-        match message:
-            case Batch():
-                return self._decide_arrival(session, message, payload, now)
-            case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
-                taken = self.delivery.snapshots.receive(session, message, self.replica)
-                if taken is Verdict.ACKNOWLEDGE:
-                    session.acks_due.append(message.id)
-                elif isinstance(taken, Committed):
-                    return taken
-                elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
-                    return self._decide_arrival(session, message, payload, now)
-            case Ack():
-                session.credit = message.credit
-                for flight in session.land(message.batches, now.mono_ms):
-                    self.delivery.snapshots.landed(session.peer_id, flight.message)
-                self._learn(session, message.have, is_complete=False)
-                self.delivery.recovered(session.peer_id)
-                facts = {"peer": session.peer_id, "batches": message.batches}
-                self.notices.note(Level.DEBUG, "batch.acknowledged", **facts)
-            case Have():
-                session.neighbours = message.neighbours
-                self._learn(session, message.have, is_complete=True)
-                self.membership.hear_of(message.known, self.connections.active, now)
-                if session.land(session.arrived(), now.mono_ms):
-                    self.delivery.recovered(session.peer_id)
-                self._compare(session, message.have, message.digest, now)
-            case Ping():
-                session.pong_due = message.sent_ms
-            case Bye():
-                self.connections.drop(session, "closed by the peer", now)
-            case _:  # a Pong says no more than that the peer is there
-                pass
-        return None
-
-    def refuse(self, link: int, words: str, now: Now, refusal: Refusal | None = None) -> None:
-        """Drop a connection whose peer sent what it must not."""
-        session = self.connections.sessions.get(link)
-        if session is not None:
-            peer = self.connections.name(session)
-            self.notices.note(Level.WARNING, "peer.refused", peer=peer, reason=words)
-            farewell = Reject(refusal.reason, refusal.words) if refusal else None
-            self.connections.drop(session, words, now, farewell)
-
-    def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
-        attempt = self.dialer.of_link(session.link)
-        refusal = check_greeting(
-            hello,
-            cluster=self.options.cluster,
-            me=self.replica.origins[self.replica.me],
-            policies=self.replica.policies.names,
-            top=self.replica.top,
-            expected=attempt.peer.node_id if attempt else None,
-        )
-        if refusal is not None:
-            self.refuse(session.link, refusal.words, now, refusal)
-            return
-        session.greet(hello, now.wall_ms)
-        # Soon: who else there is must be known before anything is collected.
-        session.have_ms = session.known_ms = now.mono_ms + self.connections.have_delay_ms
-        peer = hello.node_id
-        self.membership.heard_wall_ms[peer] = now.wall_ms
-        self.delivery.recovered(peer)
-        member = self.members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
-        self.members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
-        self.membership.collector.hear(peer, session.known)
-        self._learn(session, hello.have, is_complete=True)
-        self.delivery.snapshots.greeted(session, hello.resume)
-        if attempt is not None:
-            self.dialer.connected(attempt)
-        if self.connections.elect(session, now):
-            lag = self.replica.top - session.known[self.replica.me].base
-            facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
-            self.notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
-        self._compare(session, hello.have, hello.digest, now)
-
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now, when it is time to look."""
         if not self.membership.is_time_to_collect(now):
@@ -285,43 +235,9 @@ class Engine:
         snapshots.forget_absent(self.connections.active, now.mono_ms)
         return None if snapshots.serving else self.membership.decide_collection(now)
 
-    def _decide_arrival(
-        self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
-    ) -> Arrived | None:
-        batch = message if isinstance(message, Batch) else message.batch
-        arrivals = batch.arrivals(self.replica.origins)
-        mine = covered(arrivals).get(self.replica.me)
-        if mine is not None and mine.top > self.replica.top:
-            words = f"a batch brings write {mine.top} of this node, which made {self.replica.top}"
-            self.refuse(session.link, words, now)
-            return None
-        stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
-        clock = observed(self.replica.clock, max(stamps, default=0), now.wall_ms)
-        return Arrived(clock, payload, message, arrivals, session.link, now.mono_ms)
-
-    def _learn(self, session: Session, have: Haves, *, is_complete: bool) -> None:
-        """Take what a peer says that it has; it is believed, also when it is less than before."""
-        number = self.replica.origins.number
-        said = {number(origin): dots for origin, dots in have.items()}
-        if is_complete:
-            for origin in session.known.keys() - said.keys():
-                session.learn(origin, DotSet())
-        for origin, dots in said.items():
-            session.learn(origin, dots)
-        member = self.members.connected(session.peer_id)
-        base = session.known[self.replica.me].base
-        if base != member.confirmed:
-            self.members.change(replace(member, confirmed=base))
-
-    def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
-        """Two nodes that have the same writes and not the same state must find it out."""
-        ours = self.replica.digest
-        if digest != ours and have == self.have():
-            facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
-            self.notices.note(Level.ERROR, "digest.differed", **facts)
-            if now.mono_ms >= session.reconcile_ms:
-                session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
-                self.delivery.snapshots.unequal.add(session.peer_id)
+    def decide_split(self) -> Split | None:
+        """Decide what of a history goes on under another name, when one has parted."""
+        return self._reception.identity.take_split()
 
     # Output.
 
@@ -335,14 +251,18 @@ class Engine:
         if push is Push.ALL:
             self._pushed_ms = now.mono_ms
         for session in list(connections.sessions.values()):
-            limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
-            if now.mono_ms - session.heard_ms >= limit:
-                connections.drop(session, "silent", now)
+            reason = self._end_of(session, now)
+            if reason is not None:
+                connections.drop(session, reason, now)
+            elif session.contested_ms is not None and connections.contest(session, now):
+                refusal = duplicate_of(session.peer_id)
+                self.refuse(session.link, refusal.words, now, refusal)
+        self._is_known_anew = False
         output = Output(connections.farewells, connections.drops, [], 0, 0)
         connections.farewells, connections.drops = [], []
         batches = retried = 0
         for session in connections.sessions.values():
-            output.sends.extend((session.link, m) for m in self._answers(session, now))
+            output.sends.extend((session.link, m) for m in self._answers.to(session, now))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
             flights = self.delivery.overdue(session, now)
@@ -355,52 +275,16 @@ class Engine:
             output.sends.extend((session.link, flight.message) for flight in flights)
         return output._replace(batches=batches, retried=retried)
 
-    def _answers(self, session: Session, now: Now) -> list[Message]:
-        """Give what a session has to say beside data."""
-        messages: list[Message] = []
-        if session.hello_due:
-            session.hello_due = False
-            messages.append(self._hello(self.connections.name(session), now))
-        if not session.is_active:
-            return messages
-        if session.acks_due:
-            have = self.have(session.ack_origins)
-            messages.append(Ack(session.acks_due, have, self.options.window))
-            session.acks_due, session.ack_origins = [], set()
-        if session.pong_due is not None:
-            messages.append(Pong(session.pong_due))
-            session.pong_due = None
-        if now.mono_ms >= session.have_ms and self.connections.is_carrying(session):
-            reports: dict[str, Report] = {}
-            if now.mono_ms >= session.known_ms:
-                session.known_ms = self._next_have_ms(now)
-                reports = self.membership.reports(session.peer_id, now)
-            session.have_ms = session.known_ms
-            neighbours = frozenset(self.connections.active)
-            messages.append(Have(self.have(), self.replica.digest, neighbours, reports))
-        if now.mono_ms >= session.ping_ms:
-            session.pinged_ms = now.mono_ms
-            messages.append(Ping(now.mono_ms))
-        return messages
-
-    def _hello(self, peer: str, now: Now) -> Hello:
-        me = self.replica.origins[self.replica.me]
-        return Hello(
-            cluster=self.options.cluster,
-            node_id=me.node_id,
-            incarnation=me.incarnation,
-            nonce=self._nonce,
-            wall_ms=now.wall_ms,
-            policies=self.replica.policies.names,
-            have=self.have(),
-            digest=self.replica.digest,
-            credit=self.options.window,
-            neighbours=frozenset(self.connections.active),
-            resume=self.delivery.snapshots.resume(peer),
-        )
-
-    def _next_have_ms(self, now: Now) -> int:
-        return now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
+    def _end_of(self, session: Session, now: Now) -> str | None:
+        """Give why a connection ends now; None: it goes on."""
+        limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
+        if now.mono_ms - session.heard_ms >= limit:
+            return "silent"
+        if self._is_known_anew:
+            return "histories are compared anew"
+        if session.parted_ms is not None and now.mono_ms - session.parted_ms >= PARTED_MAX_MS:
+            return "histories have parted, and neither node can tell where"
+        return None
 
     def deadline(self, push: Push) -> int | None:
         """Give the monotonic time of the next poll that will have something to do."""
@@ -410,6 +294,10 @@ class Engine:
                 times.append(session.heard_ms + GREETING_MAX_MS)
                 continue
             times += (session.heard_ms + SILENCE_MAX_MS, session.ping_ms)
+            if session.contested_ms is not None:
+                times.append(session.contested_ms + CONTEST_MS)
+            if session.parted_ms is not None:
+                times.append(session.parted_ms + PARTED_MAX_MS)
             if self.connections.is_carrying(session):
                 times.append(session.have_ms)
                 if push is Push.ALL:
@@ -425,18 +313,22 @@ class Engine:
         session = self.connections.sessions.get(link)
         if session is not None and isinstance(message, Batch):
             session.withdraw(message.id, now.mono_ms)
+        elif session is not None and isinstance(message, Have):
+            session.have_ms = now.mono_ms + BLOCKED_MS
 
     # What people ask for.
 
-    def register(self, peer: Peer, source: PeerSource, now: Now) -> Member | None:
+    def register(self, peer: Peer, source: PeerSource, now: Now) -> Registered | None:
         """Dial an address from now on.
 
         Returns:
-            The member record to remember it by; None when it is remembered already.
+            The record to remember it by; None when it is remembered already.
         """
         self.dialer.add(peer, now.mono_ms)
         known = self.members.get(peer.node_id)
-        member = replace(
-            known or Member(node_id=peer.node_id), host=peer.host, port=peer.port, source=source
+        is_known = known is not None and (known.host, known.port, known.source) == (
+            peer.host,
+            peer.port,
+            source,
         )
-        return None if known == member else member
+        return None if is_known else Registered(peer, source)

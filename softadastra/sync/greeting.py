@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
-from softadastra.sync.messages import Hello, RejectReason
+from softadastra.sync.messages import PROTOCOL, Hello, RejectReason
 
-__all__ = ["Refusal", "check_greeting"]
+__all__ = ["Refusal", "check_greeting", "duplicate_of"]
 
 
 class Refusal(NamedTuple):
@@ -18,13 +17,21 @@ class Refusal(NamedTuple):
     words: str
 
 
+def duplicate_of(node_id: str) -> Refusal:
+    """Give the refusal of the second of two live nodes of one name."""
+    return Refusal(
+        RejectReason.DUPLICATE_IDENTITY,
+        f"another node that is alive is called {node_id!r} too: give one of the two another "
+        "node_id and an empty WAL, or stop it",
+    )
+
+
 def check_greeting(
     hello: Hello,
     *,
     cluster: str,
     me: Origin,
     policies: str,
-    top: int,
     expected: str | None,
 ) -> Refusal | None:
     """Check a peer's greeting.
@@ -34,13 +41,19 @@ def check_greeting(
         cluster: ours.
         me: this node.
         policies: ours.
-        top: our last write.
         expected: who was to be at the address that we dialled; None when the peer dialled.
 
     Returns:
         Why it is refused; None when it is accepted.
     """
     node_id = me.node_id
+    lowest, highest = hello.protocols
+    if not lowest <= PROTOCOL <= highest:
+        return Refusal(
+            RejectReason.PROTOCOL,
+            f"{hello.node_id!r} speaks protocol {lowest} to {highest}, {node_id!r} {PROTOCOL}: "
+            "update the older one",
+        )
     if hello.cluster != cluster:
         return Refusal(
             RejectReason.DIFFERENT_CLUSTER,
@@ -61,12 +74,5 @@ def check_greeting(
         return Refusal(
             RejectReason.UNAUTHORIZED,
             f"node {expected!r} was expected at this address, {hello.node_id!r} answered",
-        )
-    theirs = hello.have.get(me, DotSet()).top
-    if theirs > top:
-        return Refusal(
-            RejectReason.DUPLICATE_IDENTITY,
-            f"{hello.node_id!r} has {theirs} writes of {node_id!r}, which itself knows of {top}: "
-            "its WAL is an older copy; move it away so that the node starts anew",
         )
     return None

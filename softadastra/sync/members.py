@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from softadastra.types import PeerSource
+from softadastra.types import Peer, PeerSource
 
 __all__ = ["Member", "Members"]
 
@@ -31,6 +31,8 @@ class Member:
     """Whether others said that it is a node of the cluster: it holds back collection too."""
     heard_ms: int = 0
     """The wall clock when it was last heard, by this node or another, give or take an hour."""
+    incarnation: int = 0
+    """Of its log, when it last greeted; 0: it has not."""
 
 
 class Members:
@@ -69,6 +71,12 @@ class Members:
     def is_forgotten(self, node_id: str) -> bool:
         """Whether it was struck off, and has not been here since."""
         return node_id in self._forgotten
+
+    def register(self, peer: Peer, source: PeerSource) -> None:
+        """Note where a peer is."""
+        known = self._by_id.get(peer.node_id) or Member(node_id=peer.node_id)
+        self._forgotten.discard(peer.node_id)
+        self._by_id[peer.node_id] = replace(known, host=peer.host, port=peer.port, source=source)
 
     def restore(self, member: Member) -> None:
         """Take a member from a durable record."""

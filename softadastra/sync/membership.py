@@ -10,16 +10,20 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Final
 
-from softadastra.store.replica import Collected, Replica
+from softadastra.store.changes import Collected
+from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector
 from softadastra.sync.members import Member, Members
-from softadastra.sync.messages import Report
+from softadastra.sync.messages import Haves, Report
+from softadastra.sync.parsing import MEMBERS_MAX
 from softadastra.sync.settings import Now
 
 __all__ = ["Membership"]
 
 COLLECT_INTERVAL_MS: Final = 30_000
 """How often to look what may be collected: as often as peers tell what they have."""
+REPORTS_BYTES_MAX: Final = 1 << 19
+"""Of the 1.25 MiB of a message; what the sender itself has is in it too."""
 HEARD_STEP_MS: Final = 3_600_000
 """How much later a member has to be heard for the log to be told: an hour of thirty days."""
 
@@ -64,7 +68,12 @@ class Membership:
             is_here = node_id in present or node_id == self._replica.node_id
             if is_here or self._members.is_forgotten(node_id):
                 continue
-            member = self._members.get(node_id) or Member(node_id=node_id)
+            known_member = self._members.get(node_id)
+            if known_member is None and len(self._members) >= MEMBERS_MAX:
+                # Names cost a liar nothing, and more of them than a message may hold would make
+                # what this node passes on refused by honest peers.
+                continue
+            member = known_member or Member(node_id=node_id)
             heard_ms = now.wall_ms - report.age_ms
             if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
                 heard_ms = max(heard_ms, member.heard_ms)
@@ -73,17 +82,26 @@ class Membership:
             self.collector.hear_of(node_id, known)
 
     def reports(self, receiver: str, now: Now) -> dict[str, Report]:
-        """Give what this node knows of others, for a peer."""
+        """Give what this node knows of others, for a peer: as much as a message holds.
+
+        Of more than that each call tells a part that begins elsewhere.
+        """
         origins = self._replica.origins
-        return {
-            member.node_id: Report(
-                max(0, now.wall_ms - self.heard_ms(member)),
-                {origins[number]: dots for number, dots in known.items()},
-            )
-            for member in self._members
-            if member.node_id != receiver
-            and (known := self.collector.known.get(member.node_id)) is not None
-        }
+        members = list(self._members)
+        start = now.mono_ms % len(members) if members else 0
+        reports: dict[str, Report] = {}
+        left = REPORTS_BYTES_MAX
+        for member in (*members[start:], *members[:start]):
+            known = self.collector.known.get(member.node_id)
+            if known is None or member.node_id == receiver:
+                continue
+            have = {origins[number]: dots for number, dots in known.items()}
+            left -= size_of(member.node_id, have)
+            if left < 0 or len(reports) == MEMBERS_MAX:
+                break
+            age_ms = max(0, now.wall_ms - self.heard_ms(member))
+            reports[member.node_id] = Report(age_ms, have)
+        return reports
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""
@@ -100,3 +118,11 @@ class Membership:
             return False
         self.collect_ms = now.mono_ms + COLLECT_INTERVAL_MS
         return True
+
+
+def size_of(node_id: str, have: Haves) -> int:
+    """Give no fewer than the bytes of a report."""
+    size = len(node_id.encode()) + 20
+    for origin, dots in have.items():
+        size += len(origin.node_id.encode()) + 30 + 18 * len(dots.above)
+    return size

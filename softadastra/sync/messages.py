@@ -6,23 +6,26 @@ batches, acknowledge what is durable, and tell now and then what they have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.dots import DotSet
+from softadastra.store.lives import Life
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import Arrivals, Claim
 from softadastra.store.siblings import KeyState
 
 __all__ = [
+    "PROTOCOL",
     "Ack",
     "Batch",
     "Bye",
     "Have",
     "Haves",
     "Hello",
+    "Lives",
     "Message",
     "Ping",
     "Pong",
@@ -34,7 +37,13 @@ __all__ = [
     "SnapshotRange",
 ]
 
+PROTOCOL: Final = 1
+"""The version of what is said here; the first element of every message."""
+
 Haves: TypeAlias = Mapping[Origin, DotSet]
+
+Lives: TypeAlias = Mapping[Origin, Sequence[Life]]
+"""The latest lives of origins, without a gap; of those that are not named, the first one alone."""
 
 
 class Report(NamedTuple):
@@ -60,6 +69,10 @@ class RejectReason(IntEnum):
 class Hello:
     """The first message both ways on every connection."""
 
+    protocols: tuple[int, int]
+    """The lowest and the highest that the sender speaks."""
+    features: frozenset[str]
+    """What the sender can do beside that; those that its receiver does not know are ignored."""
     cluster: str
     node_id: str
     incarnation: int
@@ -69,6 +82,8 @@ class Hello:
     policies: str
     """How the sender settles conflicts; both must do it alike."""
     have: Haves
+    lives: Lives
+    """Of the origins in `have`: two of each."""
     digest: bytes
     credit: int
     """How many batches the sender takes before it has acknowledged one."""
@@ -91,8 +106,12 @@ class Batch:
     """Writes that the receiver lacks: claims, and the current state of the key of each."""
 
     id: int
+    told: int
+    """How many Haves the sender had told the receiver on this connection when it made this."""
     origins: list[Origin]
     """What the numbers in this message stand for, by position."""
+    lives: list[tuple[int, Sequence[Life]]]
+    """By origin: those behind what the receiver has, or the last one."""
     claims: list[Claim]
     keys: list[str]
     columns: tuple[list[int], list[int], list[int], list[int], list[bytes], list[int]]
@@ -114,7 +133,8 @@ class Batch:
             )
             for state in self.states
         ]
-        return Arrivals(claims, self.keys, siblings, states)
+        lives = {local[o]: told for o, told in self.lives}
+        return Arrivals(claims, self.keys, siblings, states, lives)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +151,11 @@ class Ack:
 class Have:
     """What the sender has, told now and then, so that what was dropped is found out."""
 
+    number: int
+    """On this connection, from 1."""
     have: Haves
+    lives: Lives
+    """Of the origins in `have`: from the last one on that both know, as far as told."""
     digest: bytes
     neighbours: frozenset[str]
     known: Mapping[str, Report]
@@ -147,6 +171,7 @@ class SnapshotBegin:
     """Acknowledged like a batch."""
     have: Haves
     """What the sender has now: H."""
+    lives: Lives
 
 
 @dataclass(frozen=True, slots=True)

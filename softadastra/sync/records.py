@@ -7,28 +7,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from itertools import repeat
+from itertools import chain, repeat, starmap
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 import msgpack
 
 from softadastra.errors import StoreError
+from softadastra.store.changes import OWN, Arrivals, Collected, Committed, Visitor, Writes
 from softadastra.store.dots import DotSet, Range
+from softadastra.store.lives import Life
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import OWN, Arrivals, Collected, Committed, Writes
 from softadastra.store.siblings import KeyState, State, context_of, siblings_of
+from softadastra.store.splitting import Split
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
-from softadastra.types import PeerSource
+from softadastra.types import Peer, PeerSource
 
 __all__ = [
     "REPLAYED",
     "Arrived",
     "Forgotten",
+    "Lived",
+    "Placed",
     "Pruned",
     "Record",
     "RecordEncoder",
+    "Registered",
     "Released",
     "decode_record",
 ]
@@ -45,6 +50,12 @@ class Kind(IntEnum):
     FORGOTTEN = 6
     COLLECTED = 7
     COMMITTED = 8
+    REGISTERED = 9
+    LIVED = 11
+    SPLIT = 12
+    PLACED = 13
+    ARRIVED_OVER = 10
+    """As ARRIVED, with `outlived` before the message."""
 
 
 REPLAYED: Final = -1
@@ -61,6 +72,8 @@ class Arrived(NamedTuple):
     message: Batch | SnapshotRange
     arrivals: Arrivals
     """Its content, by our numbers."""
+    outlived: list[Visitor]
+    """Siblings here of which its sender knows that they are superseded."""
     link: int
     """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
     received_ms: int
@@ -79,6 +92,28 @@ class Released(NamedTuple):
     n: int
 
 
+class Lived(NamedTuple):
+    """This opening of the log gives out numbers from `first` on."""
+
+    first: int
+    life: int
+
+
+class Placed(NamedTuple):
+    """Where the log is: when that has changed, it is a copy."""
+
+    host: str
+    device: int
+    inode: int
+
+
+class Registered(NamedTuple):
+    """Where a peer is, as somebody said. What is known of it otherwise stays."""
+
+    peer: Peer
+    source: PeerSource
+
+
 class Forgotten(NamedTuple):
     """A member was forgotten by hand."""
 
@@ -86,7 +121,18 @@ class Forgotten(NamedTuple):
 
 
 Record: TypeAlias = (
-    Writes | Arrived | Member | Pruned | Released | Forgotten | Collected | Committed
+    Writes
+    | Arrived
+    | Member
+    | Pruned
+    | Released
+    | Registered
+    | Forgotten
+    | Collected
+    | Committed
+    | Lived
+    | Split
+    | Placed
 )
 
 
@@ -109,7 +155,12 @@ class RecordEncoder:
             case Writes():
                 return Kind.WRITES, self._pack(self._plain_writes(record))
             case Arrived():
-                return Kind.ARRIVED, record.clock.to_bytes(8, "big") + record.payload
+                clock = record.clock.to_bytes(8, "big")
+                if not record.outlived:
+                    return Kind.ARRIVED, clock + record.payload
+                outlived = self._pack([[k, *self._origins[o], n] for k, o, n in record.outlived])
+                head = clock + len(outlived).to_bytes(4, "big") + outlived
+                return Kind.ARRIVED_OVER, head + record.payload
             case Member():
                 fields = (
                     record.node_id,
@@ -121,12 +172,16 @@ class RecordEncoder:
                     record.retries,
                     record.witnessed,
                     record.heard_ms,
+                    record.incarnation,
                 )
                 return Kind.MEMBER, self._pack(fields)
             case Pruned():
                 return Kind.PRUNED, self._pack(record)
             case Released():
                 return Kind.RELEASED, self._pack(record)
+            case Registered(peer, source):
+                address = (peer.node_id, peer.host, peer.port)
+                return Kind.REGISTERED, self._pack((*address, source.value))
             case Forgotten():
                 return Kind.FORGOTTEN, self._pack(record)
             case Collected():
@@ -141,7 +196,17 @@ class RecordEncoder:
                     for number, dots in record.have.items()
                 ]
                 drops = [[key, *self._origins[number], n] for key, number, n in record.drops]
-                return Kind.COMMITTED, self._pack([have, drops])
+                lives = [
+                    [*self._origins[number], [*chain.from_iterable(told)]]
+                    for number, told in record.lives.items()
+                ]
+                return Kind.COMMITTED, self._pack([have, drops, lives])
+            case Lived():
+                return Kind.LIVED, self._pack(record)
+            case Split():
+                return Kind.SPLIT, self._pack([*record.origin, record.after, record.life])
+            case Placed():
+                return Kind.PLACED, self._pack(record)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -182,6 +247,17 @@ def writes_of(fields: list[Any], origins: Origins) -> Writes:
     return Writes(first, clock, keys, states)
 
 
+def arrived_of(payload: bytes, start: int, outlived: list[Visitor], origins: Origins) -> Arrived:
+    """Read the clock, and the message that begins at `start`."""
+    message = decode(payload[start:])
+    if not isinstance(message, Batch | SnapshotRange):
+        raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
+    clock = int.from_bytes(payload[:8], "big")
+    batch = message if isinstance(message, Batch) else message.batch
+    arrivals = batch.arrivals(origins)
+    return Arrived(clock, payload[start:], message, arrivals, outlived, REPLAYED, 0)
+
+
 def pairs(flat: list[int]) -> list[Range]:
     """Give first, last, first, last ... as ranges."""
     return list(zip(flat[::2], flat[1::2], strict=True))
@@ -194,18 +270,19 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         StoreError: a newer version wrote a kind that this one does not know.
     """
     if kind == Kind.ARRIVED:
-        message = decode(payload[8:])
-        if not isinstance(message, Batch | SnapshotRange):
-            raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
-        clock = int.from_bytes(payload[:8], "big")
-        batch = message if isinstance(message, Batch) else message.batch
-        return Arrived(clock, payload[8:], message, batch.arrivals(origins), REPLAYED, 0)
+        return arrived_of(payload, 8, [], origins)
+    if kind == Kind.ARRIVED_OVER:
+        end = 12 + int.from_bytes(payload[8:12], "big")
+        plain = msgpack.unpackb(payload[12:end])
+        outlived = [(key, origins.number(Origin(i, c)), n) for key, i, c, n in plain]
+        return arrived_of(payload, end, outlived, origins)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:
             return writes_of(fields, origins)
         case Kind.MEMBER:
-            node_id, host, port, source, accepted, confirmed, retries, witnessed, heard = fields
+            node_id, host, port, source, accepted, confirmed, *rest = fields
+            retries, witnessed, heard_ms, incarnation = rest
             return Member(
                 node_id=node_id,
                 host=host,
@@ -215,12 +292,16 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
                 confirmed=confirmed,
                 retries=retries,
                 witnessed=witnessed,
-                heard_ms=heard,
+                heard_ms=heard_ms,
+                incarnation=incarnation,
             )
         case Kind.PRUNED:
             return Pruned(*fields)
         case Kind.RELEASED:
             return Released(*fields)
+        case Kind.REGISTERED:
+            node_id, host, port, source = fields
+            return Registered(Peer(node_id, host, port), PeerSource(source))
         case Kind.FORGOTTEN:
             return Forgotten(*fields)
         case Kind.COLLECTED:
@@ -229,11 +310,22 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
                 {origins.number(Origin(i, c)): pairs(flat) for i, c, flat in ranges}, keys
             )
         case Kind.COMMITTED:
-            have, drops = fields
+            have, drops, lives = fields
             return Committed(
                 {origins.number(Origin(i, c)): DotSet(b, pairs(flat)) for i, c, b, flat in have},
                 [(key, origins.number(Origin(i, c)), n) for key, i, c, n in drops],
+                {
+                    origins.number(Origin(i, c)): list(starmap(Life, pairs(flat)))
+                    for i, c, flat in lives
+                },
             )
+        case Kind.LIVED:
+            return Lived(*fields)
+        case Kind.SPLIT:
+            node_id, incarnation, after, life = fields
+            return Split(Origin(node_id, incarnation), after, life)
+        case Kind.PLACED:
+            return Placed(*fields)
         case _:
             raise StoreError(
                 f"the log holds a record of kind {kind}, which this version does not know: "

@@ -7,11 +7,12 @@ ends with its connection; the next greeting starts from what the peer then says 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from softadastra.store.dots import DotSet, Range, subtract
+from softadastra.store.lives import Life
 from softadastra.sync.messages import (
     Batch,
     Hello,
@@ -21,6 +22,7 @@ from softadastra.sync.messages import (
 )
 
 __all__ = [
+    "BLOCKED_MS",
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
     "Flight",
@@ -84,6 +86,12 @@ class Session:
     """What the peer has, by origin number, as it last said."""
     sent: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
     """That, and what is on its way. Invariant: contains `known`."""
+    told: dict[int, DotSet] = field(default_factory=dict)
+    """What the peer had, by origin number, when it told the whole of it last."""
+    told_number: int = 0
+    """Which of its Haves that was; 0: its greeting."""
+    haves_told: int = 0
+    """How many Haves this node has told the peer."""
     flights: dict[int, Flight] = field(default_factory=dict)
     batches_sent: int = 0
     credit: int = 1
@@ -98,13 +106,21 @@ class Session:
     """Before this time unequal digests begin no other reconciliation."""
     known_ms: int = 0
     """When to tell what others have, too."""
-    pinged_ms: int = 0
+    pinged_ms: int = -1
     pong_due: int | None = None
     blocked_ms: int | None = None
     """No batch leaves before: the connection was full. None: it was not."""
     unanswered_ms: int | None = None
     """Since when the oldest flight waits; None when none does."""
     skew_ms: int | None = None
+    lives_told: dict[int, Sequence[Life]] = field(default_factory=dict)
+    """What the peer told of the lives of origins, by number."""
+    parted_ms: int | None = None
+    """Since when a history here has parted from the peer's: no data until that is settled."""
+    contested_ms: int | None = None
+    """Since when another process of the same name is asked whether it is alive."""
+    question_ms: int | None = None
+    """Since when this one is asked so; None: it is not, or it has answered."""
 
     @property
     def is_active(self) -> bool:
@@ -119,6 +135,8 @@ class Session:
     @property
     def ping_ms(self) -> int:
         """When the peer is asked, unless it says something before."""
+        if self.question_ms is not None and self.pinged_ms < self.question_ms:
+            return self.question_ms
         return max(self.heard_ms, self.pinged_ms) + PING_INTERVAL_MS
 
     def greet(self, hello: Hello, wall_ms: int) -> None:
@@ -128,6 +146,12 @@ class Session:
         self.credit = hello.credit
         self.neighbours = hello.neighbours
         self.skew_ms = hello.wall_ms - wall_ms
+
+    def hear_have(self, number: int, had: dict[int, DotSet]) -> None:
+        """Take the whole of what the peer says that it has; an earlier one may come late."""
+        if number >= self.told_number:
+            self.told_number = number
+            self.told = {origin: dots.copy() for origin, dots in had.items()}
 
     def tell_have_by(self, due_ms: int) -> None:
         """Let the peer be told what this node has by this time."""
@@ -161,12 +185,22 @@ class Session:
             self.unanswered_ms = flight.sent_ms
 
     def withdraw(self, batch_id: int, now_ms: int) -> None:
-        """Take back a batch that the connection did not take; its writes are sent again soon."""
+        """Take back a batch that the connection did not take; its writes are sent again soon.
+
+        Without acknowledgements it counts as landed already. Then what else is on its way and not
+        confirmed is sent again with it.
+        """
         flight = self.flights.pop(batch_id, None)
-        if flight is not None:
-            for origin in {number for number, _ in flight.covers}:
-                self.learn(origin, self.known[origin])
+        covers = {number for number, _ in flight.covers} if flight else list(self.sent)
+        for origin in covers:
+            self.learn(origin, self.known[origin])
         self.blocked_ms = now_ms + BLOCKED_MS
+
+    def abandon_snapshot(self) -> None:
+        """Let go what is on its way of a snapshot that is served no more: nobody waits for it."""
+        self.flights = {i: f for i, f in self.flights.items() if isinstance(f.message, Batch)}
+        if not self.flights:
+            self.unanswered_ms = None
 
     def is_blocked(self, now_ms: int) -> bool:
         """Whether the connection was full a moment ago."""

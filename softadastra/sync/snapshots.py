@@ -12,15 +12,18 @@ those that it serves: what it has sent may contain what the commit drops.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
+from softadastra.store.changes import Committed, Visitor
 from softadastra.store.dots import DotSet, contains
-from softadastra.store.replica import Committed, Replica, Visitor
+from softadastra.store.lives import Life
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits, batch_of, entry_size
+from softadastra.sync.histories import lives_from
 from softadastra.sync.messages import Haves, SnapshotBegin, SnapshotCommit, SnapshotRange
 from softadastra.sync.records import Arrived
 from softadastra.sync.session import Session
@@ -59,6 +62,7 @@ class Incoming:
 
     id: int
     have: dict[int, DotSet]
+    lives: dict[int, Sequence[Life]]
     decided_to: str | None = None
     """The last key of the ranges that are being made durable."""
     finished_to: str | None = None
@@ -123,14 +127,19 @@ class Verdict(Enum):
 
 
 class Snapshots:
-    """The snapshots that this node serves, and those that come in; one each way with a peer."""
+    """The snapshots that this node serves, and those that come in; one each way with a peer.
 
-    def __init__(self) -> None:
+    Args:
+        nonce: drawn when the node opens.
+    """
+
+    def __init__(self, nonce: int) -> None:
         self.serving: dict[str, Serving] = {}
         self.incoming: dict[str, Incoming] = {}
         self.unequal: set[str] = set()
         """Peers that have the same writes and not the same state: they get a snapshot too."""
-        self._count = 0
+        self._last_id = nonce >> 1
+        """Unlike those of this node's other lives: a peer resumes no snapshot of an earlier one."""
 
     def is_needed(self, replica: Replica, session: Session) -> bool:
         """Whether deltas cannot bring a peer what it lacks."""
@@ -168,21 +177,22 @@ class Snapshots:
         message_id = session.batches_sent + 1
         serving = self.serving.get(session.peer_id)
         if serving is None:
-            self._count += 1
+            self._last_id += 1
             number = replica.origins.number
             had = {number(origin): dots.copy() for origin, dots in have.items()}
-            self.serving[session.peer_id] = Serving(self._count, had, now_ms)
+            self.serving[session.peer_id] = Serving(self._last_id, had, now_ms)
             self.unequal.discard(session.peer_id)
-            return SnapshotBegin(self._count, message_id, have)
+            lives = lives_from(replica, session.lives_told)
+            return SnapshotBegin(self._last_id, message_id, have, lives)
         if not serving.is_sent:
-            return self._next_range(replica, serving, message_id, limits)
+            return self._next_range(replica, serving, session, limits)
         if session.flights or serving.is_committing:
             return None
         serving.is_committing = True
         return SnapshotCommit(serving.id, message_id)
 
     def _next_range(
-        self, replica: Replica, serving: Serving, message_id: int, limits: Limits
+        self, replica: Replica, serving: Serving, session: Session, limits: Limits
     ) -> SnapshotRange:
         after = serving.sent_to
         page = replica.page(prefix="", after=after, limit=min(limits.entries, BATCH_ENTRIES_MAX))
@@ -193,7 +203,7 @@ class Snapshots:
         last = LAST_KEY if is_end else keys[-1]
         serving.sent_to = last
         serving.is_sent = is_end
-        batch = batch_of(replica, keys, [], message_id)
+        batch = batch_of(replica, keys, [], session.batches_sent + 1, session)
         return SnapshotRange(serving.id, after, last, is_end, batch)
 
     def receive(
@@ -206,7 +216,8 @@ class Snapshots:
             if incoming is None or incoming.id != message.snapshot:
                 number = replica.origins.number
                 had = {number(origin): dots for origin, dots in message.have.items()}
-                self.incoming[peer] = Incoming(message.snapshot, had)
+                lives = {number(origin): told for origin, told in message.lives.items()}
+                self.incoming[peer] = Incoming(message.snapshot, had, lives)
             return Verdict.ACKNOWLEDGE
         if isinstance(message, SnapshotCommit):
             return self._receive_commit(incoming, message, session.link, replica)
@@ -225,7 +236,7 @@ class Snapshots:
         if incoming.id != message.snapshot or not incoming.is_complete:
             return Verdict.IGNORE
         incoming.commit = (link, message.id)
-        return Committed(incoming.have, incoming.drops(replica))
+        return Committed(incoming.have, incoming.drops(replica), incoming.lives)
 
     def before_merge(self, record: Arrived, session: Session | None, replica: Replica) -> None:
         """Note the candidates that a batch or a range makes, before it is merged."""
@@ -252,6 +263,12 @@ class Snapshots:
                 del self.incoming[peer]
                 return incoming.commit
         return None
+
+    def forget_all(self) -> None:
+        """Give up all snapshots: origins have other numbers now."""
+        self.serving.clear()
+        self.incoming.clear()
+        self.unequal.clear()
 
     def resume(self, peer: str) -> tuple[int, str] | None:
         """Give how far the snapshot of a peer has come, for it to go on behind that."""

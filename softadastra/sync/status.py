@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
-from softadastra.store.replica import Lost, Replica
-from softadastra.store.siblings import Sibling, siblings_of
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.dialing import Attempt
 from softadastra.sync.engine import Engine
@@ -68,7 +69,7 @@ def conflicts(replica: Replica) -> list[Conflict]:
             values=tuple(
                 conflicting_value(replica, s)
                 for s in sorted(
-                    siblings_of(replica.entries[key]),
+                    shown(siblings_of(replica.entries[key])),
                     key=lambda s: (bool(s[4]), replica.rank(s)),
                     reverse=True,
                 )

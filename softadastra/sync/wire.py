@@ -8,20 +8,24 @@ siblings without a Python object per field.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
+from itertools import chain
 from typing import Any, Final, NamedTuple, assert_never
 
 import msgpack
 
 from softadastra.errors import ProtocolError
+from softadastra.store.lives import Life
 from softadastra.sync.messages import (
+    PROTOCOL,
     Ack,
     Batch,
     Bye,
     Have,
     Haves,
     Hello,
+    Lives,
     Message,
     Ping,
     Pong,
@@ -45,12 +49,13 @@ from softadastra.sync.parsing import (
     read_pong,
     read_range,
     read_reject,
+    refuse_claimed_lengths,
     refuse_extension,
 )
 
 __all__ = ["BATCH_ENTRIES_MAX", "CLAIMED_MAX", "PROTOCOL", "decode", "encode"]
 
-PROTOCOL: Final = 1
+NO_LIVES: Final[Lives] = {}
 
 MESSAGE_BYTES_MAX: Final = 1_310_720
 """1.25 MiB: a batch of 1 MiB, which holds the largest value, and its claims."""
@@ -78,13 +83,15 @@ def encode(message: Message) -> bytes:
         case Hello():
             body = [
                 MessageType.HELLO,
+                message.protocols,
+                sorted(message.features),
                 message.cluster,
                 message.node_id,
                 message.incarnation,
                 message.nonce,
                 message.wall_ms,
                 message.policies,
-                plain_haves(message.have),
+                *plain_haves(message.have, message.lives),
                 message.digest,
                 message.credit,
                 sorted(message.neighbours),
@@ -95,18 +102,20 @@ def encode(message: Message) -> bytes:
         case Batch():
             body = [MessageType.BATCH, *plain_batch(message)]
         case Ack():
-            have = plain_haves(message.have)
+            have, _ = plain_haves(message.have)
             body = [MessageType.ACK, message.batches, have, message.credit]
         case Have():
-            have = plain_haves(message.have)
+            have, lives = plain_haves(message.have, message.lives)
             known = [
-                [node_id, report.age_ms, plain_haves(report.have)]
+                [node_id, report.age_ms, plain_haves(report.have)[0]]
                 for node_id, report in message.known.items()
             ]
-            body = [MessageType.HAVE, have, message.digest, sorted(message.neighbours), known]
+            neighbours = sorted(message.neighbours)
+            digest = message.digest
+            body = [MessageType.HAVE, message.number, have, lives, digest, neighbours, known]
         case SnapshotBegin():
-            have = plain_haves(message.have)
-            body = [MessageType.SNAPSHOT_BEGIN, message.snapshot, message.id, have]
+            have, lives = plain_haves(message.have, message.lives)
+            body = [MessageType.SNAPSHOT_BEGIN, message.snapshot, message.id, have, lives]
         case SnapshotRange():
             body = [
                 MessageType.SNAPSHOT_RANGE,
@@ -129,8 +138,8 @@ def encode(message: Message) -> bytes:
     return bytes(msgpack.packb([PROTOCOL, *body]))
 
 
-def plain_haves(haves: Haves) -> list[list[Any]]:
-    """Give [[node id, incarnation, base, [first, last, first, last ...]] ...].
+def plain_haves(haves: Haves, lives: Lives = NO_LIVES) -> tuple[list[Any], list[Any]]:
+    """Give [[node id, incarnation, base, [first, last, first, last ...]] ...], and their lives.
 
     Of very many ranges the last are left out: saying that less is here costs a batch that comes
     twice, and they join when what lies between them has come.
@@ -142,7 +151,13 @@ def plain_haves(haves: Haves) -> list[list[Any]]:
         left -= len(above)
         flat = [n for found in above for n in found]
         plain.append([origin.node_id, origin.incarnation, dots.base, flat])
-    return plain
+    told = [(i, lives[origin]) for i, origin in enumerate(haves) if origin in lives]
+    return plain, plain_lives(told)
+
+
+def plain_lives(told: Iterable[tuple[int, Sequence[Life]]]) -> list[list[int]]:
+    """Give [[position of the origin, first, life, first, life ...] ...]."""
+    return [[position, *chain.from_iterable(lives)] for position, lives in told if lives]
 
 
 def plain_batch(batch: Batch) -> list[Any]:
@@ -152,7 +167,9 @@ def plain_batch(batch: Batch) -> list[Any]:
     rows = len(values)
     return [
         batch.id,
+        batch.told,
         batch.origins,
+        plain_lives(batch.lives),
         [[o, first, [n for run in runs for n in run]] for o, first, runs in batch.claims],
         batch.keys,
         origins[0] if rows and len(set(origins)) == 1 else origins,
@@ -180,6 +197,7 @@ def decode(payload: bytes) -> Message:
             f"message of {len(payload)} bytes, at most {MESSAGE_BYTES_MAX} are allowed"
         )
     try:
+        refuse_claimed_lengths(payload)
         plain = msgpack.unpackb(payload, ext_hook=refuse_extension)
     except ProtocolError:
         raise
@@ -189,8 +207,8 @@ def decode(payload: bytes) -> Message:
     if type(plain) is not list or len(plain) < 2:
         raise ProtocolError("a message is an array of at least protocol and type")
     protocol, kind, *body = plain
-    if protocol != PROTOCOL:
-        raise ProtocolError(f"protocol {protocol!r}, this node speaks {PROTOCOL}")
+    if type(protocol) is not int or protocol != PROTOCOL:
+        raise ProtocolError(f"protocol {clipped(protocol)}, this node speaks {PROTOCOL}")
     reader = READERS.get(kind) if type(kind) is int else None
     if reader is None:
         raise ProtocolError(f"unknown message type {clipped(kind)}")
@@ -209,13 +227,13 @@ class Reader(NamedTuple):
 
 
 READERS: Final[dict[int, Reader]] = {
-    MessageType.HELLO: Reader(11, read_hello),
+    MessageType.HELLO: Reader(14, read_hello),
     MessageType.REJECT: Reader(2, read_reject),
-    MessageType.BATCH: Reader(12, read_batch),
+    MessageType.BATCH: Reader(14, read_batch),
     MessageType.ACK: Reader(3, read_ack),
-    MessageType.HAVE: Reader(4, read_have),
-    MessageType.SNAPSHOT_BEGIN: Reader(3, read_begin),
-    MessageType.SNAPSHOT_RANGE: Reader(16, read_range),
+    MessageType.HAVE: Reader(6, read_have),
+    MessageType.SNAPSHOT_BEGIN: Reader(4, read_begin),
+    MessageType.SNAPSHOT_RANGE: Reader(18, read_range),
     MessageType.SNAPSHOT_COMMIT: Reader(2, read_commit),
     MessageType.PING: Reader(1, read_ping),
     MessageType.PONG: Reader(1, read_pong),

@@ -4,6 +4,7 @@ LocalCluster    real node processes on this machine: pause, kill -9, restart
 SimCluster      nodes in one thread and in simulated time, over disks and a network that fail
 history.py      every write with its outcome, and whether the nodes hold what they must
 checkers/       each promise of a simulated cluster, watched from outside at every step
+check_merge     whether a function of yours may merge conflicts
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from softadastra.testing.child_process import ProcessState
 from softadastra.testing.history import Verdict, Violation, ViolationKind
 from softadastra.testing.local_cluster import LocalCluster, Topology, wait_until
 from softadastra.testing.local_node import LocalNode
+from softadastra.testing.merge_check import check_merge
 from softadastra.testing.sim_cluster import SimCluster
+from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_topology import SimTopology
 
@@ -24,11 +27,13 @@ __all__ = [
     "NodeState",
     "ProcessState",
     "SimCluster",
+    "SimLiar",
     "SimNode",
     "SimTopology",
     "Topology",
     "Verdict",
     "Violation",
     "ViolationKind",
+    "check_merge",
     "wait_until",
 ]

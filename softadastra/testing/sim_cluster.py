@@ -16,6 +16,7 @@ from typing import Self
 from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
+from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_network import Conditions, SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_schedule import Schedule, Trace, chance
@@ -148,6 +149,15 @@ class SimCluster:
             if node.node_id == node_id:
                 return node
         raise NotFoundError(f"there is no node {node_id!r} in this cluster", node_id=node_id)
+
+    def add_liar(self, node_id: str) -> SimLiar:
+        """Let somebody in who says what it likes; it is none of `nodes`, and dials when it is told.
+
+        From now on nothing is checked that rests on every member telling the truth: a liar can
+        invent writes, and what nodes hold is no longer only what was written through them.
+        """
+        self.checks.liars.add(node_id)
+        return SimLiar(node_id, network=self.network, schedule=self.schedule, like=self.nodes[0])
 
     # Time.
 

@@ -15,6 +15,7 @@ import errno
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import NamedTuple, TypeAlias
@@ -64,6 +65,7 @@ class SimDisk:
         self._names: dict[Path, SimInode] = {}
         self._durable_names: dict[Path, SimInode] = {}
         self._changes: list[NameChange] = []
+        self._numbers = count(int(rng.random() * 2**32))
 
     @property
     def is_full(self) -> bool:
@@ -78,7 +80,7 @@ class SimDisk:
                 raise refused("open", path, errno.ENOENT)
             if self.is_full:
                 raise refused("open", path, errno.ENOSPC)
-            inode = SimInode()
+            inode = SimInode(next(self._numbers))
             self._change((Linked(path, inode),))
         elif mode is OpenMode.NEW:
             raise refused("open", path, errno.EEXIST)
@@ -190,6 +192,10 @@ class SimFile:
     def size(self) -> int:
         """See `File.size`."""
         return len(self.inode.cache)
+
+    def identity(self) -> tuple[int, int]:
+        """See `File.identity`."""
+        return 1, self.inode.number
 
     def lock(self) -> bool:
         """See `File.lock`."""

@@ -41,11 +41,16 @@ class Kept(Enum):
 
 
 class SimInode:
-    """A file without its name."""
+    """A file without its name.
 
-    __slots__ = ("_pending", "cache", "durable", "is_locked")
+    Args:
+        number: tells it from all other files.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_pending", "cache", "durable", "is_locked", "number")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.cache = bytearray()
         """What a read gives."""
         self.durable = bytearray()

@@ -15,7 +15,7 @@ from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
-from softadastra.runtime.recovery import recover
+from softadastra.runtime.recovery import recover, settle_place
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Notice
@@ -84,7 +84,10 @@ class SimLife:
                 options=engine_options(options),
                 nonce=self._rng.getrandbits(64),
                 jitter=self._rng.random,
+                is_new=header.incarnation == incarnation,
             ).engine
+            fresh = self._rng.getrandbits(64)
+            settle_place(self.engine, self.log, host=options.node_id, incarnation=fresh)
         except BaseException:
             self.log.close()
             raise

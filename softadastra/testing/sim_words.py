@@ -38,10 +38,10 @@ def describe(message: Message) -> str:
             return f"batch {message.id}: {' '.join(claims)} as {len(message.keys)} entries"
         case Ack(batches, have, _):
             return f"ack {batches}, has {has(have)}"
-        case Have(have, digest, neighbours, _):
+        case Have(number, have, _, digest, neighbours, _):
             near = " ".join(sorted(neighbours)) or "nobody"
-            return f"have {has(have)}, digest {digest.hex()[:8]}, connected to {near}"
-        case SnapshotBegin(snapshot, _, have):
+            return f"have {number}: {has(have)}, digest {digest.hex()[:8]}, connected to {near}"
+        case SnapshotBegin(snapshot, _, have, _):
             return f"snapshot {snapshot} begins, of {has(have)}"
         case SnapshotRange(snapshot, after, last, _, batch):
             return f"snapshot {snapshot}: {after} to {last} as {len(batch.keys)} entries"

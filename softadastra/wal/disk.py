@@ -112,6 +112,10 @@ class File(Protocol):
         """Give the size in bytes."""
         ...
 
+    def identity(self) -> tuple[int, int]:
+        """Give device and number of the file: a copy of it has others."""
+        ...
+
     def lock(self) -> bool:
         """Take the file's exclusive lock without waiting; False when it is held elsewhere."""
         ...
@@ -251,6 +255,14 @@ class _OsFile:
             return os.fstat(self._descriptor).st_size
         except OSError as error:
             raise _refused("examine", self.path, error) from error
+
+    def identity(self) -> tuple[int, int]:
+        try:
+            found = os.fstat(self._descriptor)
+        except OSError as error:
+            raise _refused("examine", self.path, error) from error
+        # A device number is signed on some systems.
+        return found.st_dev & 0xFFFF_FFFF_FFFF_FFFF, found.st_ino
 
     def lock(self) -> bool:
         # flock, not lockf: a POSIX record lock is lost as soon as any other descriptor of the

@@ -117,6 +117,11 @@ class WriteAheadLog:
         return self._end[0]
 
     @property
+    def identity(self) -> tuple[int, int]:
+        """Device and number of the file, while it is open: a copy of it has others."""
+        return self._file.identity()
+
+    @property
     def has_unsynced(self) -> bool:
         """Whether there are frames that a power cut may take back."""
         return self._durable < self._end[0]

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from softadastra.cli.main import cli
+from softadastra.runtime import events
 
 from .tool import Run, Spawn
 
@@ -31,7 +32,10 @@ def directory(plain_environment: None, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 @pytest.fixture
-def run(directory: Path) -> Run:
+def run(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    # A command may send the events of this process elsewhere, and the process does not end here.
+    monkeypatch.setattr(events, "_output", events._output)
+
     def invoke(*arguments: str, input: bytes | None = None) -> Result:  # noqa: A002
         return CliRunner().invoke(cli, arguments, input=input, catch_exceptions=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from softadastra.cli import demo_run, demo_story
 from softadastra.cli.demo_story import named_characters
 from softadastra.cli.main import cli
 from softadastra.testing import LocalNode, wait_until
@@ -98,9 +100,12 @@ def test_a_lost_write_fails_the_demo_which_names_it_and_keeps_the_files(
     assert (directory / "node-b.log").exists()
 
 
-def test_ctrl_c_exits_with_130_and_leaves_no_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_stop_signal_exits_with_130_and_leaves_no_process_and_no_file(
+    tmp_path: Path, stop: signal.Signals
+) -> None:
     with subprocess.Popen(
-        [*DEMO, "--directory", str(tmp_path)], stdout=subprocess.PIPE, text=True
+        DEMO, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as demo:
         assert demo.stdout is not None
         while "is stopped" not in (line := demo.stdout.readline()):
@@ -108,10 +113,70 @@ def test_ctrl_c_exits_with_130_and_leaves_no_process(tmp_path: Path) -> None:
         children = children_of(demo.pid)
         assert len(children) == 3
 
-        demo.send_signal(signal.SIGINT)
+        demo.send_signal(stop)
 
         assert demo.wait(DEADLINE_SECONDS) == 130
     assert wait_until(lambda: all(map(has_ended, children)), DEADLINE_SECONDS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_demo_that_nobody_reads_ends_at_once_and_is_no_success(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        DEMO,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    ) as demo:
+        assert demo.stdout is not None
+        assert demo.stderr is not None
+        assert "nodes are up" in demo.stdout.readline()
+        demo.stdout.close()
+
+        assert "whether writes were lost is unknown" in demo.stderr.read()
+        assert demo.wait(DEADLINE_SECONDS) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_terminal_shows_the_story_and_the_seed_above_the_picture() -> None:
+    terminal, end = pty.openpty()
+    with subprocess.Popen(
+        [*DEMO, "--keys", "40"],
+        stdout=end,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "40"},
+    ) as demo:
+        os.close(end)
+        shown = b""
+        while piece := read_terminal(terminal):
+            shown += piece
+    os.close(terminal)
+
+    assert demo.returncode == 0
+    assert b"3 nodes are up and connected (seed 7)" in shown
+    assert b"is stopped (SIGSTOP)" in shown
+    assert "█".encode() in shown
+
+
+def read_terminal(terminal: int) -> bytes:
+    """Read what is there; empty when the other end is closed, which Linux tells by an error."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:
+        return b""
+
+
+def test_nodes_that_cannot_meet_fail_the_demo_which_says_for_how_long_it_waited(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(LocalNode, "connect", lambda *_: None)
+    for module in (demo_run, demo_story):
+        monkeypatch.setattr(module, "CONVERGENCE_SECONDS", 1.0)
+    with pytest.raises(SystemExit) as exit_:
+        cli.main(["demo", "--keys", "20", "--seed", "7", "--directory", str(tmp_path / "nodes")])
+
+    assert exit_.value.code == 1
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(r"3 nodes, \d+ writes, not equal after 1 s, [1-9]\d* writes lost", last)
 
 
 @pytest.mark.parametrize(

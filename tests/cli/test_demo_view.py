@@ -23,12 +23,12 @@ OTHER_DIGEST = "fedcba9876543210" * 2
 WIDTH = 60
 
 
-def printed(moments: list[list[NodeView]]) -> list[str]:
+def printed(moments: list[list[NodeView]], width: int = WIDTH) -> list[str]:
     strip = StateStrip(has_block=False)
     for views in moments:
         strip.add(views)
     file = io.StringIO()
-    Console(file=file, width=WIDTH).print(draw(moments[-1], strip, width=WIDTH))
+    Console(file=file, width=width).print(draw(moments[-1], strip, width=width))
     return file.getvalue().splitlines()
 
 
@@ -45,6 +45,14 @@ def test_all_numbers_are_whole_on_sixty_columns() -> None:
         "node-b", "running", "155063", "155063", "155063", "1024", "01234567"
     ]  # fmt: skip
     assert max(map(len, lines)) <= WIDTH
+
+
+def test_forty_columns_show_what_matters_whole() -> None:
+    lines = printed([[NODE, replace(NODE, node_id="node-b")]], width=40)
+
+    row = next(line for line in lines if line.startswith("node-b"))
+    assert row.split() == ["node-b", "running", "155063", "01234567"]
+    assert max(map(len, lines)) <= 40
 
 
 def test_nodes_of_one_state_have_one_letter_and_others_another() -> None:

@@ -59,6 +59,15 @@ def test_the_tool_alone_shows_its_help_as_an_error(run: Run) -> None:
         assert "Commands:" in shown.stderr
 
 
+def test_help_fits_forty_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    for path, _, _ in ALL:
+        shown = run(*path, "--help").stdout
+
+        assert shown == run("help", *path).stdout
+        assert max(map(len, shown.splitlines())) <= 40
+
+
 def test_help_shows_what_the_option_shows(run: Run) -> None:
     assert run("help").stdout == run("--help").stdout == run("-h").stdout
     assert run("help", "store", "put").stdout == run("store", "put", "--help").stdout
@@ -94,8 +103,34 @@ def test_the_version_is_shown_in_three_ways(run: Run) -> None:
         (("status", "more"), "Got unexpected extra argument (more)"),
         (("status", "--nothing"), "No such option '--nothing'."),
         (("--node-id",), "Option '--node-id' requires an argument."),
-        (("node", "run", "--port", "70000"), "Invalid value for '--port'"),
-        (("sync", "tick", "--wait", "-1"), "Invalid value for '--wait'"),
+        (
+            ("node", "run", "--port", "70000"),
+            "Invalid value for '--port': '70000' is not a whole number from 0 to 65535.",
+        ),
+        (
+            ("node", "run", "--port", "http"),
+            "Invalid value for '--port': 'http' is not a whole number from 0 to 65535.",
+        ),
+        (
+            ("sync", "tick", "--wait", "-1"),
+            "Invalid value for '--wait': '-1' is not a number from 0 to 3600.",
+        ),
+        (
+            ("sync", "tick", "--wait", "nan"),
+            "Invalid value for '--wait': 'nan' is not a number from 0 to 3600.",
+        ),
+        (
+            ("demo", "--seed", "x"),
+            "Invalid value for '--seed': 'x' is not a whole number.",
+        ),
+        (
+            ("status", "--wal", ""),
+            "Invalid value for '--wal': expected the path of a file.",
+        ),
+        (
+            ("status", "--config", ""),
+            "Invalid value for '--config': expected the path of a file.",
+        ),
     ],
 )
 def test_a_wrong_command_line_gives_its_reason_the_usage_and_exit_2(
@@ -180,8 +215,20 @@ def test_wrong_settings_exit_with_2_and_no_traceback(
     assert document(refused)["error"]["code"] == "invalid_argument"
 
 
-def test_an_empty_node_id_is_refused_not_ignored(run: Run) -> None:
-    assert run("status", "--node-id", "").exit_code == 2
+def test_wrong_settings_are_told_before_anything_of_the_node(run: Run) -> None:
+    for node_id in ("", "a/b"):
+        refused = run("status", "--node-id", node_id)
+
+        assert refused.exit_code == 2
+        assert refused.stderr.startswith(f"error: the options of node {node_id!r} cannot be used:")
+
+
+def test_problems_are_a_list_for_programs(run: Run, directory: Path) -> None:
+    (directory / "softadastra.toml").write_text('conflict_policy = "lww"\nsecurity = "curve"\n')
+    first, second = document(run("status", "--json"))["error"]["context"]["problems"]
+
+    assert first == "conflict_policy 'lww' is unknown: did you mean 'last_write_wins'?"
+    assert second.startswith("security='curve' is not available")
 
 
 def test_a_foreign_file_is_refused_and_left_as_it_is(run: Run, directory: Path) -> None:

@@ -38,7 +38,7 @@ def test_rows_know_their_line_and_the_bytes_that_they_take() -> None:
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        (b"not json", "not JSON"),
+        (b"not json", r"line 2: not JSON at character 1: .*, or CSV with --format csv"),
         (b'{"key": "a"}', "expected"),
         (b'{"key": "a", "vlaue": 1}', "expected"),
         (b'{"key": "a", "value": 1, "color": "red"}', "nothing else"),
@@ -46,7 +46,7 @@ def test_rows_know_their_line_and_the_bytes_that_they_take() -> None:
         (b'["a"]', "expected"),
         (b'["a", 1, 2]', "expected"),
         (b'"a"', "expected"),
-        (b'["a", NaN]', "no JSON number"),
+        (b'["a", NaN]', "NaN is no number that JSON"),
         (b'["a", "\xff"]', "not UTF-8 at its byte 8"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_quoted_csv_field_spans_lines() -> None:
         (b"", 1, "no column 'key' in the header: found nothing"),
         (b"id,name\n1,a\n", 1, "no column 'key' in the header: found id, name"),
         (b"key,value,value\na,1,2\n", 1, "two columns are named 'value'"),
-        (b"key,value\na,1\nb\n", 3, "1 fields: expected 2"),
+        (b"key,value\na,1\nb\n", 3, "1 field: expected 2"),
         (b"key,value\na,1\nb,2,3\n", 3, "3 fields: expected 2"),
         (b'key,value\na,"1\n', 2, "not CSV"),
         (b"key,value\na,\xff\n", 2, "not UTF-8"),
@@ -120,6 +120,12 @@ def test_bad_csv_is_named_by_line_with_what_was_expected(
     with pytest.raises(BadRowError, match=problem) as caught:
         list(read_csv(BytesIO(content)))
     assert caught.value.context["line"] == line
+
+
+def test_one_column_can_be_the_key_and_the_value() -> None:
+    found = read_csv(BytesIO(b"id,name\n7,nut\n"), key_column="id", value_column="id")
+
+    assert pairs(found) == [("7", "7")]
 
 
 def test_the_missing_value_column_is_named() -> None:

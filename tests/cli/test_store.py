@@ -132,7 +132,10 @@ def test_a_value_that_begins_with_a_dash_goes_behind_two(run: Run) -> None:
             "Choose one of --json-value and --bytes-value.",
         ),
         (("frob",), "Unknown store command: frob"),
-        (("list", "--limit", "0"), "Invalid value for '--limit': 0 is not in the range x>=1."),
+        (
+            ("list", "--limit", "0"),
+            "Invalid value for '--limit': '0' is not a whole number of at least 1.",
+        ),
     ],
 )
 def test_a_wrong_command_line_gives_its_reason_and_the_usage(
@@ -152,7 +155,7 @@ def test_a_wrong_command_line_gives_its_reason_and_the_usage(
     [
         (("put", "k", "-"), b"\xff", "the value is not UTF-8 text at its byte 1"),
         (("put", "k", "--json-value", "{"), b"", "not JSON"),
-        (("put", "k", "@missing"), b"", "Cannot read 'missing': No such file"),
+        (("put", "k", "@missing"), b"", "To store this text, write '@@missing'."),
         (("put", "k" * 1025, "v"), b"", "1024"),
         (("put", "k", "-"), b"x" * 1_048_577, "1048576"),
         (("put", "k", "-"), b"x" * (16 * 1024 * 1024 + 1), "longer than 16,777,216 bytes"),

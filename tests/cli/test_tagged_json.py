@@ -79,8 +79,11 @@ def test_an_object_with_more_than_the_tag_is_the_users_own() -> None:
         ('{"$datetime": "2026-11-23T07:40:00"}', "no offset"),
         ('{"$float": "1.5"}', "expected"),
         ('{"$dict": []}', "expected"),
-        ("NaN", "no JSON number"),
-        ('{"a": }', "not JSON"),
+        ("NaN", "NaN is no number that JSON and a float can hold"),
+        ("[1e999]", "1e999 is no number that JSON and a float can hold"),
+        ("9" * 5_000, "an int is from"),
+        ('{"a": }', "not JSON at character 7: Expecting value"),
+        ('{"a":\n1,}', "not JSON at line 2, character "),
         ("[" * 100_000, "nested too deeply"),
     ],
 )

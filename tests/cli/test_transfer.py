@@ -79,6 +79,10 @@ def test_a_chosen_value_column_is_the_value(run: Run) -> None:
     assert stored() == {"7": "nut"}
 
 
+def test_one_row_is_a_row(run: Run) -> None:
+    assert run("store", "import", "-", input=b'["a", 1]\n').stdout == "Imported 1 row.\n"
+
+
 @pytest.fixture
 def groups_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "GROUP_ROWS_MAX", 2)

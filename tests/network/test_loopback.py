@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import threading
 import time
@@ -421,3 +422,37 @@ def test_a_reactor_that_fails_is_told_of_and_takes_no_data_with_it(stack, monkey
     a.start_transport()
     assert a.wait_synced(DEADLINE_SECONDS)
     assert b.get("k") == 2
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_log_that_was_copied_back_meets_its_peers_and_loses_nothing(tmp_path, in_place):
+    path = tmp_path / "till.wal"
+    copy = tmp_path / "till.copy"
+    till = ClientOptions.persistent("till", path).with_local_transport()
+    office = ClientOptions.persistent("office", tmp_path / "office.wal").with_local_transport()
+    with Client(office) as server:
+        server.start_transport()
+        peer = Peer("office", "127.0.0.1", server.transport_port or 0)
+        with Client(till) as node:
+            node.start_transport()
+            node.connect(peer)
+            node.put("common", 0)
+            assert node.wait_synced(DEADLINE_SECONDS)
+        shutil.copyfile(path, copy)
+        with Client(till) as node:
+            node.start_transport()
+            node.put("lost/1", 1)
+            node.put("lost/2", 2)
+            assert node.wait_synced(DEADLINE_SECONDS)
+        if not in_place:
+            path.unlink()
+        shutil.copyfile(copy, path)
+        with Client(till) as node:
+            node.put("new/1", 1)
+            node.put("new/2", 2)
+            node.put("new/3", 3)
+            node.start_transport()
+
+            eventually(lambda: node.digest() == server.digest() and node.size() == 6)
+            assert dict(node.items()) == dict(server.items())
+            assert node.wait_synced(DEADLINE_SECONDS)

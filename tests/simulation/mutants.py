@@ -18,14 +18,16 @@ from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
 from softadastra.store import replica as replica_module
 from softadastra.store import writes as writes_module
+from softadastra.store.changes import OWN, Arrivals, Merged
 from softadastra.store.dots import DotSet
 from softadastra.store.index import OriginLog
-from softadastra.store.replica import OWN, Arrivals, Merged, Replica
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync import outbox as outbox_module
 from softadastra.sync.batches import Loader
 from softadastra.sync.delivery import Delivery
 from softadastra.sync.engine import Engine
+from softadastra.sync.reception import Reception
 from softadastra.sync.session import Session
 from softadastra.testing.checkers import BrokenPromiseError
 from softadastra.wal.log import WriteAheadLog
@@ -100,7 +102,7 @@ def trust_the_page_cache(patch: pytest.MonkeyPatch) -> None:
 def sibling_dots_not_added(patch: pytest.MonkeyPatch) -> None:
     original = Replica.evolve_arrivals
 
-    def evolve_arrivals(self: Replica, arrivals: Arrivals) -> Merged:
+    def evolve_arrivals(self: Replica, arrivals: Arrivals, outlived: Any = ()) -> Merged:
         claimed = {
             (origin, first + i)
             for origin, first, runs in arrivals.claims
@@ -108,7 +110,7 @@ def sibling_dots_not_added(patch: pytest.MonkeyPatch) -> None:
         }
         siblings = [*arrivals.siblings, *(s for state in arrivals.states for s in state.siblings)]
         news = {s[:2] for s in siblings if s[1] not in self.logs[s[0]]} - claimed
-        merged = original(self, arrivals)
+        merged = original(self, arrivals, outlived)
         for origin, n in sorted(news, reverse=True):
             log = self.logs[origin]
             if log.beyond.pop(n, None) is None and n == log.base:
@@ -162,15 +164,15 @@ def number_used_again_after_a_restart(patch: pytest.MonkeyPatch) -> None:
 
 
 def stale_peer_state_trusted(patch: pytest.MonkeyPatch) -> None:
-    original = Engine._learn
+    original = Reception._learn
 
-    def learn(self: Engine, session: Session, have: Any, *, is_complete: bool) -> None:
+    def learn(self: Reception, session: Session, have: Any) -> None:
         believed = self.__dict__.setdefault("believed", {}).setdefault(session.peer_id, {})
         for origin, dots in have.items():
             believed.setdefault(origin, DotSet()).update(dots)
-        original(self, session, {o: d.copy() for o, d in believed.items()}, is_complete=is_complete)
+        original(self, session, {o: d.copy() for o, d in believed.items()})
 
-    patch.setattr(Engine, "_learn", learn)
+    patch.setattr(Reception, "_learn", learn)
 
 
 def retry_gives_up(patch: pytest.MonkeyPatch) -> None:

@@ -9,11 +9,13 @@ from softadastra.store.clock import next_stamp, observed
 from softadastra.store.index import OriginLog
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.siblings import (
+    RESOLUTION,
     KeyState,
     State,
     context_of,
     merge,
     order,
+    shown,
     siblings_of,
     simplest,
 )
@@ -141,3 +143,12 @@ def test_writes_beyond_a_gap_join_when_it_closes():
     log.add(1, "again")
 
     assert (list(log.rows()), log.beyond) == ([(1, "a"), (2, "b"), (3, "c")], {})
+
+
+def test_of_several_resolutions_and_of_equal_values_the_greatest_counts_in_order():
+    a, b, c = (0, 1, 1, 1, b"v", 0), (1, 1, 2, 1, b"w", 0), (2, 1, 3, 1, b"v", 0)
+    low, high = (0, 2, 4, 1, b"x", RESOLUTION), (1, 2, 5, 1, b"y", RESOLUTION)
+
+    assert shown((a,)) == (a,)
+    assert shown((a, b, c)) == (b, c)
+    assert shown((b, low, high)) == (b, high)

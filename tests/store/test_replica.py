@@ -115,12 +115,12 @@ def test_a_replica_is_a_dict_with_ordered_pages(asked):
 
 
 def test_stamps_are_above_a_sibling_from_the_future_and_leave_the_clock_alone():
+    from softadastra.store.changes import Arrivals, Claim
     from softadastra.store.origins import Origin
-    from softadastra.store.replica import Arrivals, Claim
 
     replica = Replica("a", 1)
     far = replica.origins.number(Origin("b", 2))
-    future = 10**15 << 16
+    future = 2**47 << 16
     replica.evolve_arrivals(
         Arrivals([Claim(far, 1, [(1, 0, 1)])], ["k"], [(far, 1, future, 1, b"\x01", 0)], [])
     )

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from softadastra.store.changes import OWN, Committed
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import SnapshotBegin, SnapshotCommit, SnapshotRange
 from tests.engines import OPTIONS, Network
@@ -221,18 +222,12 @@ def test_a_forgotten_member_holds_back_nothing_though_others_still_speak_of_it()
 
 
 def test_nodes_that_differ_with_an_equal_have_mend_it():
-    """As when a log was copied back and written to: one number, two writes."""
-    network = Network("a", "b", options=SMALL)
-    network.join("a", "b")
-    network["a"].write(("k", 1))
+    """No history leads here; a fault of the code or of the memory may."""
+    network = line("a", "b", options=SMALL)
+    network["a"].write(("k", 1), ("l", 2))
     network.run()
-    copy = list(network["a"].log)
-    network["a"].write(("lost", 2))
-    network.run()
-    network["a"].log = copy
-    network["a"].restart()
-    network["a"].write(("new", 3))
-    network.join("a", "b")
+    number = network["b"].engine.replica.origins.number(network["a"].engine.replica.origins[OWN])
+    network["b"].commit(Committed({}, [("k", number, 1)]))
 
     network.advance(200_000, step=1_000)
 
@@ -280,3 +275,23 @@ def test_a_snapshot_waits_for_writes_that_are_held():
     network.run()
 
     assert network["c"].items() == {"k": "held"}
+
+
+def test_a_peer_whose_snapshot_is_abandoned_gets_another_one_on_the_same_connection():
+    """What was on its way of the first one is waited for no more."""
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i}", i) for i in range(20)])
+    network.advance(100_000, step=1_000)
+    network.nodes["new"] = type(network["a"])(network, "new", SMALL, network["a"].policies)
+    network.passes = lambda _from, to, message: (
+        to.name != "new" or not isinstance(message, SnapshotRange)
+    )
+    network.join("new", "b")
+    network.run()
+    assert network["b"].engine.delivery.snapshots.serving.keys() == {"new"}
+
+    network["b"].commit(Committed({}, []))
+    network.passes = lambda *_: True
+    network.advance(2_000)
+
+    assert network["new"].items() == network["a"].items()

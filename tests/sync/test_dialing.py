@@ -34,7 +34,7 @@ def test_failures_wait_longer_and_longer_and_never_end():
         (attempt,) = table.due(now, set())
         attempt.link = link
         assert table.due(now, set()) == []
-        table.lost(attempt, "connection refused", now, was_connected=False)
+        table.lost(attempt, "connection refused", now)
         due = table.deadline(set())
         assert due is not None
         waits.append(due - now)
@@ -44,15 +44,29 @@ def test_failures_wait_longer_and_longer_and_never_end():
     assert waits[-1] == 5_000
 
 
-def test_a_lost_connection_is_dialled_again_at_once():
+def test_a_connection_that_lasted_is_dialled_again_at_once_when_it_is_lost():
     table = dialer()
     table.add(B, 0)
     (attempt,) = table.due(0, set())
     attempt.link = 1
-    table.connected(attempt)
-    table.lost(attempt, "closed", 50, was_connected=True)
+    table.connected(attempt, 0)
+    table.lost(attempt, "closed", 1_000)
 
-    assert len(table.due(50, set())) == 1
+    assert len(table.due(1_000, set())) == 1
+
+
+def test_a_peer_that_ends_each_connection_after_its_greeting_is_dialled_more_and_more_rarely():
+    table, now, waits = dialer(), 0, []
+    table.add(B, now)
+    for link in range(4):
+        (attempt,) = table.due(now, set())
+        attempt.link = link
+        table.connected(attempt, now)
+        table.lost(attempt, "closed", now + 5)
+        waits.append(attempt.due_ms - (now + 5))
+        now = attempt.due_ms
+
+    assert waits == [100, 200, 400, 800]
 
 
 def test_another_address_replaces_the_old_one():

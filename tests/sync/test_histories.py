@@ -18,10 +18,10 @@ from typing import NamedTuple
 
 import pytest
 
+from softadastra.store.changes import OWN, Writes
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
-from softadastra.store.replica import OWN, Writes
 from softadastra.store.siblings import (
     RESOLUTION,
     TOMBSTONE,

@@ -9,7 +9,7 @@ import pytest
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.siblings import RESOLUTION
 from softadastra.store.values import pack_value
-from softadastra.sync.messages import Hello
+from softadastra.sync.messages import Batch, Hello
 from softadastra.sync.status import conflicts
 from tests.engines import Network
 
@@ -224,3 +224,117 @@ def test_nodes_of_different_policies_refuse_each_other_by_name():
     assert "'manual'" in words
     assert "'last_write_wins'" in words
     assert ("a", "b") in network.messages(Hello)
+
+
+@pytest.mark.parametrize("order", list(permutations("cde")))
+def test_what_concurrent_resolutions_leave_does_not_depend_on_their_order(order):
+    """Of two resolutions only one counts; the other stays, for who overwrites only the first."""
+    network = written_apart(Policy.MANUAL, "a", "b")
+    for name in "cde":
+        network.nodes[name] = type(network["a"])(
+            network, name, network["a"].options, alone(Policy.MANUAL)
+        )
+    network.join("a", "b")
+    network.run()
+    for source in "cd":
+        network.join("a", source)
+    network.run()
+    network.cut(network["a"])
+    for name in "cd":
+        network.now_ms += 1
+        network[name]._write([("k", pack_value(name, max_bytes=99), RESOLUTION)])
+    network["e"].write(("k", "e"))
+
+    for left, right in pairwise(order):
+        network.join(left, right)
+        network.run()
+    network.join(order[0], order[2])
+    network.run()
+
+    for name in "cde":
+        assert shown(network, name) == [("k", True, ["e", "d"])]
+    assert len({network[name].digest for name in "cde"}) == 1
+    network["e"].write(("k", "settled"))
+    network.run()
+    assert shown(network, "c") == []
+
+
+@pytest.mark.parametrize("policy", [Policy.MANUAL, Policy.KEEP_LOCAL, Policy.LAST_WRITE_WINS])
+@pytest.mark.parametrize("relay", [False, True])
+def test_a_write_over_a_collected_tombstone_is_no_conflict_where_the_tombstone_is_still_held(
+    policy, relay
+):
+    """keep_local once took the remove again, everywhere: the write no longer named it."""
+    network = Network(*"abc" if relay else "ab", policies=alone(policy))
+    links = [network.join(left, right) for left, right in pairwise(network.nodes)]
+    network["a"].write(("k", "old"))
+    network.run()
+    network["a"].remove("k")
+    network.run()
+    last = network[list(network.nodes)[-1]]
+    network["a"].engine.membership.collect_ms = 10**9
+    network.advance(200_000, step=1_000)
+    assert len(network["a"].engine.replica.tombstones) == 1
+    assert not last.engine.replica.entries
+
+    last.write(("k", "new"))
+    network.close(links.pop())
+    network.join(last.name, list(network.nodes)[-2])
+    network.run()
+    settle(network)
+
+    assert {node.get("k") for node in network.nodes.values()} == {"new"}
+    assert shown(network, "a") == []
+    network["a"].restart()
+    assert network["a"].get("k") == "new"
+    assert len({node.digest for node in network.nodes.values()}) == 1
+
+
+def test_a_batch_of_before_is_no_news_of_what_its_sender_had_later():
+    """It is sent again and comes late: what it does not hold was not there when it was made."""
+    network = Network("a", "b", policies=alone(Policy.MANUAL))
+    link = network.join("a", "b")
+    network.run()
+    network.passes = lambda sender, _, message: sender.name != "b" or not isinstance(message, Batch)
+    network["b"].write(("k", "of b"))
+    network.run()
+    late = network.sent[-1][2]
+    network.now_ms += 1
+    network["a"].write(("k", "of a"))
+    network.advance(45_000)
+
+    network.wire.append((link, network["a"], late))
+    network.passes = lambda *_: True
+    network.run()
+
+    assert isinstance(late, Batch)
+    assert shown(network, "a") == [("k", True, ["of a", "of b"])]
+    assert network["a"].digest == network["b"].digest
+
+
+def test_a_remove_settles_a_conflict_of_two_values():
+    network = written_apart(Policy.MANUAL, "a", "b")
+    network.join("a", "b")
+    network.run()
+
+    network["a"].remove("k")
+    network.run()
+
+    assert network["a"].items() == network["b"].items() == {}
+    assert shown(network, "a") == shown(network, "b") == []
+
+
+def test_concurrent_removes_are_no_conflict_and_are_collected():
+    network = Network("a", "b", policies=alone(Policy.MANUAL))
+    link = network.join("a", "b")
+    network["a"].write(("k", 1))
+    network.run()
+    network.close(link)
+    for name in "ab":
+        network[name].remove("k")
+
+    network.join("a", "b")
+    network.advance(200_000, step=1_000)
+
+    assert shown(network, "a") == shown(network, "b") == []
+    assert [node.engine.replica.entries for node in network.nodes.values()] == [{}, {}]

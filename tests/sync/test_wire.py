@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from softadastra.errors import ProtocolError
+from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
+from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
-from softadastra.store.replica import Claim
 from softadastra.store.siblings import KeyState
 from softadastra.sync.messages import (
     Ack,
@@ -34,9 +35,12 @@ from softadastra.sync.wire import decode, encode
 
 A, B = Origin("a", 2**64 - 1), Origin("b", 0)
 HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(0, [(2, 2)])}
+LIVES = [Life(3, 1), Life(5, 2)]
 BATCH = Batch(
     id=3,
+    told=2,
     origins=[A, B],
+    lives=[(1, [Life(5, 7), Life(9, 2**64 - 1)])],
     claims=[Claim(0, 5, [(2, 0, 1), (7, 2, 0)]), Claim(1, 1, [(1, 3, 1)])],
     keys=["x", "y", "z", "w"],
     columns=([0, 0, 1], [5, 6, 9], [100, 100, 107], [1, 1, 1], [b"\x01", b"", b"\xa1v"], [0, 0, 0]),
@@ -44,6 +48,8 @@ BATCH = Batch(
 )
 MESSAGES: list[Message] = [
     Hello(
+        protocols=(1, 3),
+        features=frozenset({"f"}),
         cluster="c",
         node_id="a",
         incarnation=1,
@@ -51,6 +57,7 @@ MESSAGES: list[Message] = [
         wall_ms=1,
         policies="last_write_wins",
         have=HAVES,
+        lives={B: [Life(2, 3)]},
         digest=bytes(16),
         credit=4,
         neighbours=frozenset({"x", "y"}),
@@ -59,8 +66,15 @@ MESSAGES: list[Message] = [
     Reject(RejectReason.BUSY, "later"),
     BATCH,
     Ack([1, 2], HAVES, 4),
-    Have(HAVES, bytes(range(16)), frozenset(), {"c": Report(5, HAVES)}),
-    SnapshotBegin(1, 2, HAVES),
+    Have(
+        1,
+        HAVES,
+        {A: [Life(3, 1), Life(5, 2)]},
+        bytes(range(16)),
+        frozenset(),
+        {"c": Report(5, HAVES)},
+    ),
+    SnapshotBegin(1, 2, HAVES, {}),
     SnapshotRange(1, None, "z", False, replace(BATCH, claims=[])),
     SnapshotRange(1, "a", "zz", True, replace(BATCH, claims=[])),
     SnapshotCommit(1, 9),
@@ -114,37 +128,46 @@ def changed(message: Message, position: int, value: object) -> bytes:
         encodable([1, 9, msgpack.Timestamp(1)]),
         encodable([1, 9, msgpack.ExtType(5, b"")]),
         b"\x91" * 2_000,
-        changed(MESSAGES[0], 2, ""),
-        changed(MESSAGES[0], 3, "n" * 256),
-        changed(MESSAGES[0], 4, 2**63 * -1),
-        changed(MESSAGES[0], 8, [["a", 1, 5, [6, 7]]]),
-        changed(MESSAGES[0], 8, [["a", 1, 5, [9, 8]]]),
-        changed(MESSAGES[0], 8, [["a", 1, 5, [7]]]),
-        changed(MESSAGES[0], 9, b"short"),
-        changed(MESSAGES[0], 10, 0),
-        changed(MESSAGES[0], 11, [b"bytes"]),
-        changed(BATCH, 3, []),
-        changed(BATCH, 4, [[0, 0, [2, 0, 1]]]),
-        changed(BATCH, 4, [[2, 1, [2, 0, 1]]]),
-        changed(BATCH, 4, [[0, 1, [5, 0, 1]]]),
-        changed(BATCH, 4, [[0, 1, [0, 0, 1]]]),
-        changed(BATCH, 4, [[0, 1, [1, 0, 2]]]),
-        changed(BATCH, 4, [[0, 1, [2**40, 0, 0]]]),
-        changed(BATCH, 4, [[0, 1, [1, 0]]]),
-        changed(BATCH, 5, ["x", "x", "z", "w"]),
-        changed(BATCH, 5, ["x", "", "z", "w"]),
-        changed(BATCH, 5, ["x", b"y", "z", "w"]),
-        changed(BATCH, 5, ["x", "y", "z"]),
-        changed(BATCH, 5, ["x", "y", "z", "w" * 70_000]),
-        changed(BATCH, 6, [0, 0, 2]),
-        changed(BATCH, 6, [0, 0]),
-        changed(BATCH, 7, [0, 1, "2"]),
-        changed(BATCH, 9, [2**64 - 1] * 3),
-        changed(BATCH, 11, [b"\x01", b"", b"\xa5v"]),
-        changed(BATCH, 11, [b"\x01", b"", "text"]),
-        changed(BATCH, 13, [[[], []]]),
-        changed(BATCH, 13, [[[[1, 1, 9, 2, b"\x02", 0]], [7, 1]]]),
-        changed(BATCH, 13, [[[[1, 1, 9, 2, b"\x02", 0]] * 2, []]]),
+        changed(MESSAGES[0], 4, ""),
+        changed(MESSAGES[0], 5, "n" * 256),
+        changed(MESSAGES[0], 6, 2**63 * -1),
+        changed(MESSAGES[0], 10, [["a", 1, 5, [6, 7]]]),
+        changed(MESSAGES[0], 10, [["a", 1, 5, [9, 8]]]),
+        changed(MESSAGES[0], 10, [["a", 1, 5, [7]]]),
+        changed(MESSAGES[0], 12, b"short"),
+        changed(MESSAGES[0], 13, 0),
+        changed(MESSAGES[0], 14, [b"bytes"]),
+        changed(MESSAGES[0], 2, [1]),
+        changed(MESSAGES[0], 3, [1]),
+        changed(MESSAGES[0], 11, [[2, 1, 1]]),
+        changed(MESSAGES[0], 11, [[0, 1]]),
+        changed(MESSAGES[0], 11, [[0, 5, 1, 5, 2]]),
+        changed(MESSAGES[0], 11, [[]]),
+        changed(MESSAGES[0], 11, [[0]]),
+        changed(BATCH, 3, -1),
+        changed(BATCH, 4, []),
+        changed(BATCH, 5, [[2, 1, 1]]),
+        changed(BATCH, 6, [[0, 0, [2, 0, 1]]]),
+        changed(BATCH, 6, [[2, 1, [2, 0, 1]]]),
+        changed(BATCH, 6, [[0, 1, [5, 0, 1]]]),
+        changed(BATCH, 6, [[0, 1, [0, 0, 1]]]),
+        changed(BATCH, 6, [[0, 1, [1, 0, 2]]]),
+        changed(BATCH, 6, [[0, 1, [2**40, 0, 0]]]),
+        changed(BATCH, 6, [[0, 1, [1, 0]]]),
+        changed(BATCH, 7, ["x", "x", "z", "w"]),
+        changed(BATCH, 7, ["x", "", "z", "w"]),
+        changed(BATCH, 7, ["x", b"y", "z", "w"]),
+        changed(BATCH, 7, ["x", "y", "z"]),
+        changed(BATCH, 7, ["x", "y", "z", "w" * 70_000]),
+        changed(BATCH, 8, [0, 0, 2]),
+        changed(BATCH, 8, [0, 0]),
+        changed(BATCH, 9, [0, 1, "2"]),
+        changed(BATCH, 11, [2**64 - 1] * 3),
+        changed(BATCH, 13, [b"\x01", b"", b"\xa5v"]),
+        changed(BATCH, 13, [b"\x01", b"", "text"]),
+        changed(BATCH, 15, [[[], []]]),
+        changed(BATCH, 15, [[[[1, 1, 9, 2, b"\x02", 0]], [7, 1]]]),
+        changed(BATCH, 15, [[[[1, 1, 9, 2, b"\x02", 0]] * 2, []]]),
         b"\x00" * 1_310_721,
     ],
 )
@@ -184,7 +207,9 @@ def test_a_regular_batch_is_small():
     rows = 100
     batch = Batch(
         id=1,
+        told=0,
         origins=[A],
+        lives=[],
         claims=[Claim(0, 1, [(rows, 0, 1)])],
         keys=[f"user/{i:018d}" for i in range(rows)],
         columns=(

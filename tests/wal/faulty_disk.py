@@ -119,6 +119,9 @@ class FaultyFile:
         self._disk.step("size", self.path)
         return self._file.size()
 
+    def identity(self) -> tuple[int, int]:
+        return self._file.identity()
+
     def lock(self) -> bool:
         self._disk.step("lock", self.path)
         return self._file.lock()

@@ -37,6 +37,8 @@ class Checks:
 
     def __init__(self, trace: Trace, nodes_count: int) -> None:
         self.ledger = Ledger()
+        self.liars: set[str] = set()
+        """Members that say what they like."""
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
             Dots(self.ledger),
@@ -45,8 +47,8 @@ class Checks:
             Bounds(nodes_count),
             Idleness(),
             Overwriting(self.ledger),
-            Convergence(),
-            Invention(self.ledger),
+            Convergence(self.liars),
+            Invention(self.ledger, self.liars),
             Keeping(self.ledger),
         )
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from zlib import crc32
 
 from softadastra.errors import StoreError
+from softadastra.store.changes import Committed, Writes
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin, Origins
-from softadastra.store.replica import Committed, Writes
 from softadastra.sync.records import Arrived, Record, decode_record
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.wal.frames import (

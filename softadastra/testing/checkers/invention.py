@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
@@ -20,16 +20,18 @@ class Invention(Checker):
 
     Args:
         ledger: what was written.
+        liars: who may write without the ledger; with one of them there is nothing to compare.
     """
 
     name = "invention"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, liars: Set[str]) -> None:
         self._ledger = ledger
+        self._liars = liars
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Look at all that every node holds."""
-        for node in nodes:
+        for node in nodes if not self._liars else ():
             replica = node.running().engine.replica
             for key, state in replica.entries.items():
                 for sibling in siblings_of(state):

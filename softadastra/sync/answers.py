@@ -1,0 +1,111 @@
+"""What a connection has to say beside data: greetings, acknowledgements, signs of life, haves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from softadastra.store.replica import Replica
+from softadastra.sync.connections import Connections
+from softadastra.sync.delivery import have_of
+from softadastra.sync.histories import lives_from, lives_told
+from softadastra.sync.membership import Membership
+from softadastra.sync.messages import PROTOCOL, Ack, Have, Hello, Message, Ping, Pong, Report
+from softadastra.sync.session import Session
+from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.snapshots import Snapshots
+
+__all__ = ["Answers"]
+
+HAVE_INTERVAL_MS: Final = 30_000
+"""Anti-entropy: how often peers tell what they have when nothing changes, +-30 %."""
+
+
+class Answers:
+    """Says what is due on each connection.
+
+    Args:
+        replica: what this node has.
+        options: settings.
+        connections: who is connected.
+        membership: what is known of others.
+        snapshots: those that are under way.
+        nonce: drawn when the node opens.
+        jitter: gives a number from 0 to 1, uniformly.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        options: EngineOptions,
+        connections: Connections,
+        membership: Membership,
+        snapshots: Snapshots,
+        *,
+        nonce: int,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._replica = replica
+        self._options = options
+        self._connections = connections
+        self._membership = membership
+        self._snapshots = snapshots
+        self._nonce = nonce
+        self._jitter = jitter
+
+    def to(self, session: Session, now: Now) -> list[Message]:
+        """Give what is due on a connection, and note that it is said."""
+        messages: list[Message] = []
+        if session.hello_due:
+            session.hello_due = False
+            messages.append(self._hello(self._connections.name(session), now))
+        if not session.is_active:
+            return messages
+        if session.acks_due:
+            have = have_of(self._replica, session.ack_origins)
+            messages.append(Ack(session.acks_due, have, self._options.window))
+            session.acks_due, session.ack_origins = [], set()
+        if session.pong_due is not None:
+            messages.append(Pong(session.pong_due))
+            session.pong_due = None
+        if now.mono_ms >= session.have_ms and self._connections.is_carrying(session):
+            messages.append(self._have(session, now))
+        if now.mono_ms >= session.ping_ms:
+            session.pinged_ms = now.mono_ms
+            messages.append(Ping(now.mono_ms))
+        return messages
+
+    def _have(self, session: Session, now: Now) -> Have:
+        reports: dict[str, Report] = {}
+        if now.mono_ms >= session.known_ms:
+            session.known_ms = now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
+            reports = self._membership.reports(session.peer_id, now)
+        session.have_ms = session.known_ms
+        session.haves_told += 1
+        return Have(
+            session.haves_told,
+            have_of(self._replica),
+            lives_from(self._replica, session.lives_told),
+            self._replica.digest,
+            frozenset(self._connections.active),
+            reports,
+        )
+
+    def _hello(self, peer: str, now: Now) -> Hello:
+        me = self._replica.origins[self._replica.me]
+        return Hello(
+            protocols=(PROTOCOL, PROTOCOL),
+            features=frozenset(),
+            cluster=self._options.cluster,
+            node_id=me.node_id,
+            incarnation=me.incarnation,
+            nonce=self._nonce,
+            wall_ms=now.wall_ms,
+            policies=self._replica.policies.names,
+            have=have_of(self._replica),
+            lives=lives_told(self._replica),
+            digest=self._replica.digest,
+            credit=self._options.window,
+            neighbours=frozenset(self._connections.active),
+            resume=self._snapshots.resume(peer),
+        )

@@ -1,0 +1,163 @@
+"""Whether a peer's writes of an origin continue ours, or have parted from them.
+
+They part when an old copy of a log is opened and written to, or two copies of one are. Then both
+branches give out the same numbers. Before anything of such an origin goes between two nodes, one of
+them gives its branch a name of its own (`store/lives.py`, `store/splitting.py`); until that is done
+no data goes over their connection.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from softadastra.store.changes import OWN
+from softadastra.store.dots import DotSet
+from softadastra.store.lives import Life, Parting, begun, parting, since
+from softadastra.store.origins import Origin
+from softadastra.store.replica import Replica
+from softadastra.store.splitting import Split
+from softadastra.sync.messages import Batch, Haves, Lives
+from softadastra.sync.parsing import LIVES_MAX
+
+__all__ = ["Finding", "examine", "examine_batch", "lives_behind", "lives_from", "lives_told"]
+
+GREETED_LIVES: Final = 2
+"""How many lives of each origin a greeting tells: enough unless both have begun others since."""
+TOLD_LIVES_MAX: Final = LIVES_MAX
+"""How many lives of an origin are told at most: more openings than a log sees between two
+exchanges with a peer."""
+
+
+NOTHING = DotSet()
+
+
+class Finding(NamedTuple):
+    """A history has parted."""
+
+    origin: Origin
+    split: Split | None
+    """What this node is to do; None: the peer is to, or more has to be told first."""
+    is_lost: bool
+    """Whether the peer has writes of this node that this node has lost."""
+
+
+def lives_told(replica: Replica) -> Lives:
+    """Give the latest lives of every origin, for a greeting."""
+    return {
+        replica.origins[number]: replica.history(number)[-GREETED_LIVES:]
+        for number, lives in replica.lives.items()
+        if lives
+    }
+
+
+def lives_from(replica: Replica, theirs: Mapping[int, Sequence[Life]]) -> Lives:
+    """Give the lives of every origin from the last one on that the peer told, too.
+
+    Args:
+        replica: what this node has.
+        theirs: what the peer told, by origin number.
+    """
+    told: dict[Origin, Sequence[Life]] = {}
+    for number, lives in replica.lives.items():
+        if lives:
+            ours, origin = replica.history(number), replica.origins[number]
+            known = {*theirs.get(number, ()), *begun(origin.incarnation)}
+            common = max(i for i, life in enumerate(ours) if life in known)
+            told[origin] = ours[common:][-TOLD_LIVES_MAX:]
+    return told
+
+
+def lives_behind(
+    replica: Replica, numbers: Mapping[int, int], known: Mapping[int, DotSet]
+) -> list[tuple[int, Sequence[Life]]]:
+    """Give the lives that the receiver of a batch may not know.
+
+    Args:
+        replica: what this node has.
+        numbers: origin number -> its position in the batch.
+        known: what the receiver has, by origin number.
+    """
+    return [
+        (position, since(lives, known.get(number, NOTHING).base)[-TOLD_LIVES_MAX:])
+        for number, position in numbers.items()
+        if (lives := replica.lives.get(number))
+    ]
+
+
+def examine(replica: Replica, have: Haves, lives: Lives, fresh: int) -> Finding | None:
+    """Look whether a peer's histories and ours have parted.
+
+    Args:
+        replica: what this node has.
+        have: what the peer has.
+        lives: what it tells of their lives.
+        fresh: an incarnation for this node, should it need a new one.
+
+    Returns:
+        What is to be done first; None when no history has parted.
+    """
+    found = list(findings(replica, have, lives, fresh))
+    return next((finding for finding in found if finding.split), found[0] if found else None)
+
+
+def findings(replica: Replica, have: Haves, lives: Lives, fresh: int) -> Iterator[Finding]:
+    """Give all histories that have parted."""
+    here = {replica.origins[number] for number, _ in replica.haves()}
+    for origin, dots in have.items():
+        number = replica.origins.number(origin)
+        top = replica.logs[number].top if number in replica.logs else 0
+        told = lives.get(origin) or begun(origin.incarnation)
+        parted = parting(replica.history(number), top, told, dots.top) if top else None
+        if parted is not None:
+            yield of_parting(origin, parted, number)
+        elif number == OWN and dots.top > top:
+            yield Finding(origin, Split(origin, top, fresh), is_lost=True)
+        named = {Origin(origin.node_id, life.id) for life in told} - {origin}
+        if named & here:
+            # We know the branch by its own name, and the peer does not yet.
+            yield Finding(origin, None, is_lost=False)
+    for number, ours in replica.lives.items():
+        origin = replica.origins[number]
+        for life in ours:
+            if Origin(origin.node_id, life.id) in have:
+                split = Split(origin, life.first - 1, life.id)
+                yield Finding(origin, split, is_lost=False)
+
+
+def of_parting(origin: Origin, parted: Parting, number: int) -> Finding:
+    """Give what a parting means for this node."""
+    if parted.after is None:
+        return Finding(origin, None, is_lost=False)
+    split = Split(origin, parted.after, parted.life) if parted.is_ours else None
+    return Finding(origin, split, is_lost=number == OWN)
+
+
+def examine_batch(replica: Replica, batch: Batch) -> Finding | None:
+    """Look whether the writes that a batch brings continue ours."""
+    told = dict(batch.lives)
+    for position, origin in enumerate(batch.origins):
+        number = replica.origins.number(origin)
+        if position not in told and not replica.lives.get(number):
+            continue
+        lives = told.get(position) or begun(origin.incarnation)
+        top = replica.logs[number].top if number in replica.logs else 0
+        parted = parting(
+            replica.history(number), top, lives, max(lives[-1].first, last_of(batch, position))
+        )
+        if parted is not None:
+            return of_parting(origin, parted, number)
+    return None
+
+
+def last_of(batch: Batch, position: int) -> int:
+    """Give the highest number of an origin that a batch names."""
+    named = [
+        first + sum(run[0] for run in runs) - 1
+        for origin, first, runs in batch.claims
+        if origin == position
+    ]
+    origins, numbers, *_ = batch.columns
+    named += [n for origin, n in zip(origins, numbers, strict=True) if origin == position]
+    named += [s[1] for state in batch.states for s in state.siblings if s[0] == position]
+    return max(named, default=0)

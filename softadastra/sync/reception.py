@@ -1,0 +1,256 @@
+"""What peers say, taken in: greetings, batches, acknowledgements, haves.
+
+Nothing of a peer's changes the replica here. What is to change it is given as a record; it is made
+durable and evolved before anything is answered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final, assert_never
+
+from softadastra.store.changes import Committed, Visitor
+from softadastra.store.clock import observed
+from softadastra.store.dots import DotSet
+from softadastra.store.outliving import outlived
+from softadastra.store.replica import Replica
+from softadastra.sync.batches import covered
+from softadastra.sync.connections import Connections
+from softadastra.sync.delivery import Delivery, have_of
+from softadastra.sync.greeting import Refusal, check_greeting
+from softadastra.sync.identity import Identity, incarnation_of
+from softadastra.sync.members import Member, Members
+from softadastra.sync.membership import Membership
+from softadastra.sync.messages import (
+    Ack,
+    Batch,
+    Bye,
+    Have,
+    Haves,
+    Hello,
+    Message,
+    Ping,
+    Pong,
+    Reject,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
+)
+from softadastra.sync.notices import Level, Notices
+from softadastra.sync.records import (
+    Arrived,
+)
+from softadastra.sync.session import Session
+from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.snapshots import Verdict
+from softadastra.types import PeerSource
+
+__all__ = ["Reception"]
+
+RECONCILE_INTERVAL_MS: Final = 60_000
+"""How long one reconciliation is given before unequal digests begin another."""
+
+
+class Reception:
+    """Takes in one node's messages.
+
+    Args:
+        replica: the node's data.
+        options: settings.
+        members: who is known.
+        membership: what is known of them.
+        connections: who is connected.
+        delivery: what is on its way to whom.
+        notices: where to tell what happens.
+        nonce: drawn when the node opens.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        options: EngineOptions,
+        members: Members,
+        membership: Membership,
+        connections: Connections,
+        delivery: Delivery,
+        notices: Notices,
+        *,
+        nonce: int,
+    ) -> None:
+        self.identity = Identity(replica, notices, nonce)
+        self._replica = replica
+        self._options = options
+        self._members = members
+        self._membership = membership
+        self._connections = connections
+        self._delivery = delivery
+        self._notices = notices
+
+    def receive(
+        self, link: int, message: Message, payload: bytes, now: Now
+    ) -> Arrived | Committed | None:
+        """Take in a message.
+
+        Returns:
+            The record that is to be made durable and evolved before anything is answered.
+        """
+        session = self._connections.sessions.get(link)
+        if session is None:
+            return None
+        session.heard_ms = now.mono_ms
+        match message:
+            case Hello():
+                self._greeted(session, message, now)
+            case Reject():
+                words = f"rejected: {message.reason.name.lower()}: {message.words}"
+                peer = self._connections.name(session)
+                self._notices.note(Level.WARNING, "peer.rejected", peer=peer, reason=words)
+                self._connections.drop(session, words, now)
+            case _ if session.peer is None:
+                self.refuse(link, f"{type(message).__name__} before the greeting", now)
+            case _:
+                self._membership.heard_wall_ms[session.peer_id] = now.wall_ms
+                return self._received(session, message, payload, now)
+        return None
+
+    def _received(
+        self, session: Session, message: Message, payload: bytes, now: Now
+    ) -> Arrived | Committed | None:
+        match message:
+            case Batch() | SnapshotBegin() | SnapshotRange() | SnapshotCommit() if (
+                session.parted_ms is not None
+            ):
+                pass
+            case Batch():
+                return self._decide_arrival(session, message, payload, now)
+            case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
+                taken = self._delivery.snapshots.receive(session, message, self._replica)
+                if taken is Verdict.ACKNOWLEDGE:
+                    session.acks_due.append(message.id)
+                elif isinstance(taken, Committed):
+                    return taken
+                elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
+                    return self._decide_arrival(session, message, payload, now)
+            case Ack():
+                session.credit = message.credit
+                for flight in session.land(message.batches, now.mono_ms):
+                    self._delivery.snapshots.landed(session.peer_id, flight.message)
+                self._learn(session, message.have)
+                self._delivery.recovered(session.peer_id)
+                facts = {"peer": session.peer_id, "batches": message.batches}
+                self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
+            case Have():
+                session.neighbours = message.neighbours
+                self.identity.compare(session, message.have, message.lives, now)
+                self._learn_all(session, message.number, message.have)
+                self._membership.hear_of(message.known, self._connections.active, now)
+                if session.land(session.arrived(), now.mono_ms) or not session.flights:
+                    self._delivery.recovered(session.peer_id)
+                self._compare(session, message.have, message.digest, now)
+            case Ping():
+                session.pong_due = message.sent_ms
+            case Pong(sent_ms):
+                if session.question_ms is not None and sent_ms >= session.question_ms:
+                    session.question_ms = None
+            case Bye():
+                self._connections.drop(session, "closed by the peer", now)
+            case Hello() | Reject():
+                raise AssertionError("greetings are taken before")
+            case _ as unreachable:
+                assert_never(unreachable)
+        return None
+
+    def refuse(self, link: int, words: str, now: Now, refusal: Refusal | None = None) -> None:
+        """Drop a connection whose peer sent what it must not."""
+        session = self._connections.sessions.get(link)
+        if session is not None:
+            peer = self._connections.name(session)
+            self._notices.note(Level.WARNING, "peer.refused", peer=peer, reason=words)
+            farewell = Reject(refusal.reason, refusal.words) if refusal else None
+            self._connections.drop(session, words, now, farewell)
+
+    def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
+        attempt = self._connections.dialer.of_link(session.link)
+        refusal = check_greeting(
+            hello,
+            cluster=self._options.cluster,
+            me=self._replica.origins[self._replica.me],
+            policies=self._replica.policies.names,
+            expected=attempt.peer.node_id if attempt else None,
+        )
+        if refusal is not None:
+            self.refuse(session.link, refusal.words, now, refusal)
+            return
+        is_first = session.peer is None
+        session.greet(hello, now.wall_ms)
+        # Soon: who else there is must be known before anything is collected.
+        session.have_ms = session.known_ms = now.mono_ms + self._connections.have_delay_ms
+        peer = hello.node_id
+        self._membership.heard_wall_ms[peer] = now.wall_ms
+        self._delivery.recovered(peer)
+        known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
+        member = incarnation_of(hello, known, self._notices)
+        self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
+        self._membership.collector.hear(peer, session.known)
+        self.identity.compare(session, hello.have, hello.lives, now)
+        self._learn_all(session, 0, hello.have)
+        if is_first:
+            self._delivery.snapshots.greeted(session, hello.resume)
+        if attempt is not None:
+            self._connections.dialer.connected(attempt, now.mono_ms)
+        if self._connections.elect(session, now):
+            lag = self._replica.top - session.known[self._replica.me].base
+            facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
+            self._notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
+        self._compare(session, hello.have, hello.digest, now)
+
+    def _decide_arrival(
+        self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
+    ) -> Arrived | None:
+        batch = message if isinstance(message, Batch) else message.batch
+        arrivals = batch.arrivals(self._replica.origins)
+        if self.identity.has_parted(session, batch, now):
+            return None
+        mine = covered(arrivals).get(self._replica.me)
+        if mine is not None and mine.top > self._replica.top:
+            words = f"a batch brings write {mine.top} of this node, which made {self._replica.top}"
+            self.refuse(session.link, words, now)
+            return None
+        stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
+        clock = observed(self._replica.clock, max(stamps, default=0), now.wall_ms)
+        obsolete: list[Visitor] = []
+        if batch.told >= session.told_number:
+            # One that was made earlier, and comes late, says nothing of what was told since.
+            obsolete = outlived(self._replica, arrivals, session.told)
+        return Arrived(clock, payload, message, arrivals, obsolete, session.link, now.mono_ms)
+
+    def _learn_all(self, session: Session, number: int, have: Haves) -> None:
+        """Take all that a peer says that it has, the last of it included that it has no more."""
+        said = self._numbered(have)
+        session.hear_have(number, said)
+        for origin in (session.known.keys() | session.sent.keys()) - said.keys():
+            session.learn(origin, DotSet())
+        self._learn(session, have)
+
+    def _numbered(self, have: Haves) -> dict[int, DotSet]:
+        number = self._replica.origins.number
+        return {number(origin): dots for origin, dots in have.items()}
+
+    def _learn(self, session: Session, have: Haves) -> None:
+        """Take what a peer says that it has; it is believed, also when it is less than before."""
+        for origin, dots in self._numbered(have).items():
+            session.learn(origin, dots)
+        member = self._members.connected(session.peer_id)
+        base = session.known[self._replica.me].base
+        if base != member.confirmed:
+            self._members.change(replace(member, confirmed=base))
+
+    def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
+        """Two nodes that have the same writes and not the same state must find it out."""
+        ours = self._replica.digest
+        if digest != ours and have == have_of(self._replica):
+            facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
+            self._notices.note(Level.ERROR, "digest.differed", **facts)
+            if now.mono_ms >= session.reconcile_ms:
+                session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
+                self._delivery.snapshots.unequal.add(session.peer_id)

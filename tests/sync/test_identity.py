@@ -1,0 +1,280 @@
+"""Logs that are copied, restored and wiped: nobody loses a write, and nobody is harmed."""
+
+from __future__ import annotations
+
+import random
+from itertools import combinations, permutations
+
+import pytest
+
+from softadastra.store.changes import OWN
+from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
+from softadastra.sync.messages import Reject
+from softadastra.sync.status import conflicts
+from tests.engines import OPTIONS, Network, Node
+
+MANUAL = Policies(Policy.MANUAL, {}, "manual")
+
+
+def meet(network: Network, left: str, right: str) -> None:
+    """Let two nodes meet, as often as they end their connection, and part."""
+    for _ in range(12):
+        network.join(left, right)
+        network.advance(2_000, step=100)
+        if network.links:
+            break
+    network.cut(network[left])
+
+
+def meet_all(network: Network) -> None:
+    for _ in range(3):
+        for left, right in combinations(network.nodes, 2):
+            meet(network, left, right)
+
+
+def agree(network: Network) -> dict[str, object]:
+    first, *others = network.nodes.values()
+    for other in others:
+        assert other.items() == first.items()
+        assert other.digest == first.digest
+        assert other.engine.have() == first.engine.have()
+    return dict(first.items())
+
+
+def restored(*names: str, writes: int = 3, policies: Policies = LAST_WRITE_WINS) -> Network:
+    """A network of which `a` lost its last three writes, that all others have, and wrote on."""
+    network = Network(*names, policies=policies)
+    network["a"].write(("common", 0))
+    meet_all(network)
+    copy = list(network["a"].log)
+    for i in range(3):
+        network["a"].write((f"lost{i}", i))
+    meet(network, "a", "b")
+    restore(network["a"], copy)
+    for i in range(writes):
+        network["a"].write((f"new{i}", i))
+    return network
+
+
+def restore(node: Node, copy: list[tuple[int, bytes]]) -> None:
+    node.log = list(copy)
+    node.restart()
+
+
+def told(node: Node, event: str) -> list[dict[str, object]]:
+    return [n.fields for n in node.engine.notices.waiting if n.event == event]
+
+
+@pytest.mark.parametrize("writes", [0, 1, 3, 5])
+def test_a_restored_node_keeps_what_it_wrote_since_and_gets_back_what_it_lost(writes):
+    network = restored("a", "b", writes=writes)
+    before = network["a"].engine.replica.origins[OWN]
+
+    meet(network, "a", "b")
+
+    items = agree(network)
+    assert items.keys() == {"common", *(f"lost{i}" for i in range(3))} | {
+        f"new{i}" for i in range(writes)
+    }
+    assert network["a"].engine.replica.origins[OWN] != before
+    (facts,) = told(network["a"], "identity.renewed")
+    assert (facts["moved"], facts["lost"]) == (writes, 3)
+    assert network["a"].state.last_submitted_version == writes
+    assert network["a"].state.acknowledged_count == writes
+
+
+def test_what_was_split_off_survives_a_restart_and_numbers_go_on():
+    network = restored("a", "b")
+    meet(network, "a", "b")
+    before = (network["a"].digest, network["a"].engine.have())
+
+    network["a"].restart()
+
+    assert (network["a"].digest, network["a"].engine.have()) == before
+    network["a"].write(("more", 1))
+    meet(network, "a", "b")
+    assert agree(network)["more"] == 1
+    assert network["a"].engine.replica.top == 4
+
+
+@pytest.mark.parametrize("order", list(permutations(["ab", "bc", "ac"])))
+@pytest.mark.parametrize("writes", [1, 3, 5])
+def test_whoever_meets_first_after_a_restore_all_keep_all(order, writes):
+    """Another node may take the new writes under the old numbers before anybody notices."""
+    network = restored("a", "b", "c", writes=writes)
+
+    for left, right in order:
+        meet(network, left, right)
+    meet_all(network)
+
+    assert len(agree(network)) == 4 + writes
+
+
+@pytest.mark.parametrize("first", ["bc", "cd"])
+def test_both_branches_are_kept_when_their_writer_never_comes_back(first):
+    network = restored("a", "b", "c", "d")
+    meet(network, "a", "c")
+    del network.nodes["a"]
+
+    meet(network, *first)
+    meet_all(network)
+
+    assert len(agree(network)) == 7
+
+
+def test_a_key_that_both_branches_wrote_is_a_conflict():
+    network = Network("a", "b", policies=MANUAL)
+    network["a"].write(("k", "common"))
+    meet(network, "a", "b")
+    copy = list(network["a"].log)
+    network["a"].write(("k", "lost"))
+    meet(network, "a", "b")
+    restore(network["a"], copy)
+    network.now_ms += 1
+    network["a"].write(("k", "new"))
+
+    meet(network, "a", "b")
+
+    agree(network)
+    (conflict,) = conflicts(network["b"].engine.replica)
+    assert [value.value for value in conflict.values] == ["new", "lost"]
+
+
+def test_an_overwrite_in_a_branch_still_supersedes_what_was_common():
+    network = Network("a", "b", "c")
+    network["a"].write(("k", "common"))
+    meet_all(network)
+    copy = list(network["a"].log)
+    network["a"].write(("lost", 1))
+    meet(network, "a", "b")
+    restore(network["a"], copy)
+    network["a"].write(("k", "overwritten"))
+
+    meet_all(network)
+
+    assert agree(network) == {"k": "overwritten", "lost": 1}
+
+
+def test_copies_of_a_copy_that_all_write_on_lose_nothing():
+    network = Network("a", "b", "c")
+    network["a"].write(("common", 0))
+    copy = list(network["a"].log)
+    for i in range(4):
+        restore(network["a"], copy)
+        network["a"].write((f"of copy {i}", i), ("all", i))
+        meet(network, "a", "bc"[i % 2])
+        if i == 1:
+            copy = list(network["a"].log)
+
+    meet_all(network)
+
+    assert agree(network).keys() == {"common", "all", *(f"of copy {i}" for i in range(4))}
+
+
+def test_a_wiped_node_gets_everything_back_and_its_peer_says_so():
+    network = Network("a", "b")
+    network["a"].write(("k", 1))
+    meet(network, "a", "b")
+    network["a"].log.clear()
+    network["a"].incarnation += 1
+    network["a"].restart()
+    network["a"].write(("new", 2))
+
+    meet(network, "a", "b")
+
+    assert agree(network) == {"k": 1, "new": 2}
+    assert told(network["b"], "peer.renewed") == [{"peer": "a"}]
+
+
+def test_a_peer_that_lies_about_our_writes_does_not_renew_us_for_ever():
+    network = Network("a", "b")
+    network["a"].write(("k", 1))
+    for _ in range(20):
+        me = network["a"].engine.replica.origins[OWN]
+        log = network["b"].engine.replica.logs[network["b"].engine.replica.origins.number(me)]
+        log.collect(1, 10**6)
+        meet(network, "a", "b")
+
+    assert len(network["a"].engine.replica.origins) < 15
+
+
+def test_of_two_live_nodes_of_one_name_the_second_is_refused():
+    network = Network("a", "b")
+    network.nodes["twin"] = Node(network, "a", OPTIONS, network["a"].policies)
+    network["twin"].incarnation += 1
+    network["twin"].life = 100
+    network["twin"].start()
+    network.join("a", "b")
+    network.run()
+
+    network.join("twin", "b")
+    network.run()
+
+    ((reject, _),) = [
+        (message, to) for _, to, message in network.sent if isinstance(message, Reject)
+    ]
+    assert reject.reason.name == "DUPLICATE_IDENTITY"
+    assert "another node that is alive is called 'a'" in reject.words
+    assert network["a"].engine.connections.active.keys() == {"b"}
+
+
+def test_a_node_that_was_restarted_takes_the_place_of_its_silent_former_life():
+    network = Network("a", "b")
+    network.join("a", "b")
+    network.run()
+    network.passes = lambda sender, _, message: sender.name != "a"
+    network["a"].life = 50
+    network["a"].start()
+    network["a"].write(("k", 1))
+    network.passes = lambda *_: True
+    network.links = {}
+    network["a"].engine.connections.sessions.clear()
+
+    network.join("a", "b")
+    network.advance(2_500, step=100)
+
+    assert network["b"].get("k") == 1
+
+
+def held(network: Network) -> set[str]:
+    return {key for node in network.nodes.values() for key in node.items()}
+
+
+def play(seed: int) -> None:
+    """Copies are made and restored at any time; what one node has, everybody has at the end."""
+    rng = random.Random(seed)
+    policies = rng.choice([LAST_WRITE_WINS, MANUAL])
+    network = Network(*"abcd"[: rng.choice([2, 3, 4])], policies=policies)
+    copies = {name: [list(node.log)] for name, node in network.nodes.items()}
+    for step in range(rng.choice([20, 40])):
+        before = held(network)
+        name = rng.choice(list(network.nodes))
+        node = network[name]
+        chance = rng.random()
+        if chance < 0.4:
+            node.write((f"{step}{name}", step), ("shared", f"{step}{name}"))
+        elif chance < 0.7:
+            left, right = rng.sample(list(network.nodes), 2)
+            both = network[left].items().keys() | network[right].items().keys()
+            meet(network, left, right)
+            assert network[left].items().keys() == network[right].items().keys() == both
+        elif chance < 0.8:
+            copies[name].append(list(node.log))
+        elif chance < 0.95:
+            restore(node, rng.choice(copies[name]))
+            before &= held(network)
+        else:
+            node.restart()
+        assert held(network) >= before
+    before = held(network)
+    meet_all(network)
+    assert agree(network).keys() == before
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_random_restores_lose_nothing(block):
+    for seed in range(block * 30, block * 30 + 30):
+        try:
+            play(seed)
+        except Exception as error:
+            raise AssertionError(f"seed {seed} fails") from error
