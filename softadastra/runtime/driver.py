@@ -223,6 +223,8 @@ class Driver:
                 return pushed
             # No peer may hold a write that a power cut takes back here.
             self._committer.sync()
+            # Whoever got no batch now gets none at once, unless it has another connection.
+            is_done = not output.batches
             pushed.retried += output.retried
             for number, (first, last) in output.launched:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
@@ -241,10 +243,13 @@ class Driver:
                         with self._committer.lock:
                             self._engine.unsent(link, message, self._now())
                     case SendResult.GONE:
+                        is_done = False
                         with self._committer.lock:
                             self._engine.connections.down(link, "connection lost", self._now())
             for link in output.drops:
                 self._transport.drop(Link(link))
+            if is_done:
+                return pushed
 
     def close(self) -> None:
         """Take leave of the peers."""

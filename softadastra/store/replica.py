@@ -316,7 +316,9 @@ class Replica:
             merged.append((key, state))
 
     def _had(self, origin: int, n: int) -> bool:
-        return n in self.logs[origin]
+        # Looking adds no origin: their order is what batches follow, and visitors come in any.
+        log = self.logs.get(origin)
+        return log is not None and n in log
 
     def _claim(self, claim: Claim, keys: list[str]) -> None:
         log = self.logs[claim.origin]

@@ -53,6 +53,8 @@ class Delivery:
     ) -> None:
         self.released = 0
         """Own writes up to this one may be sent, when `auto_queue` is off."""
+        self.evolved = 0
+        """How many records this node's state was made of: while it stays, nothing is new here."""
         self.snapshots = Snapshots(nonce)
         self.faulted: set[str] = set()
         """Members that did not answer after `max_retries` resends."""
@@ -101,6 +103,8 @@ class Delivery:
             or session.parted_ms is not None
         ):
             return None
+        if session.served_at == self.evolved and not self.snapshots.is_due(session.peer_id):
+            return None
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
         due_ms = now.mono_ms + wait_ms
         if self.snapshots.is_needed(self._replica, session):
@@ -142,12 +146,14 @@ class Delivery:
     def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
         """Give the writes that the peer lacks and that are due, own ones first."""
         me, origins = self._replica.me, self._replica.origins
+        is_served = True
         for number, log in self._replica.haves():
             last = self.last_sendable if number == me else None
             ranges = list(missing(log, session.sent[number], last))
             if not ranges:
                 session.relay_ms.pop(number, None)
                 continue
+            is_served = False
             writer = origins[number].node_id
             if number != me and writer != session.peer_id and writer in session.neighbours:
                 due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
@@ -155,6 +161,8 @@ class Delivery:
                     continue
             for found in ranges:
                 yield number, found
+        if is_served:
+            session.served_at = self.evolved
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""

@@ -137,6 +137,7 @@ class Engine:
 
     def evolve(self, record: Record) -> None:
         """Change the state by a durable record; recovery calls it over the log."""
+        self.delivery.evolved += 1
         match record:
             case Writes():
                 self.replica.evolve_writes(record)

@@ -98,6 +98,8 @@ class Session:
     acks_due: list[int] = field(default_factory=list)
     ack_origins: set[int] = field(default_factory=set)
     neighbours: frozenset[str] = frozenset()
+    served_at: int | None = None
+    """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
     relay_ms: dict[int, int] = field(default_factory=dict)
     """Origin number -> when to relay its writes though the peer is connected to it."""
     have_ms: int = 0
@@ -163,6 +165,7 @@ class Session:
             # It gets these writes from elsewhere: another delay before they are relayed.
             self.relay_ms.pop(origin, None)
         self.known[origin] = dots
+        self.served_at = None
         sent = dots.copy()
         for flight in self.flights.values():
             for number, (first, last) in flight.covers:

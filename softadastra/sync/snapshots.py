@@ -141,9 +141,13 @@ class Snapshots:
         self._last_id = nonce >> 1
         """Unlike those of this node's other lives: a peer resumes no snapshot of an earlier one."""
 
+    def is_due(self, peer: str) -> bool:
+        """Whether a peer is to get a snapshot, or the rest of one, whatever it lacks."""
+        return peer in self.unequal or peer in self.serving
+
     def is_needed(self, replica: Replica, session: Session) -> bool:
         """Whether deltas cannot bring a peer what it lacks."""
-        if session.peer_id in self.unequal or session.peer_id in self.serving:
+        if self.is_due(session.peer_id):
             return True
         return any(
             not contains(session.known[number], log.collected)

@@ -30,7 +30,7 @@ class SimClock:
         schedule: the world's time.
     """
 
-    __slots__ = ("_drift", "_mono_ms", "_offset_ms", "_schedule", "_since_ms")
+    __slots__ = ("_drift", "_mono_ms", "_now", "_offset_ms", "_read_ms", "_schedule", "_since_ms")
 
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
@@ -41,16 +41,25 @@ class SimClock:
         self._drift = 0
         self._offset_ms = EPOCH_MS
         """The wall clock minus the monotonic one."""
+        self._read_ms = -1
+        """World time of the last reading, -1 when a change has made it wrong."""
+        self._now = Now(0, 0)
+        """What it was: a turn reads the clocks many times, and takes no time."""
 
     def now(self) -> Now:
         """Read both clocks."""
-        elapsed_ms = self._schedule.now_ms - self._since_ms
-        mono_ms = self._mono_ms + elapsed_ms * (PARTS + self._drift) // PARTS
-        return Now(mono_ms, mono_ms + self._offset_ms)
+        world_ms = self._schedule.now_ms
+        if self._read_ms != world_ms:
+            elapsed_ms = world_ms - self._since_ms
+            mono_ms = self._mono_ms + elapsed_ms * (PARTS + self._drift) // PARTS
+            self._now = Now(mono_ms, mono_ms + self._offset_ms)
+            self._read_ms = world_ms
+        return self._now
 
     def jump(self, milliseconds: int) -> None:
         """Set the wall clock forward, or back when negative."""
         self._offset_ms += milliseconds
+        self._read_ms = -1
 
     def drift(self, parts_per_million: int) -> None:
         """Let both clocks run faster from now on, or slower when negative.
@@ -65,6 +74,7 @@ class SimClock:
         self._mono_ms = self.now().mono_ms
         self._since_ms = self._schedule.now_ms
         self._drift = parts_per_million
+        self._read_ms = -1
 
     def world_delay_ms(self, delay_ms: int) -> int:
         """Give after how long in the world this much has passed here, rounded up."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -60,8 +60,8 @@ class SimDisk:
         self.fails_next_sync = False
         self.operations = 0
         """How many changes and syncs were asked for, those that failed too."""
-        self.synced: Callable[[], None] = _nobody
-        """Called after each sync of a file or directory that succeeded."""
+        self.durable_version = 0
+        """Rises whenever what `durable` gives may have changed."""
         self._names: dict[Path, SimInode] = {}
         self._durable_names: dict[Path, SimInode] = {}
         self._changes: list[NameChange] = []
@@ -106,7 +106,7 @@ class SimDisk:
         for change in self._changes:
             apply(change, self._durable_names)
         self._changes.clear()
-        self.synced()
+        self.durable_version += 1
 
     def durable(self, path: Path) -> bytearray | None:
         """Give what any power cut would leave of a file; None when it may leave no such name."""
@@ -122,6 +122,7 @@ class SimDisk:
             apply(change, self._durable_names)
         self._changes.clear()
         self._names = dict(self._durable_names)
+        self.durable_version += 1
         for inode in self._names.values():
             inode.lose_power(self.rng)
         self.end_process()
@@ -134,12 +135,14 @@ class SimDisk:
 
     def flip_bit(self, path: Path, offset: int, bit: int) -> None:
         """Turn one bit over, in what is durable too."""
+        self.durable_version += 1
         for content in (self._names[path].cache, self._names[path].durable):
             content[offset] ^= 1 << bit
 
     def _change(self, change: NameChange) -> None:
         self.operations += 1
         self._changes.append(change)
+        self.durable_version += 1
         apply(change, self._names)
 
 
@@ -171,12 +174,12 @@ class SimFile:
     def sync(self) -> None:
         """See `File.sync`."""
         self.disk.operations += 1
+        self.disk.durable_version += 1
         if self.disk.fails_next_sync:
             self.disk.fails_next_sync = False
             self.inode.fail_sync(self.disk.rng)
             raise refused("sync", self.path, errno.EIO)
         self.inode.sync()
-        self.disk.synced()
 
     def truncate(self, size_bytes: int) -> None:
         """See `File.truncate`."""
@@ -236,7 +239,3 @@ def refused(action: str, path: Path, number: int) -> StorageError:
         errno=number,
         filename=str(path),
     )
-
-
-def _nobody() -> None:
-    """Nobody listens."""

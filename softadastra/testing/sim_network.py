@@ -69,7 +69,10 @@ class SimNetwork:
 
     def conditions(self, sender: str, receiver: str) -> Conditions:
         """Give how frames fare in one direction, to look at or to change."""
-        return self._conditions.setdefault((sender, receiver), Conditions())
+        found = self._conditions.get((sender, receiver))
+        if found is None:
+            found = self._conditions[sender, receiver] = Conditions()
+        return found
 
     def attach(self, node_id: str, wake: Callable[[], None]) -> SimTransport:
         """Give a node that starts its transport.

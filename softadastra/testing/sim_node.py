@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from random import Random
 
 from softadastra.errors import InvalidStateError, StorageError
@@ -59,6 +58,8 @@ class SimNode:
     ) -> None:
         self.node_id = options.node_id
         self.options = options
+        self.path = options.resolved_wal_path()
+        """The log."""
         self.clock = SimClock(schedule)
         self.disk = SimDisk(rng, allocation_bytes_max=allocation_bytes_max)
         self.state = NodeState.DOWN
@@ -71,11 +72,6 @@ class SimNode:
         self._rng = rng
         self._is_turn_due = False
         self._alarm_ms: int | None = None
-
-    @property
-    def path(self) -> Path:
-        """The log."""
-        return self.options.resolved_wal_path()
 
     @property
     def address(self) -> Peer:

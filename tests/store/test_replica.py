@@ -130,3 +130,17 @@ def test_stamps_are_above_a_sibling_from_the_future_and_leave_the_clock_alone():
     stamps = [sibling[2] for key in ("k", "other") if (sibling := replica.sibling(key))]
     assert stamps == [future + 1, 1_000 << 16]
     assert replica.clock == 1_000 << 16
+
+
+def test_looking_whether_a_write_is_here_adds_no_origin():
+    """The order of origins is that of batches: it must follow from what came, not from looks."""
+    from softadastra.store.origins import Origin
+    from softadastra.store.replica import Arrivals
+
+    replica = Replica("a", 1)
+    far = replica.origins.number(Origin("b", 2))
+
+    visitors = replica.visitors(Arrivals([], ["k"], [(far, 1, 1, 1, b"\x01", 0)], []))
+
+    assert visitors == [("k", far, 1)]
+    assert list(replica.logs) == [replica.me]

@@ -38,7 +38,7 @@ class Checker:
         """A node took local writes, or failed in the middle of them. Before the ledger has them."""
 
     def sent(self, node: SimNode, receiver: str, message: Message) -> None:
-        """A message leaves a node."""
+        """A message leaves a node; not of pings and pongs, which claim nothing."""
 
     def turned(self, node: SimNode, turn: Turn) -> None:
         """A node has done all that was due."""

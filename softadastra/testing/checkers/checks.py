@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from softadastra.sync.wire import decode
+from softadastra.sync.messages import Ping, Pong
+from softadastra.sync.wire import decode, encode
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.bounds import Bounds
 from softadastra.testing.checkers.convergence import Convergence
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
 
 __all__ = ["Checks"]
+
+SIGNS_OF_LIFE: Final = (encode(Ping(0))[:3], encode(Pong(0))[:3])
+"""What the frames of more than half of all messages begin with: array, protocol, type. They claim
+nothing, so nobody reads them."""
 
 
 class Checks:
@@ -51,6 +56,9 @@ class Checks:
             Invention(self.ledger, self.liars),
             Keeping(self.ledger),
         )
+        self._watching_sends = overriding(self._checkers, "sent")
+        self._watching_notices = overriding(self._checkers, "noticed")
+        self._watching_turns = overriding(self._checkers, "turned")
 
     def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
         """A node took local writes, or failed in the middle of them."""
@@ -61,10 +69,12 @@ class Checks:
 
     def sending(self, node: SimNode, receiver: str, payload: bytes) -> None:
         """A frame leaves a node."""
+        if payload.startswith(SIGNS_OF_LIFE) and not self._trace.is_on:
+            return
         message = decode(payload)
         if self._trace.is_on:
             self._trace.tell(node.node_id, f"> {receiver}: {describe(message)}")
-        for checker in self._checkers:
+        for checker in self._watching_sends:
             checker.sent(node, receiver, message)
 
     def turned(self, node: SimNode, turn: Turn) -> None:
@@ -73,9 +83,9 @@ class Checks:
             if self._trace.is_on:
                 facts = " ".join(f"{name}={value}" for name, value in notice.fields.items())
                 self._trace.tell(node.node_id, f"{notice.event} {facts}")
-            for checker in self._checkers:
+            for checker in self._watching_notices:
                 checker.noticed(node, notice)
-        for checker in self._checkers:
+        for checker in self._watching_turns:
             checker.turned(node, turn)
 
     def opened(self, node: SimNode) -> None:
@@ -97,3 +107,8 @@ class Checks:
         """All faults have ended, and these nodes say that they have converged."""
         for checker in self._checkers:
             checker.settled(nodes)
+
+
+def overriding(checkers: Sequence[Checker], name: str) -> tuple[Checker, ...]:
+    """Give the checkers that want to be told of something that happens at every step."""
+    return tuple(c for c in checkers if getattr(type(c), name) is not getattr(Checker, name))

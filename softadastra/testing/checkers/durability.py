@@ -25,7 +25,7 @@ from softadastra.sync.messages import (
     SnapshotRange,
 )
 from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.durable_log import DurableLog
+from softadastra.testing.checkers.durable_log import DurableLog, held
 from softadastra.testing.checkers.ledger import Dot, Fact, Ledger, Outcome
 
 if TYPE_CHECKING:
@@ -128,20 +128,6 @@ class Durability(Checker):
         log = self._logs[node.node_id]
         log.read(node.disk, node.path)
         return log.have
-
-
-def held(batch: Batch) -> Haves:
-    """Give the writes that the sender of a batch says that it holds."""
-    have: dict[Origin, DotSet] = {}
-    for origin, first, runs in batch.claims:
-        count = sum(run[0] for run in runs)
-        have.setdefault(batch.origins[origin], DotSet()).add(first, first + count - 1)
-    numbers, ns = batch.columns[:2]
-    dots = list(zip(numbers, ns, strict=True))
-    dots += [(s[0], s[1]) for state in batch.states for s in state.siblings]
-    for origin, n in dots:
-        have.setdefault(batch.origins[origin], DotSet()).add(n, n)
-    return have
 
 
 def dots_of(have: Haves) -> set[Dot]:

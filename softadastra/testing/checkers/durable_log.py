@@ -6,26 +6,30 @@ tells what the node may rightly claim to hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 from zlib import crc32
 
-from softadastra.errors import StoreError
+from softadastra.errors import InternalError, StoreError
 from softadastra.store.changes import Committed, Writes
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin, Origins
-from softadastra.sync.records import Arrived, Record, decode_record
+from softadastra.sync.messages import Batch, Haves
+from softadastra.sync.records import Arrived, Kind, decode_record
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_HEADER_BYTES,
     FRAME_TRAILER,
-    KIND_MARK,
     decode_file_header,
     decode_frame_header,
 )
 
-__all__ = ["DurableLog", "brought"]
+__all__ = ["DurableLog", "held"]
+
+HOLDING: Final = frozenset({Kind.WRITES, Kind.ARRIVED, Kind.COMMITTED})
+"""The kinds of records that bring writes."""
 
 
 class DurableLog:
@@ -34,36 +38,42 @@ class DurableLog:
     def __init__(self) -> None:
         self.have: dict[Origin, DotSet] = {}
         """The writes that are durable, by origin."""
+        self._disk: SimDisk | None = None
+        self._version = 0
+        """What was read last, and which version of it."""
         self._content: bytearray | None = None
         self._offset = FILE_HEADER_BYTES
         self._seed = self._chain = 0
-        self._origins = Origins()
+        self._writer = Origin("", 0)
 
     def reset(self) -> None:
         """Begin again: what is on the disk is no longer what it was."""
         self.have = {}
-        self._content = None
+        self._disk = self._content = None
 
     def read(self, disk: SimDisk, path: Path) -> None:
         """Take in what has become durable since the last time."""
-        content = disk.durable(path)
-        if content is None:
-            self.reset()
+        if disk is self._disk and disk.durable_version == self._version:
             return
-        if content is not self._content:
-            self.reset()
-            if len(content) < FILE_HEADER_BYTES:
-                return
-            try:
-                header, self._seed = decode_file_header(bytes(content[:FILE_HEADER_BYTES]), path)
-            except StoreError:
-                return  # A damaged log holds nothing.
-            self._content = content
-            self._chain = self._seed
-            self._offset = FILE_HEADER_BYTES
-            self._origins = Origins()
-            self._origins.number(Origin(header.node_id, header.incarnation))
-        self._read_frames(content)
+        content = disk.durable(path)
+        if content is None or content is not self._content:
+            self._begin(content, path)
+        self._disk, self._version = disk, disk.durable_version
+        if self._content is not None:
+            self._read_frames(self._content)
+
+    def _begin(self, content: bytearray | None, path: Path) -> None:
+        self.reset()
+        if content is None or len(content) < FILE_HEADER_BYTES:
+            return
+        try:
+            header, self._seed = decode_file_header(bytes(content[:FILE_HEADER_BYTES]), path)
+        except StoreError:
+            return  # A damaged log holds nothing.
+        self._content = content
+        self._chain = self._seed
+        self._offset = FILE_HEADER_BYTES
+        self._writer = Origin(header.node_id, header.incarnation)
 
     def _read_frames(self, content: bytearray) -> None:
         while True:
@@ -79,33 +89,42 @@ class DurableLog:
                 return
             self._chain = chain
             self._offset = stop + FRAME_TRAILER.size
-            if header.kind != KIND_MARK:
-                self._add(decode_record(header.kind, payload, self._origins))
-
-    def _add(self, record: Record) -> None:
-        origins = self._origins
-        match record:
-            case Writes():
-                last = record.first + len(record.keys) - 1
-                self.have.setdefault(origins[0], DotSet()).add(record.first, last)
-            case Arrived():
-                named = [(origins[o], first, last) for o, first, last in brought(record)]
-                for origin, first, last in named:
-                    self.have.setdefault(origin, DotSet()).add(first, last)
-            case Committed():
-                for number, dots in record.have.items():
-                    self.have.setdefault(origins[number], DotSet()).update(dots)
-            case _:
-                pass
+            if header.kind in HOLDING:
+                for origin, dots in recorded(header.kind, payload, self._writer).items():
+                    self.have.setdefault(origin, DotSet()).update(dots)
 
 
-def brought(record: Arrived) -> Iterable[tuple[int, int, int]]:
-    """Give what a batch brings, as (origin number, first, last): claims, and its siblings."""
-    arrivals = record.arrivals
-    for origin, first, runs in arrivals.claims:
-        yield origin, first, first + sum(run[0] for run in runs) - 1
-    for sibling in arrivals.siblings:
-        yield sibling[0], sibling[1], sibling[1]
-    for state in arrivals.states:
-        for sibling in state.siblings:
-            yield sibling[0], sibling[1], sibling[1]
+@lru_cache(maxsize=2_048)
+def recorded(kind: int, payload: bytes, writer: Origin) -> Haves:
+    """Give the writes that a record of a node's log holds; not to be changed.
+
+    Remembered, because a log is read from its beginning after each restart.
+    """
+    origins = Origins()
+    origins.number(writer)
+    match decode_record(kind, payload, origins):
+        case Writes(first, _, keys, _):
+            own = DotSet()
+            own.add(first, first + len(keys) - 1)
+            return {writer: own}
+        case Arrived() as record:
+            message = record.message
+            return held(message if isinstance(message, Batch) else message.batch)
+        case Committed(have, _):
+            return {origins[number]: dots for number, dots in have.items()}
+        case record:
+            raise InternalError(f"a record of kind {kind} was expected to hold writes: {record}")
+
+
+def held(batch: Batch) -> Haves:
+    """Give the writes that the sender of a batch says that it holds, and its receiver then has."""
+    have: dict[Origin, DotSet] = {}
+    for origin, first, runs in batch.claims:
+        count = sum(run[0] for run in runs)
+        have.setdefault(batch.origins[origin], DotSet()).add(first, first + count - 1)
+    numbers, ns = batch.columns[:2]
+    dots = list(zip(numbers, ns, strict=True))
+    dots += [(s[0], s[1]) for state in batch.states for s in state.siblings]
+    for origin, n in dots:
+        have.setdefault(batch.origins[origin], DotSet()).add(n, n)
+    return have
