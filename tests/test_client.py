@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import math
 import os
 import pickle
 import shutil
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -597,6 +599,83 @@ def test_transport_that_is_disabled_says_so(client):
 
     assert "transport is disabled" in refusal.value.message
     assert isinstance(refusal.value, ConnectionError)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_a_transport_that_cannot_start_leaves_the_port_free_and_the_node_at_work(wal, auto_flush):
+    """What failed after the bind once kept the port until the process ended."""
+    port = free_port()
+    options = ClientOptions.persistent("a", wal, auto_flush=auto_flush, flush_interval=0.01)
+    options = options.with_local_transport(port)
+    options.peers = (Peer.local("b", 1),)
+    with Client(options) as node:
+        assert node._node is not None
+        log = node._node._log
+        assert log is not None
+
+        def refuse(*_):
+            raise StorageError("disk full", errno=errno.ENOSPC)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(log), "append", refuse)
+            with pytest.raises(StorageError):
+                node.start_transport()
+        assert (node.transport_running, node.transport_port) == (False, None)
+        socket.create_server(("127.0.0.1", port)).close()
+
+        node.put("k", 1)
+        deadline = time.monotonic() + 10
+        while log.has_unsynced:
+            assert time.monotonic() < deadline, "nobody syncs any more"
+        node.start_transport()
+        assert node.transport_port == port
+
+
+def test_a_peer_that_is_this_node_itself_is_refused_before_anything_is_bound():
+    port = free_port()
+    options = ClientOptions.memory_only("a").with_local_transport(port)
+    options.peers = (Peer.local("a", 1),)
+    with Client(options) as node:
+        with pytest.raises(TransportError, match="this node itself"):
+            node.start_transport()
+
+        assert (node.transport_running, node.transport_port) == (False, None)
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
+    """A wait without a time-out must not outlive the node."""
+    node = Client(ClientOptions.memory_only("a").with_local_transport(0)).open()
+    node.start_transport()
+    node.put("k", 1)
+    assert node._node is not None
+    waiters = node._node._committer.changed
+    outcomes: list[object] = []
+
+    def connect():
+        with pytest.raises(TransportError, match="the transport was stopped") as refusal:
+            node.connect("b@192.0.2.1:1", timeout=60)
+        outcomes.append(refusal.value.code)
+
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(node.wait_synced(None))),
+        threading.Thread(target=connect),
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while len(waiters._gates) < 2:
+        assert time.monotonic() < deadline
+    node.close()
+    for thread in threads:
+        thread.join(10)
+
+    assert sorted(map(str, outcomes)) == ["False", "transport_error"]
 
 
 def test_connect_before_the_transport_runs_is_an_invalid_state():

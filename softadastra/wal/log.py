@@ -73,6 +73,7 @@ class WriteAheadLog:
         "_durable",
         "_end",
         "_file",
+        "_held",
         "_lock",
         "_path",
         "_seed",
@@ -81,6 +82,9 @@ class WriteAheadLog:
     )
 
     _file: File
+    """What is read and written, once it was opened."""
+    _held: File | None
+    """The same, for as long as it is open."""
     _seed: int
     _allocated: int
     """Up to where space was reserved, or asked for in vain. Invariant: never below the end
@@ -95,6 +99,7 @@ class WriteAheadLog:
         self._path = path
         self._disk = disk
         self._lock = LockFile(path, disk=disk)
+        self._held = None
         self._state = _State.CLOSED
         self._durable = FILE_HEADER_BYTES
         self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
@@ -148,17 +153,19 @@ class WriteAheadLog:
             raise InvalidStateError(f"{self._path} is open already: close it first")
         header = Header(node_id=node_id, incarnation=incarnation, generation=1)
         self._disk.make_directory(self._path.parent)
-        self._lock.acquire(node_id=node_id)
-        try:
-            self._file, header, self._seed = open_log_file(self._disk, self._path, header)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._durable = FILE_HEADER_BYTES
-        self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
-        self.torn_tail = None
-        self._state = _State.OPENED
+        # First: a child that is forked while another thread is in here lets go of the lock too.
         _open_logs.add(self)
+        try:
+            self._lock.acquire(node_id=node_id)
+            self._held, header, self._seed = open_log_file(self._disk, self._path, header)
+            self._file = self._held
+            self._durable = FILE_HEADER_BYTES
+            self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
+            self.torn_tail = None
+            self._state = _State.OPENED
+        except BaseException:
+            self._let_go()
+            raise
         return header
 
     def replay(self) -> Iterator[Record]:
@@ -269,21 +276,26 @@ class WriteAheadLog:
         Raises:
             StorageError: the sync or another last step failed. The log is closed and unlocked
                 all the same.
+            BaseException: an interrupt, of a signal handler for one; close it again.
         """
-        if self._state is _State.CLOSED:
-            return
         try:
             if self._state is _State.READY:
                 self.sync()
                 self._write_mark()
                 self._file.truncate(self._end[0])
         finally:
-            self._state = _State.CLOSED
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close and unlock what is open; again is no error."""
+        self._state = _State.CLOSED
+        try:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+        finally:
+            self._lock.release()
             _open_logs.discard(self)
-            try:
-                self._file.close()
-            finally:
-                self._lock.release()
 
     def _write(self, data: bytes, end: tuple[int, int, int, int]) -> None:
         """Write at the end and move the end, or do neither."""
@@ -296,10 +308,16 @@ class WriteAheadLog:
         try:
             write_all(self._file, data, self._end[0])
             self._end = end
-        except BaseException:
-            # Also for an interrupt: frames left behind the end would be taken for damage once
-            # shorter ones are written over the front of them.
+        except StorageError:
+            # Frames left behind the end would be taken for damage once shorter ones are written
+            # over the front of them.
             self._cut_off()
+            raise
+        except BaseException:
+            # An interrupt. Another one may keep this from being cut off.
+            self._state = _State.POISONED
+            self._cut_off()
+            self._state = _State.READY
             raise
 
     def _cut_off(self) -> None:
@@ -341,19 +359,25 @@ class WriteAheadLog:
     def _sync_file(self) -> None:
         try:
             self._file.sync()
-        except StorageError as error:
+        except BaseException as error:
+            # An interrupt that comes while a failure is being told must not hide it.
+            failure = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(failure, OSError):
+                raise
             self._state = _State.POISONED
             raise StorageError(
-                f"{error.message}: the outcome of the last writes is unknown, and nothing more is "
+                f"{failure}: the outcome of the last writes is unknown, and nothing more is "
                 "written; close the log and open it again, recovery will find out",
-                errno=error.errno,
+                errno=failure.errno,
                 filename=str(self._path),
             ) from error
 
     def _abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""
         self._state = _State.CLOSED
-        self._file.close()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         self._lock.abandon()
 
     def _refusal(self, action: str) -> SoftadastraError:
