@@ -186,6 +186,9 @@ class Snapshots:
             had = {number(origin): dots.copy() for origin, dots in have.items()}
             self.serving[session.peer_id] = Serving(self._last_id, had, now_ms)
             self.unequal.discard(session.peer_id)
+            # Of an earlier one its receiver acknowledges nothing any more: it would be sent again
+            # for ever, and the commit of this one would wait for it.
+            session.abandon_snapshot()
             lives = lives_from(replica, session.lives_told)
             return SnapshotBegin(self._last_id, message_id, have, lives)
         if not serving.is_sent:
