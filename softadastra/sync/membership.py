@@ -63,7 +63,6 @@ class Membership:
             present: who is connected to this node, and speaks for itself.
             now: the time.
         """
-        number = self._replica.origins.number
         for node_id, report in reports.items():
             is_here = node_id in present or node_id == self._replica.node_id
             if is_here or self._members.is_forgotten(node_id):
@@ -78,8 +77,7 @@ class Membership:
             if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
                 heard_ms = max(heard_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
-            known = {number(origin): dots for origin, dots in report.have.items()}
-            self.collector.hear_of(node_id, known)
+            self.collector.hear_of(node_id, self._replica.origins.numbered(report.have))
 
     def reports(self, receiver: str, now: Now) -> dict[str, Report]:
         """Give what this node knows of others, for a peer: as much as a message holds.

@@ -18,7 +18,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from softadastra.store.changes import Committed, Visitor
-from softadastra.store.dots import DotSet, contains
+from softadastra.store.dots import DotSet, contains, subtract
 from softadastra.store.lives import Life
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
@@ -111,6 +111,9 @@ class Incoming:
             if any(s[:2] == (origin, n) for s in siblings_of(replica.entries.get(key)))
         )
 
+
+JOINED_MAX: Final = 1 << 24
+"""Writes that may join behind rows at a commit, of one origin: 8 bytes each."""
 
 SERVING_MAX_MS: Final = 600_000
 """How long a snapshot waits for its peer to come back and resume it: nothing is collected."""
@@ -213,6 +216,17 @@ class Snapshots:
         batch = batch_of(replica, keys, [], session.batches_sent + 1, session)
         return SnapshotRange(serving.id, after, last, is_end, batch)
 
+    def fault_of(self, peer: str, message: SnapshotMessage, replica: Replica) -> str | None:
+        """Say why a message of a peer's snapshot is refused; None when it is not."""
+        match message:
+            case SnapshotBegin():
+                return unbearable(replica.origins.numbered(message.have), replica)
+            case SnapshotCommit() if incoming := self.incoming.get(peer):
+                # What came since it began may have made rows that were not there.
+                return unbearable(incoming.have, replica)
+            case _:
+                return None
+
     def receive(
         self, session: Session, message: SnapshotMessage, replica: Replica
     ) -> Committed | Verdict:
@@ -221,9 +235,8 @@ class Snapshots:
         incoming = self.incoming.get(peer)
         if isinstance(message, SnapshotBegin):
             if incoming is None or incoming.id != message.snapshot:
-                number = replica.origins.number
-                had = {number(origin): dots for origin, dots in message.have.items()}
-                lives = {number(origin): told for origin, told in message.lives.items()}
+                had = replica.origins.numbered(message.have)
+                lives = replica.origins.numbered(message.lives)
                 self.incoming[peer] = Incoming(message.snapshot, had, lives)
             return Verdict.ACKNOWLEDGE
         if isinstance(message, SnapshotCommit):
@@ -295,6 +308,24 @@ class Snapshots:
             serving.finished_to = message.last
         elif isinstance(message, SnapshotCommit) and message.snapshot == serving.id:
             del self.serving[peer]
+
+
+def unbearable(had: dict[int, DotSet], replica: Replica) -> str | None:
+    """Say what of H cannot be joined; None when all of it can.
+
+    A commit makes rows of H: more of them than fit into memory would end this node now, and at
+    each recovery.
+    """
+    for number, dots in had.items():
+        if number == replica.me and dots.top > replica.top:
+            return f"a snapshot has write {dots.top} of this node, which made {replica.top}"
+        log = replica.logs[number]
+        ours = DotSet(log.base, log.ranges_beyond())
+        joined = sum(last - first + 1 for first, last in subtract(dots.ranges(), ours))
+        if joined > JOINED_MAX and (len(log) or dots.above):
+            name = replica.origins[number].node_id
+            return f"a snapshot has {joined} writes of {name!r} more, at most {JOINED_MAX} can join"
+    return None
 
 
 def fitting(replica: Replica, keys: list[str], limits: Limits) -> list[str]:
