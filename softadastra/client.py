@@ -5,7 +5,9 @@ The public face of `node.py`, which puts the parts together. Every call is safe 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, MutableMapping
+from pathlib import Path
 from typing import TypeVar, overload
 
 from softadastra.batch import Batch
@@ -16,7 +18,7 @@ from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
-from softadastra.sync.status import conflicts, peer_statuses, sync_state
+from softadastra.sync.status import conflicts, peer_statuses, sync_state, tombstone_holds
 from softadastra.types import (
     Conflict,
     Entry,
@@ -27,6 +29,7 @@ from softadastra.types import (
     Storable,
     SyncState,
     TickResult,
+    TombstoneHold,
     Value,
 )
 from softadastra.views import PrefixItems, PrefixKeys
@@ -354,7 +357,31 @@ class Client(Lifecycle, MutableMapping[str, Value]):
         with node.lock:
             return peer_statuses(node.engine, node.now())
 
+    def tombstone_holds(self) -> list[TombstoneHold]:
+        """Give which peers hold back the collection of how many removed keys, since when.
+
+        A tombstone goes when every peer has it; one that is away for longer than `max_offline`, or
+        forgotten, holds back nothing. Costs the number of tombstones times that of peers.
+        """
+        node = self._opened()
+        with node.lock:
+            return tombstone_holds(node.engine, node.now())
+
     # The node.
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of this node to a new file, while writes go on.
+
+        It has all that was written before this call. A client that opens it (under its path, by
+        options of the same node id) takes a new incarnation, so that it may stand beside the
+        original, or replace it; what the original had written since comes back from its peers.
+
+        Raises:
+            AlreadyExistsError: there is a file at this path.
+            StorageError: the disk refused; nothing is left at the path.
+            InvalidStateError: the client is not open, or keeps no log.
+        """
+        self._opened().backup(Path(path))
 
     def node_info(self) -> NodeInfo:
         """Describe this node. The machine's name and system are those of when it was opened."""

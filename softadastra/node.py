@@ -7,6 +7,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from threading import Lock
 from typing import NamedTuple
 
@@ -418,6 +419,13 @@ class Node:
             return condition()
 
     # The node.
+
+    def backup(self, path: Path) -> None:
+        """Copy the log to a new file."""
+        if self._log is None:
+            raise InvalidStateError("a memory-only node has no log to back up")
+        self._committer.sync()
+        self._log.copy_to(path)
 
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""

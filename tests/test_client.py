@@ -17,6 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from softadastra import (
+    AlreadyExistsError,
     Client,
     ClientOptions,
     InvalidArgumentError,
@@ -657,9 +658,12 @@ def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
     waiters = node._node._committer.changed
     outcomes: list[object] = []
 
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+
     def connect():
         with pytest.raises(TransportError, match="the transport was stopped") as refusal:
-            node.connect("b@192.0.2.1:1", timeout=60)
+            node.connect(Peer.local("b", port), timeout=60)
         outcomes.append(refusal.value.code)
 
     threads = [
@@ -674,6 +678,7 @@ def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
     node.close()
     for thread in threads:
         thread.join(10)
+    silent.close()
 
     assert sorted(map(str, outcomes)) == ["False", "transport_error"]
 
@@ -741,3 +746,49 @@ def test_a_copied_log_takes_a_new_incarnation_before_its_first_write(tmp_path):
 
     assert renewed.node_id == "node-a"
     assert renewed != before
+
+
+def test_a_backup_under_load_holds_all_that_was_written_before_and_is_another_incarnation(tmp_path):
+    stop = threading.Event()
+    with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
+        node.put("first", 0)
+
+        def write() -> None:
+            number = 0
+            while not stop.is_set():
+                node.put(f"k{number}", "x" * 1_000)
+                number += 1
+
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        for number in range(5):
+            node.put("before", number)
+            node.backup(tmp_path / "backups" / f"{number}.wal")
+        stop.set()
+        for writer in writers:
+            writer.join()
+        before = own_origin(node)
+
+    for number in range(5):
+        copy = tmp_path / "backups" / f"{number}.wal"
+        with Client(ClientOptions.persistent("node-a", copy)) as restored:
+            assert restored["first"] == 0
+            assert restored["before"] == number
+            assert own_origin(restored) != before
+    assert (
+        sorted(path.name for path in (tmp_path / "backups").iterdir() if "new" in path.name) == []
+    )
+
+
+def test_a_backup_overwrites_nothing_and_needs_a_log(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
+        with pytest.raises(AlreadyExistsError, match="back up to a new file"):
+            node.backup(taken)
+    with Client(ClientOptions.memory_only("node-b")) as node:
+        with pytest.raises(InvalidStateError, match="no log"):
+            node.backup(tmp_path / "b.wal")
+
+    assert taken.read_text() == "precious"

@@ -55,6 +55,11 @@ class Membership:
         """Whether a member was away for so long that it holds back collection no more."""
         return wall_ms - self.heard_ms(member) > self._max_offline_ms
 
+    def holds_back(self, member: Member, wall_ms: int) -> bool:
+        """Whether nothing is collected before this member has it."""
+        is_member = member.accepted or member.witnessed
+        return is_member and not self.is_suspended(member, wall_ms)
+
     def hear_of(self, reports: Mapping[str, Report], present: Container[str], now: Now) -> None:
         """Take what a peer says of others.
 
@@ -104,9 +109,7 @@ class Membership:
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""
         active = [
-            member.node_id
-            for member in self._members
-            if (member.accepted or member.witnessed) and not self.is_suspended(member, now.wall_ms)
+            member.node_id for member in self._members if self.holds_back(member, now.wall_ms)
         ]
         return self.collector.decide(self._replica, active, now.wall_ms)
 

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final, assert_never
 from weakref import WeakSet
 
-from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
-from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, write_all
+from softadastra.errors import AlreadyExistsError, InvalidStateError, SoftadastraError, StorageError
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, replace_file, write_all
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
@@ -45,6 +45,10 @@ __all__ = ["WriteAheadLog"]
 
 _ALLOCATION_BYTES: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
+
+
+_COPY_BYTES: Final = 1 << 20
+"""Read and written at a time: large enough that the calls cost nothing beside the bytes."""
 
 
 class _State(Enum):
@@ -196,6 +200,28 @@ class WriteAheadLog:
         self._allocated = self._file.size()
         self.torn_tail = torn
         self._state = _State.READY
+
+    def copy_to(self, path: Path) -> None:
+        """Copy all frames to a new file, durably; from any thread, while others append.
+
+        What is there is never changed, so only its end is taken at one moment.
+
+        Raises:
+            AlreadyExistsError: there is a file at the path.
+            StorageError: the system refused; nothing is left at the path.
+            InvalidStateError: the log is not open, or not replayed to its end.
+        """
+        if self._state is not _State.READY:
+            raise self._refusal("copy")
+        file, end = self._file, self._end[0]
+        self._disk.make_directory(path.parent)
+        if self._disk.exists(path):
+            raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
+        pieces = (
+            file.pread(min(_COPY_BYTES, end - offset), offset)
+            for offset in range(0, end, _COPY_BYTES)
+        )
+        replace_file(self._disk, path, pieces)
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
