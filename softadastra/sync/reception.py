@@ -234,7 +234,11 @@ class Reception:
         if batch.told >= session.told_number:
             # One that was made earlier, and comes late, says nothing of what was told since.
             obsolete = outlived(self._replica, arrivals, session.told)
-        return Arrived(clock, payload, message, arrivals, obsolete, session.link, now.mono_ms)
+        rows: list[Visitor] = []
+        if isinstance(message, SnapshotRange):
+            rows = self._delivery.snapshots.whereabouts(session.peer_id, arrivals, self._replica)
+        link, now_ms = session.link, now.mono_ms
+        return Arrived(clock, payload, message, arrivals, obsolete, rows, link, now_ms)
 
     def _learn_all(self, session: Session, number: int, have: Haves) -> None:
         """Take all that a peer says that it has, the last of it included that it has no more."""

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
-from softadastra.store.changes import Committed, Visitor
+from softadastra.store.changes import Arrivals, Committed, Visitor
 from softadastra.store.dots import DotSet, contains, subtract
+from softadastra.store.doubling import Holders, holders
 from softadastra.store.lives import Life
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
@@ -70,6 +71,8 @@ class Incoming:
     commit: tuple[int, int] | None = None
     """The connection and the id of the commit that is being made durable."""
     candidates: set[Visitor] = field(default_factory=set)
+    holders: Holders | None = None
+    """Which key here held which write when that was first asked."""
 
     def covers(self, origin: int, n: int) -> bool:
         """Whether a write is in H."""
@@ -273,6 +276,26 @@ class Snapshots:
         for incoming in self.incoming.values():
             if incoming is not via:
                 incoming.arrived(visitors)
+
+    def whereabouts(self, peer: str, arrivals: Arrivals, replica: Replica) -> list[Visitor]:
+        """Give where the writes of a range are here whose rows are collected.
+
+        Asked of all keys, once a snapshot: that comes when digests differ, at most once a minute.
+        """
+        incoming = self.incoming.get(peer)
+        if incoming is None:
+            return []
+        found: list[Visitor] = []
+        for key, origin, n in replica.dots_of(arrivals):
+            here = siblings_of(replica.entries.get(key))
+            is_here = any(s[:2] == (origin, n) for s in here)
+            if not is_here and n in replica.logs[origin].collected:
+                if incoming.holders is None:
+                    incoming.holders = holders(replica)
+                row = incoming.holders.get((origin, n))
+                if row is not None:
+                    found.append((row, origin, n))
+        return sorted(found)
 
     def committed(self, record: Committed) -> tuple[int, int] | None:
         """Note that a snapshot is over; give the connection and the id to acknowledge."""
