@@ -177,6 +177,11 @@ class Snapshots:
             had = {number(origin): dots.copy() for origin, dots in have.items()}
             self.serving[session.peer_id] = Serving(self._count, had, now_ms)
             self.unequal.discard(session.peer_id)
+            # Of an earlier one its receiver acknowledges nothing any more: it would be sent again
+            # for ever, and the commit of this one would wait for it.
+            for flight in list(session.flights.values()):
+                if isinstance(flight.message, SnapshotMessage):
+                    del session.flights[flight.message.id]
             return SnapshotBegin(self._count, message_id, have)
         if not serving.is_sent:
             return self._next_range(replica, serving, message_id, limits)

@@ -153,6 +153,26 @@ def test_a_snapshot_goes_on_behind_its_last_key_when_the_connection_was_lost():
     agree(network)
 
 
+def test_a_second_greeting_in_a_snapshot_does_not_keep_it_from_ending():
+    """Both sides dial: the second connection begins the snapshot anew on the first one."""
+    network = line("a", "b", options=SMALL)
+    network["a"].write(("k", 1))
+    network.advance(400_000, step=1_000)
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+    network.join("a", "c")
+    network.passes = lambda _from, _to, message: not isinstance(message, SnapshotRange)
+    network.run()
+    assert network["a"].engine.delivery.snapshots.serving.keys() == {"c"}
+
+    network.join("c", "a")
+    network.run()
+    network.passes = lambda *_: True
+    network.advance(30_000, step=1_000)
+
+    assert network["c"].engine.have() == network["a"].engine.have()
+    assert not network["a"].engine.delivery.snapshots.serving
+
+
 def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
     network = line("a", "b", options=SMALL)
     network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
