@@ -261,6 +261,11 @@ class Snapshots:
         incoming.commit = (link, message.id)
         return Committed(incoming.have, incoming.drops(replica), incoming.lives)
 
+    def undecide(self) -> None:
+        """Nothing of what was decided became durable: those ranges are yet to come."""
+        for incoming in self.incoming.values():
+            incoming.decided_to = incoming.finished_to
+
     def before_merge(self, record: Arrived, session: Session | None, replica: Replica) -> None:
         """Note the candidates that a batch or a range makes, before it is merged."""
         if not self.incoming:

@@ -47,6 +47,8 @@ class Durability(Checker):
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._logs: defaultdict[str, DurableLog] = defaultdict(DurableLog)
+        self._damaged: set[str] = set()
+        """Nodes whose disk was lost or damaged, and that were not started since."""
 
     def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
         """A write that returned is durable, unless its node puts syncs off."""
@@ -98,7 +100,10 @@ class Durability(Checker):
             is_promised = node.options.auto_flush and fact.outcome is Outcome.ACCEPTED
             if is_promised and fact.dot not in self._ledger.may_be_lost:
                 raise self.fail(f"{node.node_id} restarted without {fact}, which had returned")
-        self._ledger.cut(me, top)
+        if node.node_id not in self._damaged:
+            self._ledger.cut(me, top)
+        # Else what is missing was synced, may have been sent, and is on its way to somebody.
+        self._damaged.discard(node.node_id)
         self._read(node)
 
     def turned(self, node: SimNode, turn: Turn) -> None:  # noqa: ARG002  as every checker
@@ -112,6 +117,7 @@ class Durability(Checker):
 
     def disk_lost(self, node: SimNode) -> None:
         """Note which writes no other disk holds."""
+        self._damaged.add(node.node_id)
         lost = dict(self._read(node))
         del self._logs[node.node_id]
         if node.life is not None:
