@@ -55,6 +55,7 @@ if TYPE_CHECKING:
         Storable,
         SyncState,
         TickResult,
+        TombstoneHold,
         Value,
     )
 
@@ -91,6 +92,7 @@ __all__ = [
     "SyncError",
     "SyncState",
     "TickResult",
+    "TombstoneHold",
     "TransportError",
     "Value",
     "WalCorruptionError",

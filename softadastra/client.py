@@ -5,22 +5,20 @@ The public face of `node.py`, which puts the parts together. Every call is safe 
 
 from __future__ import annotations
 
-import warnings
+import os
 from collections.abc import Iterable, Iterator, MutableMapping
-from threading import Lock
-from types import TracebackType
-from typing import Any, Self, TypeVar, overload
+from pathlib import Path
+from typing import TypeVar, overload
 
 from softadastra.batch import Batch
-from softadastra.errors import InvalidStateError, NotFoundError
-from softadastra.node import Node
-from softadastra.options import ClientOptions
+from softadastra.errors import NotFoundError
+from softadastra.lifecycle import Lifecycle
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
-from softadastra.sync.status import conflicts, peer_statuses, sync_state
+from softadastra.sync.status import conflicts, peer_statuses, sync_state, tombstone_holds
 from softadastra.types import (
     Conflict,
     Entry,
@@ -31,6 +29,7 @@ from softadastra.types import (
     Storable,
     SyncState,
     TickResult,
+    TombstoneHold,
     Value,
 )
 from softadastra.views import PrefixItems, PrefixKeys
@@ -43,7 +42,7 @@ CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
 
 
-class Client(MutableMapping[str, Value]):
+class Client(Lifecycle, MutableMapping[str, Value]):
     """A node: a durable store that keeps in step with its peers.
 
     Use it as a context manager, or call `open` and `close`. It is a mapping of str keys to
@@ -59,79 +58,6 @@ class Client(MutableMapping[str, Value]):
         ...     node.get("greeting")
         'hello'
     """
-
-    def __init__(self, options: ClientOptions | None = None) -> None:
-        self._options = options or ClientOptions()
-        self._node: Node | None = None
-        self._lifecycle = Lock()
-
-    # Opening and closing.
-
-    def open(self) -> Self:
-        """Lock the write-ahead log, recover from it, and be ready. Open already: nothing.
-
-        Raises:
-            InvalidArgumentError: the options are wrong; the message lists every problem.
-            StoreLockedError: another client has the log open; the message names its process.
-            WalCorruptionError: the log is damaged; nothing was changed.
-            StorageError: the file or its directory cannot be used.
-        """
-        with self._lifecycle:
-            if self._node is None:
-                self._options.validate()
-                self._node = Node(self._options)
-        return self
-
-    def close(self) -> None:
-        """Take leave of the peers, make everything durable, unlock. Never raises; idempotent.
-
-        Returns within a second, with peers dead or alive, unless the disk hangs.
-        """
-        with self._lifecycle:
-            node, self._node = self._node, None
-            if node is not None:
-                node.close()
-
-    def __enter__(self) -> Self:
-        return self.open()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if getattr(self, "_node", None) is not None:
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
-            self.close()
-
-    def __repr__(self) -> str:
-        state = "open" if self.is_open else "closed"
-        return f"<Client {self._options.node_id} {state}>"
-
-    def __reduce__(self) -> Any:
-        raise TypeError("a Client holds files and threads: it cannot be copied or pickled")
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it was opened and not closed."""
-        return self._node is not None
-
-    @property
-    def options(self) -> ClientOptions:
-        """The settings it was made with. Changing them changes nothing while it is open."""
-        return self._options
-
-    def _opened(self) -> Node:
-        node = self._node
-        if node is None:
-            raise InvalidStateError(
-                f"client {self._options.node_id!r} is not open: call open(), or use it in a with"
-            )
-        return node
 
     # Values.
 
@@ -363,12 +289,13 @@ class Client(MutableMapping[str, Value]):
     @property
     def transport_running(self) -> bool:
         """Whether `start_transport` was called and the transport works."""
-        return self._node is not None and self._node.transport_port is not None
+        return self.transport_port is not None
 
     @property
     def transport_port(self) -> int | None:
         """The port that is bound, None when the transport does not run."""
-        return self._node.transport_port if self._node else None
+        node = self._node
+        return None if node is None else node.transport_port
 
     def start_transport(self) -> None:
         """Bind the port, and dial every known peer. Running already: nothing.
@@ -377,15 +304,13 @@ class Client(MutableMapping[str, Value]):
             TransportError: the transport is disabled by the options, or the address cannot be
                 bound; the message says why.
         """
-        node = self._opened()
         with self._lifecycle:
-            node.start_transport()
+            self._opened().start_transport()
 
     def stop_transport(self) -> None:
         """Take leave of the peers and unbind. Reads and writes go on. Not running: nothing."""
-        node = self._opened()
         with self._lifecycle:
-            node.stop_transport()
+            self._opened().stop_transport()
 
     def connect(self, peer: Peer | str, timeout: float = CONNECT_SECONDS) -> Peer:
         """Register a peer and wait until it is connected.
@@ -432,7 +357,31 @@ class Client(MutableMapping[str, Value]):
         with node.lock:
             return peer_statuses(node.engine, node.now())
 
+    def tombstone_holds(self) -> list[TombstoneHold]:
+        """Give which peers hold back the collection of how many removed keys, since when.
+
+        A tombstone goes when every peer has it; one that is away for longer than `max_offline`, or
+        forgotten, holds back nothing. Costs the number of tombstones times that of peers.
+        """
+        node = self._opened()
+        with node.lock:
+            return tombstone_holds(node.engine, node.now())
+
     # The node.
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write a consistent copy of this node to a new file, while writes go on.
+
+        It has all that was written before this call. A client that opens it (under its path, by
+        options of the same node id) takes a new incarnation, so that it may stand beside the
+        original, or replace it; what the original had written since comes back from its peers.
+
+        Raises:
+            AlreadyExistsError: there is a file at this path.
+            StorageError: the disk refused; nothing is left at the path.
+            InvalidStateError: the client is not open, or keeps no log.
+        """
+        self._opened().backup(Path(path))
 
     def node_info(self) -> NodeInfo:
         """Describe this node. The machine's name and system are those of when it was opened."""

@@ -1,13 +1,14 @@
 """An open node: the composition root, which alone knows the log, the engine and the transport.
 
-It exists from `Client.open` to `Client.close`; that it exists is that it is open.
+A client has one from `open` to `close`. Both may be interrupted at any call by an exception of a
+signal handler: `close` then ends what was begun, and may be called again until it returns.
 """
 
 from __future__ import annotations
 
-import random
-import secrets
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from threading import Lock
 from typing import NamedTuple
 
 from softadastra.errors import (
@@ -17,24 +18,28 @@ from softadastra.errors import (
     StorageError,
     TransportError,
 )
-from softadastra.metadata.host import read_host
 from softadastra.metadata.node import describe_node
-from softadastra.node_settings import engine_options, policies_of
+from softadastra.node_settings import (
+    capabilities_of,
+    merge_function,
+)
+from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
-from softadastra.runtime.recovery import recover, settle_place
 from softadastra.runtime.settling import Settler, Settling
+from softadastra.runtime.waiting import is_synced, shielded
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
-from softadastra.sync.records import Pruned, Released
+from softadastra.sync.records import Pruned, Record, Released
 from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value, sync_state
 from softadastra.transport.links import Transport
@@ -60,14 +65,18 @@ class Page(NamedTuple):
 
 
 class Node:
-    """One open node.
+    """One node: open from `open` to `close`, once.
 
     Args:
         options: valid settings; read once, here.
-
-    Raises:
-        StoreLockedError, WalCorruptionError, StoreError, StorageError: see `Client.open`.
     """
+
+    engine: Engine
+    replica: Replica
+    lock: Lock
+    commit: Callable[[Sequence[Record]], None]
+    _committer: Committer
+    _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
@@ -83,64 +92,45 @@ class Node:
         self._log: WriteAheadLog | None = None
         if options.enable_wal:
             self._log = WriteAheadLog(options.resolved_wal_path(), disk=OsDisk())
-        try:
-            self.engine = self._recover()
-        except BaseException:
-            if self._log is not None:
-                self._log.close()
-            raise
+        self._is_recovered = False
+
+    def open(self) -> None:
+        """Lock the log and recover from it. When it raises, `close` is to be called.
+
+        Raises:
+            StoreLockedError, WalCorruptionError, StoreError, StorageError: see `Client.open`.
+        """
+        self.engine = recovered_engine(self._options, self._log, self._events)
         self.replica = self.engine.replica
         self._committer = Committer(
-            self.engine, self._log, flush=options.auto_flush, wall_ms=read_wall_ms
+            self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
         self._committer.dirtied = self.wake
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
-        self._go_offline()
-
-    def _recover(self) -> Engine:
-        """Open the log and give the state that it holds; without a log, a new one."""
-        options, log = self._options, self._log
-        drawn = incarnation = secrets.randbits(64)
-        if log is not None:
-            incarnation = log.open(node_id=options.node_id, incarnation=drawn).incarnation
-        recovered = recover(
-            () if log is None else log.replay(),
-            node_id=options.node_id,
-            incarnation=incarnation,
-            policies=policies_of(options),
-            options=engine_options(options),
-            nonce=secrets.randbits(64),
-            jitter=random.random,
-            is_new=incarnation == drawn,
-        )
-        if log is not None:
-            fresh = secrets.randbits(64)
-            settle_place(recovered.engine, log, host=read_host(), incarnation=fresh)
-            fields: dict[str, object] = {"path": str(log.path), "records": recovered.records}
-            fields["keys"] = len(recovered.engine.replica)
-            self._events.emit(Notice(Level.INFO, "wal.replayed", fields))
-            torn = log.torn_tail
-            if torn is not None:
-                cut: dict[str, object] = {"path": str(log.path), "offset": torn.offset}
-                cut |= {"size_bytes": torn.size_bytes, "kept_at": str(torn.kept_at)}
-                self._events.emit(Notice(Level.WARNING, "wal.tail_cut", cut))
-        return recovered.engine
+        self._is_recovered = True
+        shielded(self._go_offline)
 
     def close(self) -> None:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
-        self._stop_reactor()
-        self._port = None
-        self._committer.close()
+        if self._is_recovered:
+            self._stop_reactor()
+            self._committer.close()
         try:
-            self._committer.sync()
+            if self._is_recovered:
+                self._committer.sync()
+        except StorageError as error:
+            self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
+        try:
             if self._log is not None:
                 self._log.close()
         except StorageError as error:
             self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
-        self._tell()
-        self._events.emit(Notice(Level.INFO, "node.closed", {}))
+        if self._is_recovered:
+            self._tell()
+            self._events.emit(Notice(Level.INFO, "node.closed", {}))
+            self._is_recovered = False
 
     # Writing.
 
@@ -235,23 +225,9 @@ class Node:
         reactor = self._reactor
         return self._port if reactor is not None and reactor.is_running else None
 
-    def _bound(self) -> Transport:
-        """Give a transport that is bound as the options say."""
-        # Imported here: a node without a network needs no ZeroMQ (40 ms).
-        from softadastra.transport.zeromq import ZeroMQTransport
-
-        transport = ZeroMQTransport()
-        try:
-            host, port = self._options.transport_host, self._options.transport_port
-            self._port = transport.bind(host, port)
-        except BaseException:
-            transport.close()
-            raise
-        return transport
-
     def _go_offline(self) -> None:
         """Run without connections; without a thread when there is nothing to sync in time."""
-        self._port = None
+        self._stop_reactor()
         with self.lock:
             self.engine.dialer.attempts.clear()
         if self._log is not None and not self._options.auto_flush:
@@ -259,19 +235,6 @@ class Node:
 
     def _start_reactor(self, transport: Transport) -> None:
         options = self._options
-        # Without a transport nothing arrives; what is unsettled from before may be sent later.
-        if isinstance(transport, Offline):
-            self._settler = None
-        else:
-            settling = Settling(
-                self._committer,
-                write_if=self._committer.write_if,
-                merge=self._merge,
-                settled=self.wake,
-            )
-            self._settler = Settler(settling)
-            self._settler.start()
-            self._settler.look()
         self._driver = Driver(
             self._committer,
             transport,
@@ -283,31 +246,44 @@ class Node:
         self._reactor = Reactor(
             self._committer, transport, driver=self._driver, events=self._events
         )
+        # Without a transport nothing arrives; what is unsettled from before may be sent later.
+        if not isinstance(transport, Offline):
+            settling = Settling(
+                self._committer,
+                write_if=self._committer.write_if,
+                merge=self._merge,
+                settled=self.wake,
+            )
+            self._settler = Settler(settling)
+            self._settler.start()
+            self._settler.look()
         self._reactor.start()
 
     def _stop_reactor(self) -> None:
-        settler, self._settler = self._settler, None
-        if settler is not None:
-            settler.stop()
-        reactor, self._reactor = self._reactor, None
-        if reactor is not None:
-            reactor.stop()
+        # Each is forgotten only when it has stopped, so that an interrupt leaves none behind.
+        if self._settler is not None:
+            self._settler.stop()
+            self._settler = None
+        if self._reactor is not None:
+            self._reactor.stop()
+            self._reactor = None
+        self._port = None
+        with self.lock:
+            self._committer.changed.notify_all()
 
     def _look_at_conflicts(self) -> None:
-        if self._settler is not None:
-            self._settler.look()
+        settler = self._settler
+        if settler is not None:
+            settler.look()
 
     def _merge(self, key: str, siblings: Sequence[Sibling]) -> bytes:
         """Let the application's function make one value of a key's siblings."""
-        policies = self._options.conflict_policies
-        prefixes = [prefix for prefix in policies if key.startswith(prefix)]
-        chosen = policies[max(prefixes, key=len)] if prefixes else self._options.conflict_policy
-        assert not isinstance(chosen, str)
-        value = chosen(key, [conflicting_value(self.replica, sibling) for sibling in siblings])
+        function = merge_function(self._options, key)
+        value = function(key, [conflicting_value(self.replica, sibling) for sibling in siblings])
         return pack_value(value, max_bytes=self._max_value_bytes)
 
     def start_transport(self) -> None:
-        """Bind, and dial every known peer."""
+        """Bind, and dial every known peer; or raise, and be as offline as before."""
         options = self._options
         if not options.enable_transport:
             raise TransportError(
@@ -316,31 +292,55 @@ class Node:
             )
         if self.transport_port is not None:
             return
-        transport = self._bound()
-        self._stop_reactor()
+        for peer in options.peers:
+            self._check_other(peer)
+        shielded(self._start_transport)
+        fields: dict[str, object] = {"host": options.transport_host, "port": self._port}
+        self._events.emit(Notice(Level.INFO, "transport.started", fields))
+
+    def _start_transport(self) -> None:
+        options = self._options
+        # Imported here: a node without a network needs no ZeroMQ (40 ms).
+        from softadastra.transport.zeromq import ZeroMQTransport
+
+        transport = ZeroMQTransport()
+        try:
+            port = transport.bind(options.transport_host, options.transport_port)
+            self._stop_reactor()
+            self._know_peers()
+            self._port = port
+            self._start_reactor(transport)
+        except BaseException:
+            self._stop_reactor()
+            transport.close()
+            self._go_offline()
+            raise
+
+    def _know_peers(self) -> None:
+        """Have the peers dialled that are remembered, and those of the options."""
         with self.lock:
             for member in self.engine.members:
                 if member.host:
                     peer = Peer(member.node_id, member.host, member.port)
                     self.engine.dialer.add(peer, self.now().mono_ms)
-        for peer in options.peers:
-            self._register(peer)
-        self._start_reactor(transport)
-        fields: dict[str, object] = {"host": options.transport_host, "port": self.transport_port}
-        self._events.emit(Notice(Level.INFO, "transport.started", fields))
+        for peer in self._options.peers:
+            with self.lock:
+                new = self.engine.register(peer, PeerSource.MANUAL, self.now())
+            if new is not None:
+                self.commit([new])
 
     def stop_transport(self) -> None:
         """Take leave of the peers and unbind."""
         if self.transport_port is None:
             return
-        self._stop_reactor()
-        self._go_offline()
+        shielded(self._go_offline)
         self._events.emit(Notice(Level.INFO, "transport.stopped", {}))
 
     def wake(self) -> None:
         """Let the reactor look at what has changed."""
-        if self._reactor is not None:
-            self._reactor.wake()
+        reactor = self._reactor
+        if reactor is not None:
+            reactor.wake()
 
     def push(self, push: Push) -> Pushed:
         """Send what is due now."""
@@ -349,29 +349,30 @@ class Node:
             self._tell()
         if reactor is None or self.transport_port is None:
             return Pushed()
-        return reactor.call(lambda: self._driver.push(push))
+        # None: it ended before it came to that.
+        return reactor.call(lambda: self._driver.push(push)) or Pushed()
 
     # Peers.
 
-    def _register(self, peer: Peer) -> None:
+    def _check_other(self, peer: Peer) -> None:
         if peer.node_id == self._options.node_id:
             raise TransportError(
                 f"{peer} is this node itself: each node needs its own node_id and port"
             )
-        with self.lock:
-            member = self.engine.register(peer, PeerSource.MANUAL, self.now())
-        if member is not None:
-            self.commit([member])
 
     def connect(self, peer: Peer, timeout: float) -> None:
         """Register a peer and wait until it is connected, or has failed to be."""
-        if self.transport_port is None:
-            raise InvalidStateError("the transport does not run: call start_transport() first")
-        self._register(peer)
+        self._check_other(peer)
         engine = self.engine
         with self.lock:
+            # Asked under the lock: a transport that stops lets go of all attempts under it.
+            if self.transport_port is None:
+                raise InvalidStateError("the transport does not run: call start_transport() first")
+            member = engine.register(peer, PeerSource.MANUAL, self.now())
             attempt = engine.dialer.attempts[peer.node_id]
             failures = attempt.failed_total
+        if member is not None:
+            self.commit([member])
         self.wake()
 
         def is_settled() -> bool:
@@ -380,10 +381,13 @@ class Node:
         settled = self.wait(is_settled, timeout)
         if peer.node_id in engine.connections.active:
             return
-        reason = attempt.last_error if settled else f"no answer within {timeout:g} s"
+        if self.transport_port is None:
+            reason, again = "the transport was stopped", "when it is started again"
+        else:
+            reason = attempt.last_error if settled else f"no answer within {timeout:g} s"
+            again = "in the background"
         raise TransportError(
-            f"cannot connect to {peer}: {reason}; it stays registered and is tried again in the "
-            "background",
+            f"cannot connect to {peer}: {reason}; it stays registered and is tried again {again}",
             peer=str(peer),
             reason=reason,
         )
@@ -410,47 +414,34 @@ class Node:
         wanted = peers if isinstance(peers, str | int) else frozenset(peers)
         with self.lock:
             top = self.replica.top
-        return self.wait(lambda: self._is_synced(top, wanted), timeout)
-
-    def _is_synced(self, top: int, peers: str | int | frozenset[str]) -> bool:
-        """Whether own writes up to `top` are durable at these peers. Holding the lock."""
-        if top == 0:
-            return True
-        members = self.engine.members
-        have = {member.node_id for member in members if member.confirmed >= top}
-        match peers:
-            case "all":
-                return bool(members) and len(have) == len(members)
-            case "any":
-                return bool(have)
-            case int():
-                return len(have) >= peers
-            case _:
-                return set(peers) <= have
+        return self.wait(lambda: is_synced(self.engine.members, top, wanted), timeout)
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until a condition on the engine holds, or the transport stops, or time is up."""
-        changed = self._committer.changed
-        with changed:
-            changed.wait_for(lambda: condition() or self.transport_port is None, timeout)
+        self._committer.changed.wait_for(
+            lambda: condition() or self.transport_port is None, timeout
+        )
+        with self.lock:
             return condition()
 
     # The node.
 
+    def backup(self, path: Path) -> None:
+        """Copy the log to a new file."""
+        if self._log is None:
+            raise InvalidStateError("a memory-only node has no log to back up")
+        self._committer.sync()
+        self._log.copy_to(path)
+
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""
         if self._info is None or refresh:
-            capabilities = {"core", "store", "sync", "metadata"}
-            if self._options.enable_wal:
-                capabilities.add("wal")
-            if self._options.enable_transport:
-                capabilities.add("transport")
             self._info = describe_node(
                 node_id=self._options.node_id,
                 display_name=self._options.display_name,
                 version=self._options.version,
                 started_at_ms=self._started_at_ms,
                 now_ms=self.now().wall_ms,
-                capabilities=frozenset(capabilities),
+                capabilities=capabilities_of(self._options),
             )
         return self._info

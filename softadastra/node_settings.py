@@ -8,7 +8,7 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.settings import EngineOptions
 from softadastra.types import MergeFunction
 
-__all__ = ["engine_options", "policies_of"]
+__all__ = ["capabilities_of", "engine_options", "merge_function", "policies_of"]
 
 
 def policies_of(options: ClientOptions) -> Policies:
@@ -41,3 +41,22 @@ def engine_options(options: ClientOptions) -> EngineOptions:
         require_ack=options.require_ack,
         auto_queue=options.auto_queue,
     )
+
+
+def merge_function(options: ClientOptions, key: str) -> MergeFunction:
+    """Give the application's function for a key whose policy is to merge."""
+    policies = options.conflict_policies
+    prefixes = [prefix for prefix in policies if key.startswith(prefix)]
+    chosen = policies[max(prefixes, key=len)] if prefixes else options.conflict_policy
+    assert not isinstance(chosen, str)
+    return chosen
+
+
+def capabilities_of(options: ClientOptions) -> frozenset[str]:
+    """Give what the node can do, as `NodeInfo` names it."""
+    capabilities = {"core", "store", "sync", "metadata"}
+    if options.enable_wal:
+        capabilities.add("wal")
+    if options.enable_transport:
+        capabilities.add("transport")
+    return frozenset(capabilities)

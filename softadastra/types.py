@@ -29,6 +29,7 @@ __all__ = [
     "Storable",
     "SyncState",
     "TickResult",
+    "TombstoneHold",
     "Value",
 ]
 
@@ -282,6 +283,17 @@ class PeerStatus:
     def peer(self) -> Peer | None:
         """The address to dial, when one is known."""
         return Peer(self.node_id, self.host, self.port) if self.host and self.port else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TombstoneHold:
+    """What a peer holds back: removed keys of which it is not known to know."""
+
+    peer: str
+    count: int
+    """Tombstones that stay until the peer has them, or is suspended or forgotten."""
+    since_ms: int
+    """When the first of these keys was removed, in milliseconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,8 +32,10 @@ LAYERS = {
     "views": VALUES,
     "batch": {*VALUES, "store"},
     "node_settings": {*VALUES, "options", "store", "sync"},
+    "opening": {*VALUES, "options", "node_settings", "sync", "wal", "metadata", "runtime"},
     "node": {
         *VALUES,
+        "opening",
         "options",
         "node_settings",
         "store",
@@ -43,7 +45,8 @@ LAYERS = {
         "metadata",
         "runtime",
     },
-    "client": {*VALUES, "options", "store", "sync", "node", "batch", "views"},
+    "lifecycle": {*VALUES, "options", "node"},
+    "client": {*VALUES, "options", "store", "sync", "lifecycle", "batch", "views"},
     "testing": {
         *VALUES,
         "options",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import errno
 import gc
 import math
 import os
 import pickle
 import shutil
+import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -15,6 +17,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from softadastra import (
+    AlreadyExistsError,
     Client,
     ClientOptions,
     InvalidArgumentError,
@@ -599,6 +602,87 @@ def test_transport_that_is_disabled_says_so(client):
     assert isinstance(refusal.value, ConnectionError)
 
 
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_a_transport_that_cannot_start_leaves_the_port_free_and_the_node_at_work(wal, auto_flush):
+    """What failed after the bind once kept the port until the process ended."""
+    port = free_port()
+    options = ClientOptions.persistent("a", wal, auto_flush=auto_flush, flush_interval=0.01)
+    options = options.with_local_transport(port)
+    options.peers = (Peer.local("b", 1),)
+    with Client(options) as node:
+        assert node._node is not None
+        log = node._node._log
+        assert log is not None
+
+        def refuse(*_):
+            raise StorageError("disk full", errno=errno.ENOSPC)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(type(log), "append", refuse)
+            with pytest.raises(StorageError):
+                node.start_transport()
+        assert (node.transport_running, node.transport_port) == (False, None)
+        socket.create_server(("127.0.0.1", port)).close()
+
+        node.put("k", 1)
+        deadline = time.monotonic() + 10
+        while log.has_unsynced:
+            assert time.monotonic() < deadline, "nobody syncs any more"
+        node.start_transport()
+        assert node.transport_port == port
+
+
+def test_a_peer_that_is_this_node_itself_is_refused_before_anything_is_bound():
+    port = free_port()
+    options = ClientOptions.memory_only("a").with_local_transport(port)
+    options.peers = (Peer.local("a", 1),)
+    with Client(options) as node:
+        with pytest.raises(TransportError, match="this node itself"):
+            node.start_transport()
+
+        assert (node.transport_running, node.transport_port) == (False, None)
+        socket.create_server(("127.0.0.1", port)).close()
+
+
+def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
+    """A wait without a time-out must not outlive the node."""
+    node = Client(ClientOptions.memory_only("a").with_local_transport(0)).open()
+    node.start_transport()
+    node.put("k", 1)
+    assert node._node is not None
+    waiters = node._node._committer.changed
+    outcomes: list[object] = []
+
+    silent = socket.create_server(("127.0.0.1", 0))
+    port = silent.getsockname()[1]
+
+    def connect():
+        with pytest.raises(TransportError, match="the transport was stopped") as refusal:
+            node.connect(Peer.local("b", port), timeout=60)
+        outcomes.append(refusal.value.code)
+
+    threads = [
+        threading.Thread(target=lambda: outcomes.append(node.wait_synced(None))),
+        threading.Thread(target=connect),
+    ]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + 10
+    while len(waiters._gates) < 2:
+        assert time.monotonic() < deadline
+    node.close()
+    for thread in threads:
+        thread.join(10)
+    silent.close()
+
+    assert sorted(map(str, outcomes)) == ["False", "transport_error"]
+
+
 def test_connect_before_the_transport_runs_is_an_invalid_state():
     with Client(ClientOptions.memory_only("a").with_local_transport(0)) as node:
         with pytest.raises(InvalidStateError):
@@ -662,3 +746,49 @@ def test_a_copied_log_takes_a_new_incarnation_before_its_first_write(tmp_path):
 
     assert renewed.node_id == "node-a"
     assert renewed != before
+
+
+def test_a_backup_under_load_holds_all_that_was_written_before_and_is_another_incarnation(tmp_path):
+    stop = threading.Event()
+    with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
+        node.put("first", 0)
+
+        def write() -> None:
+            number = 0
+            while not stop.is_set():
+                node.put(f"k{number}", "x" * 1_000)
+                number += 1
+
+        writers = [threading.Thread(target=write) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        for number in range(5):
+            node.put("before", number)
+            node.backup(tmp_path / "backups" / f"{number}.wal")
+        stop.set()
+        for writer in writers:
+            writer.join()
+        before = own_origin(node)
+
+    for number in range(5):
+        copy = tmp_path / "backups" / f"{number}.wal"
+        with Client(ClientOptions.persistent("node-a", copy)) as restored:
+            assert restored["first"] == 0
+            assert restored["before"] == number
+            assert own_origin(restored) != before
+    assert (
+        sorted(path.name for path in (tmp_path / "backups").iterdir() if "new" in path.name) == []
+    )
+
+
+def test_a_backup_overwrites_nothing_and_needs_a_log(tmp_path):
+    taken = tmp_path / "taken"
+    taken.write_text("precious")
+    with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
+        with pytest.raises(AlreadyExistsError, match="back up to a new file"):
+            node.backup(taken)
+    with Client(ClientOptions.memory_only("node-b")) as node:
+        with pytest.raises(InvalidStateError, match="no log"):
+            node.backup(tmp_path / "b.wal")
+
+    assert taken.read_text() == "precious"

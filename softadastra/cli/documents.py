@@ -4,7 +4,8 @@ Commands show tables from these same objects, so that both tell the same.
 
     node       id, running, wal, display_name, hostname, os, version, capabilities,
                started_at_ms and uptime_ms (null when it is not running)
-    store      entries, digest
+    store      entries, digest, tombstones_held: which peer (peer) holds back the collection of how
+               many removed keys (count), of which the first was removed when (since_ms)
     sync       the fields of `SyncState`; per_peer: {node id: the fields of `PeerSync`}
     transport  running, host, port (null when not running), peers, connected
     discovery  running, peers
@@ -61,7 +62,11 @@ def node_document(client: Client, wal_path: Path | None, *, is_running: bool) ->
 
 def store_document(client: Client) -> Document:
     """Count what the store holds, with the hash that is equal where it is the same."""
-    return {"entries": client.size(), "digest": client.digest()}
+    return {
+        "entries": client.size(),
+        "digest": client.digest(),
+        "tombstones_held": [fields_of(hold) for hold in client.tombstone_holds()],
+    }
 
 
 def sync_document(state: SyncState) -> Document:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from softadastra.cli.command import Command
@@ -16,8 +18,15 @@ from softadastra.cli.documents import (
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import open_node
 from softadastra.cli.output import as_yes_no
+from softadastra.types import TombstoneHold
 
 __all__ = ["status"]
+
+
+def held_since(hold: TombstoneHold) -> str:
+    """Show how many tombstones a peer holds back, and since when."""
+    since = datetime.fromtimestamp(hold.since_ms / 1000, UTC)
+    return f"{hold.count} since {since:%Y-%m-%d %H:%M:%SZ}"
 
 
 @click.command("status", cls=Command)
@@ -29,6 +38,7 @@ def status(invocation: Invocation) -> None:
         peers = client.peers()
         node = node_document(client, local.wal_path, is_running=False)
         store = store_document(client)
+        holds = client.tombstone_holds()
         sync = sync_document(client.sync_state())
         transport = transport_document(client, peers)
         discovery = discovery_document(client, peers)
@@ -52,6 +62,7 @@ def status(invocation: Invocation) -> None:
             ("node", "id", node["id"]),
             ("node", "running", running),
             ("store", "entries", store["entries"]),
+            *(("store", f"tombstones held by {hold.peer}", held_since(hold)) for hold in holds),
             ("sync", "outbox", sync["outbox_size"]),
             ("sync", "queued", sync["queued_count"]),
             ("sync", "in_flight", sync["in_flight_count"]),

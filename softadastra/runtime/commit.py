@@ -13,10 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from threading import Condition, Lock
+from threading import Lock
 from typing import Protocol
 
-from softadastra.errors import InternalError, InvalidStateError, SoftadastraError, StorageError
+from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.runtime.tickets import Ticket, copy_of
+from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
@@ -43,28 +45,9 @@ class Log(Protocol):
     def is_poisoned(self) -> bool:
         """Whether a sync failed, so that nothing is written any more."""
 
-
-class Ticket:
-    """What one caller wants committed."""
-
-    __slots__ = ("asked", "error", "gate", "group", "guard", "records", "results")
-
-    def __init__(
-        self,
-        asked: Sequence[Assignment],
-        records: Sequence[Record],
-        guard: Callable[[], bool] | None = None,
-    ) -> None:
-        self.asked = asked
-        self.records = records
-        self.guard = guard
-        """Whether it is still to be done, asked when it is decided."""
-        self.results: list[Assigned | None] = []
-        self.error: BaseException | None = None
-        self.gate: Lock | None = None
-        """What its caller waits on while another one commits."""
-        self.group: list[Ticket] | None = None
-        """The tickets that its caller is to commit when it wakes; None: it is done."""
+    @property
+    def size_bytes(self) -> int:
+        """Where the last frame ends: it says what an interrupted append has done."""
 
 
 class Committer:
@@ -82,7 +65,7 @@ class Committer:
     ) -> None:
         self.engine = engine
         self.lock = Lock()
-        self.changed = Condition(self.lock)
+        self.changed = Waiters(self.lock)
         """Notified when peers or cursors have changed and somebody waits for it."""
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
@@ -91,7 +74,8 @@ class Committer:
         self._flush = flush and log is not None
         self._wall_ms = wall_ms
         self._encode = RecordEncoder(engine.replica.origins).encode
-        self._busy = False
+        self._leader: Ticket | None = None
+        """Whose caller has the right to decide and to append; None: nobody is at work."""
         self._waiting: list[Ticket] = []
         self._broken: str | None = None
         self._is_closed = False
@@ -112,9 +96,9 @@ class Committer:
 
         A log that closes under an append would cut off what its writer is told is durable.
         """
-        with self.changed:
+        with self.lock:
             self._is_closed = True
-            self.changed.wait_for(lambda: not self._busy)
+        self.changed.wait_for(lambda: self._leader is None)
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes as one record.
@@ -163,7 +147,7 @@ class Committer:
         Raises:
             StorageError: the disk refused them.
         """
-        if self._busy or self._is_closed or self._broken is not None:
+        if self._leader is not None or self._is_closed or self._broken is not None:
             return False
         if self._log is not None:
             self._append(self._log, records)
@@ -186,11 +170,15 @@ class Committer:
                 raise
 
     def _commit(self, ticket: Ticket) -> list[Assigned | None]:
-        gate = self._join(ticket)
-        if gate is not None:
-            self._wait(ticket, gate)
-        if ticket.group is not None:
-            self._lead(ticket.group)
+        try:
+            gate = self._join(ticket)
+            if gate is not None:
+                gate.acquire()
+            if ticket.group is not None:
+                self._lead(ticket.group)
+        except BaseException:
+            self._withdraw(ticket)
+            raise
         if ticket.error is not None:
             raise ticket.error
         return ticket.results
@@ -199,29 +187,13 @@ class Committer:
         """Take the lead when nobody is at work; else give the gate to wait at."""
         with self.lock:
             self._check_writable()
-            if not self._busy:
-                self._busy = True
+            if self._leader is None:
                 ticket.group = [ticket]
+                self._leader = ticket
                 return None
-            gate = ticket.gate = Lock()
-            gate.acquire()
+            gate = ticket.gate = closed_gate()
             self._waiting.append(ticket)
             return gate
-
-    def _wait(self, ticket: Ticket, gate: Lock) -> None:
-        try:
-            gate.acquire()
-        except BaseException:
-            # A signal's exception. What is not begun is withdrawn; what is on its way has an
-            # outcome, and may have been given the lead, so it is waited for all the same.
-            with self.lock:
-                if ticket in self._waiting:
-                    self._waiting.remove(ticket)
-                    raise
-            gate.acquire()
-            if ticket.group is not None:
-                self._lead(ticket.group)
-            raise
 
     def _commit_at_once(
         self, asked: Sequence[Assignment], records: Sequence[Record]
@@ -229,19 +201,31 @@ class Committer:
         """Commit without a sync, holding the lock: it costs no more than waiting would."""
         self._check_writable()
         decided, results = self._decide(asked, records)
+        if not decided:
+            return results
+        log = self._log
+        interruption: BaseException | None = None
+        if log is not None:
+            start = log.size_bytes
+            try:
+                self._append(log, decided)
+            except SoftadastraError:
+                raise
+            except BaseException as error:
+                if log.size_bytes == start:
+                    raise
+                interruption = error
         try:
-            if decided and self._log is not None:
-                self._append(self._log, decided)
-                if not self._is_dirty:
-                    self._is_dirty = True
-                    self.dirtied()
+            if not self._is_dirty and log is not None:
+                self._is_dirty = True
+                self.dirtied()
             for record in decided:
                 self.engine.evolve(record)
-        except SoftadastraError:
-            raise
         except BaseException:
             self._broken = INTERRUPTED
             raise
+        if interruption is not None:
+            raise interruption
         if self.engine.notices.is_traced:
             self._trace(results)
         return results
@@ -265,46 +249,113 @@ class Committer:
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
-        error: BaseException | None = None
-        is_begun = False
+        error: SoftadastraError | None = None
+        interruption: BaseException | None = None
         try:
             with self.lock:
                 self._check_writable()
                 records = self._decide_group(group)
             if records and self._log is not None:
-                is_begun = True
-                self._append(self._log, records)
-                self._sync(self._log)
+                interruption = self._store(group[0], self._log, records)
+            group[0].is_begun = True
         except SoftadastraError as failure:
             error = failure
-        except BaseException as interruption:  # a signal's exception may come anywhere
-            if is_begun:
-                self._broken = INTERRUPTED
-            error = interruption
         with self.lock:
-            try:
-                if error is None:
-                    for record in records:
-                        self.engine.evolve(record)
-            except BaseException as interruption:
-                self._broken = INTERRUPTED
-                error = interruption
-            if error is not None:
-                self._fail(group, error)
-            elif self.engine.notices.is_traced:
+            if error is None:
+                for record in records:
+                    self.engine.evolve(record)
+                if self.engine.notices.is_traced:
+                    for ticket in group:
+                        self._trace(ticket.results)
+                group[0].error = interruption
+            else:
                 for ticket in group:
-                    self._trace(ticket.results)
+                    # Each caller raises its own: a shared one would collect all their tracebacks.
+                    ticket.error = error if ticket is group[0] else copy_of(error)
+            self._hand_over(group)
+
+    def _store(self, lead: Ticket, log: Log, records: Sequence[Record]) -> BaseException | None:
+        """Make records durable.
+
+        Returns:
+            What interrupted it, when they are durable all the same. Most interrupts come in the
+            sync: they are raised when the commit is done, and nobody needs to open the log again.
+        """
+        start = log.size_bytes
+        try:
+            lead.is_begun = True
+            self._append(log, records)
+            self._sync(log)
+        except SoftadastraError:
+            raise
+        except BaseException as interruption:
+            if log.size_bytes == start:
+                lead.is_begun = False
+                raise
+            # Not the retry of a failed one, which would be a StorageError.
+            self._sync(log)
+            return interruption
+        return None
+
+    def _hand_over(self, group: list[Ticket]) -> None:
+        """Wake a group whose outcome is known, and who leads next. Holding the lock.
+
+        An interrupt may come at any call: what it left undone is done when this is called again.
+        """
+        for ticket in group:
+            ticket.is_done = True
+        if self._leader is group[0]:
             following, self._waiting = self._waiting, []
             if following:
                 following[0].group = following
+                self._leader = following[0]
             else:
-                self._busy = False
-                self.changed.notify_all()
+                self._leader = None
         for ticket in group:
-            if ticket.gate is not None and ticket is not group[0]:
-                ticket.gate.release()
-        if following and following[0].gate is not None:
-            following[0].gate.release()
+            if ticket.gate is not None:
+                open_gate(ticket.gate)
+        if self._leader is None:
+            self.changed.notify_all()
+        elif self._leader.gate is not None:
+            open_gate(self._leader.gate)
+
+    def _withdraw(self, ticket: Ticket) -> None:
+        """Let nobody wait for a caller that an exception takes away, as Ctrl-C does at any call.
+
+        What is not begun has changed nothing. What is on its way in another one's group has an
+        outcome, which is waited for, so that reads show it when the exception arrives.
+        """
+        while True:
+            with self.lock:
+                if ticket in self._waiting:
+                    self._waiting.remove(ticket)
+                    return
+                if self._leader is ticket:
+                    self._give_up_the_lead(ticket)
+                    return
+                if ticket.is_done:
+                    if ticket.group is not None:
+                        self._hand_over(ticket.group)
+                    return
+                if ticket.gate is None:
+                    return
+            # It is closed: whoever opens it says before, under the lock, that it is done or leads.
+            ticket.gate.acquire()
+
+    def _give_up_the_lead(self, ticket: Ticket) -> None:
+        """Settle a group whose leader was interrupted. Holding the lock."""
+        assert ticket.group is not None
+        others = ticket.group[1:]
+        if not ticket.is_begun:
+            # Of the others nobody notices: the next one leads.
+            self._waiting = others + self._waiting
+            self._hand_over([ticket])
+            return
+        # Whether the record is there is unknown, and going on could give out its number twice.
+        self._broken = INTERRUPTED
+        for other in others:
+            other.error = self._refusal()
+        self._hand_over(ticket.group)
 
     def _decide_group(self, group: list[Ticket]) -> Sequence[Record]:
         """Decide what a group asks for: all its writes together are one record."""
@@ -346,24 +397,11 @@ class Committer:
                 sync_id = f"{node_id}-{n}"
                 self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
 
-    def _fail(self, group: list[Ticket], error: BaseException) -> None:
-        for ticket in group:
-            # Each caller raises its own: a shared one would collect all their tracebacks.
-            ticket.error = error if ticket is group[0] else copy_of(error)
-
     def _check_writable(self) -> None:
-        if self._is_closed:
-            raise InvalidStateError("this client is not open: call open(), or use it in a with")
+        if self._is_closed or self._broken is not None:
+            raise self._refusal()
+
+    def _refusal(self) -> InvalidStateError:
         if self._broken is not None:
-            raise InvalidStateError(f"this client writes no more: {self._broken}; open it again")
-
-
-def copy_of(error: BaseException) -> SoftadastraError:
-    """Give another waiter's exception for the same failure."""
-    if isinstance(error, StorageError):
-        return StorageError(
-            error.message, errno=error.errno, filename=error.filename, **error.context
-        )
-    if isinstance(error, SoftadastraError):
-        return type(error)(error.message, **error.context)
-    return InternalError(f"the thread that wrote this together with others failed: {error!r}")
+            return InvalidStateError(f"this client writes no more: {self._broken}; open it again")
+        return InvalidStateError("this client is not open: call open(), or use it in a with")

@@ -167,6 +167,8 @@ class Driver:
         except (StorageError, InvalidStateError):
             # The commit has noted it. What is not durable was not evolved, so nothing speaks of
             # it: peers get no acknowledgement, and send again.
+            with self._committer.lock:
+                self._engine.delivery.snapshots.undecide()
             return False
         if self._engine.replica.conflicted:
             self._arrived()

@@ -9,14 +9,15 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
-from threading import Event, Thread
+from contextlib import suppress
+from threading import Thread
 from typing import Generic, TypeVar
 
-from softadastra.errors import InternalError
 from softadastra.runtime.clock import read_clocks
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
 from softadastra.runtime.events import Events
+from softadastra.runtime.waiting import closed_gate, open_gate
 from softadastra.sync.notices import Level, Notice
 from softadastra.transport.links import Transport
 
@@ -33,7 +34,9 @@ class Call(Generic[T]):
 
     def __init__(self, function: Callable[[], T]) -> None:
         self.function = function
-        self.done = Event()
+        # Not an Event, whose own lock an interrupt of the caller may leave taken: the reactor
+        # would wait for it for ever.
+        self.done = closed_gate()
         self.result: T | None = None
         self.error: BaseException | None = None
 
@@ -43,7 +46,7 @@ class Call(Generic[T]):
             self.result = self.function()
         except BaseException as error:  # belongs to the caller, who raises it
             self.error = error
-        self.done.set()
+        open_gate(self.done)
 
 
 class Reactor:
@@ -71,6 +74,10 @@ class Reactor:
         self._events = events
         self._calls: deque[Call[object]] = deque()
         self._is_stopping = False
+        self._is_over = False
+        """Whether the thread runs no more calls."""
+        self._end = closed_gate()
+        """Open when it is over. A join that is interrupted takes a running thread for ended."""
         self._thread = Thread(target=self._run, name="softadastra-reactor", daemon=True)
 
     def start(self) -> None:
@@ -80,29 +87,43 @@ class Reactor:
     @property
     def is_running(self) -> bool:
         """Whether the thread runs."""
-        return self._thread.is_alive() and not self._is_stopping
+        return self._thread.ident is not None and not self._is_stopping
 
     def wake(self) -> None:
         """Make the reactor look at the state now. From any thread; many cost one."""
         self._transport.wake()
 
-    def call(self, function: Callable[[], T]) -> T:
-        """Run a function in the reactor's thread and give its result. From other threads."""
+    def call(self, function: Callable[[], T]) -> T | None:
+        """Run a function in the reactor's thread and give its result. From other threads.
+
+        Returns:
+            What it returned; None when the reactor ended and never ran it.
+        """
         call = Call(function)
         self._calls.append(call)  # type: ignore[arg-type]  # Call is covariant in what it returns
         self._transport.wake()
-        while not call.done.wait(STOP_MAX_SECONDS):
-            if not self._thread.is_alive():
-                raise InternalError("the reactor has ended, see the event reactor.failed")
+        if self._is_over:
+            self._decline_calls()
+        call.done.acquire()
         if call.error is not None:
             raise call.error
-        return call.result  # type: ignore[return-value]  # set when there is no error
+        return call.result
+
+    def _decline_calls(self) -> None:
+        """Let go who waits for a call that nobody will run."""
+        while self._calls:
+            with suppress(IndexError):  # another thread was faster
+                open_gate(self._calls.popleft().done)
 
     def stop(self) -> None:
-        """Take leave of the peers, close the transport, and end the thread."""
+        """Take leave of the peers, close the transport, and end the thread. Again is no error."""
         self._is_stopping = True
         self._transport.wake()
-        self._thread.join(STOP_MAX_SECONDS)
+        is_started = self._thread.ident is not None
+        if is_started and not self._is_over and self._end.acquire(timeout=STOP_MAX_SECONDS):
+            open_gate(self._end)
+        if self._is_over:
+            self._thread.join(STOP_MAX_SECONDS)
 
     def _run(self) -> None:
         try:
@@ -115,9 +136,14 @@ class Reactor:
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
         finally:
             self._is_stopping = True
-            self._transport.close()
-            self._end_connections()
-            self._report()
+            try:
+                self._transport.close()
+                self._end_connections()
+                self._report()
+            finally:
+                self._is_over = True
+                self._decline_calls()
+                open_gate(self._end)
 
     def _turn(self) -> None:
         """Wait once, and do all that is due."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from threading import Condition, Thread
+from threading import Condition, Lock, Thread
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer
@@ -118,7 +118,10 @@ class Settler:
 
     def __init__(self, settling: Settling) -> None:
         self._settling = settling
-        self._wanted = Condition()
+        # Entered by itself, because a Condition that is interrupted while it is entered, as by
+        # Ctrl-C, keeps its lock.
+        self._lock = Lock()
+        self._wanted = Condition(self._lock)
         self._is_wanted = False
         self._thread = Thread(target=self._run, name="softadastra-settler", daemon=True)
 
@@ -128,16 +131,17 @@ class Settler:
 
     def look(self) -> None:
         """There may be something to settle. From any thread."""
-        with self._wanted:
+        with self._lock:
             self._is_wanted = True
             self._wanted.notify()
 
     def stop(self) -> None:
         """End the thread; a function that does not return is left behind."""
-        with self._wanted:
+        with self._lock:
             self._settling.is_stopping = True
             self._wanted.notify()
-        self._thread.join(STOP_MAX_SECONDS)
+        if self._thread.is_alive():
+            self._thread.join(STOP_MAX_SECONDS)
 
     def _run(self) -> None:
         while True:

@@ -12,6 +12,7 @@ Nothing in here knows of time, disks, sockets, threads or logs. Reading order:
 - `changes.py`: what changes it: decided, made durable, evolved
 - `replica.py`: all of it together: entries, digest, `have`; evolve
 - `writes.py`: deciding local writes
+- `doubling.py`: one number that stands for two writes
 - `outliving.py`: what a peer's batch supersedes without saying so
 - `values.py`: what can be stored, packed and checked
 """

@@ -85,6 +85,8 @@ class Merged(NamedTuple):
     keys: list[str]
     """Whose entries changed here."""
     lost: list[Lost]
+    known: list[tuple[str, Sibling]]
+    """Siblings that came, of writes that were here: the same ones, but for `doubling.py`."""
 
 
 class Collected(NamedTuple):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import TypeAlias
 
 __all__ = ["DotSet", "Range", "contains", "intersect", "subtract"]
@@ -25,7 +26,11 @@ class DotSet:
         self.above: list[Range] = list(above)
 
     def __contains__(self, n: int) -> bool:
-        return n <= self.base or any(first <= n <= last for first, last in self.above)
+        if n <= self.base or not self.above:
+            return n <= self.base
+        # The first range that ends at n or behind it.
+        position = bisect_left(self.above, n, key=itemgetter(1))
+        return position < len(self.above) and self.above[position][0] <= n
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, DotSet):
@@ -62,7 +67,7 @@ class DotSet:
                 self.base = max(self.base, self.above.pop(0)[1])
             return
         # A range that ends right before `first` joins, so look from first - 1 on.
-        low = bisect_left(self.above, first - 1, key=lambda r: r[1])
+        low = bisect_left(self.above, first - 1, key=itemgetter(1))
         high = low
         while high < len(self.above) and self.above[high][0] <= last + 1:
             first, last = min(first, self.above[high][0]), max(last, self.above[high][1])

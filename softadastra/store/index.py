@@ -84,7 +84,7 @@ class OriginLog:
             # Those that follow what is collected leave with the front of the rows, below.
             for n in range(first, min(last, base) + 1):
                 self._rows[n - gone - 1] = None
-        if last > base:
+        if last > base and (len(self) or first > base + 1):
             self._collect_beyond(max(first, base + 1), last)
         self.collected.add(first, last)
         del self._rows[: self.collected.base - gone]

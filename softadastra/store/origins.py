@@ -6,9 +6,18 @@ A sibling names its origin by number, so that it is a tuple of plain values (see
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple, TypeVar
 
 __all__ = ["Origin", "Origins"]
+
+
+ORIGINS_BYTES_MAX: Final = 1 << 19
+"""A have that names all origins fits into a message, beside all else that is in a greeting."""
+ORIGIN_BYTES: Final = 36
+"""At least what an origin takes in a have beside its node id; so there are at most 14,500."""
+
+Item = TypeVar("Item")
 
 
 class Origin(NamedTuple):
@@ -25,11 +34,12 @@ class Origin(NamedTuple):
 class Origins:
     """The origins that this process has met, by number and by name."""
 
-    __slots__ = ("_numbers", "_origins")
+    __slots__ = ("_numbers", "_origins", "_size_bytes")
 
     def __init__(self) -> None:
         self._origins: list[Origin] = []
         self._numbers: dict[Origin, int] = {}
+        self._size_bytes = 0
 
     def number(self, origin: Origin) -> int:
         """Give the number of an origin, a new one when it was never met."""
@@ -37,7 +47,25 @@ class Origins:
         if number is None:
             number = self._numbers[origin] = len(self._origins)
             self._origins.append(origin)
+            self._size_bytes += size_of(origin)
         return number
+
+    def has_room(self, origins: Iterable[Origin]) -> bool:
+        """Whether the writers of a batch can be met too; a peer may invent any number of them."""
+        size_bytes = sum(size_of(origin) for origin in origins if origin not in self._numbers)
+        return self._size_bytes + size_bytes <= ORIGINS_BYTES_MAX
+
+    def numbered(self, by_origin: Mapping[Origin, Item]) -> dict[int, Item]:
+        """Give what is said of origins by their numbers.
+
+        What is merely said of writes takes half of the room, and the rest of it is left out: the
+        other half is for writers whose writes come.
+        """
+        return {
+            self.number(origin): item
+            for origin, item in by_origin.items()
+            if origin in self._numbers or 2 * self._size_bytes < ORIGINS_BYTES_MAX
+        }
 
     def known(self, origin: Origin) -> int | None:
         """Give the number of an origin, None when it was never met."""
@@ -53,6 +81,7 @@ class Origins:
         self._numbers[origin] = number
         self._numbers[old] = len(self._origins)
         self._origins.append(old)
+        self._size_bytes += size_of(origin)
         return self._numbers[old]
 
     def __getitem__(self, number: int) -> Origin:
@@ -60,3 +89,8 @@ class Origins:
 
     def __len__(self) -> int:
         return len(self._origins)
+
+
+def size_of(origin: Origin) -> int:
+    """Give about what an origin takes in a have."""
+    return len(origin.node_id.encode()) + ORIGIN_BYTES

@@ -199,17 +199,22 @@ class Replica:
         conflicts: list[Lost] = []
         vanished: list[str] = []
         merged: list[tuple[str, State]] = []
+        suspects: list[tuple[str, Sibling]] = []
         for key, theirs in zip(keys, arrivals.siblings, strict=False):
             ours = entries.get(key)
             origin, n = theirs[0], theirs[1]
             if ours is None or (not isinstance(ours, KeyState) and ours[0] == origin):
                 # The usual cases of `merge`: a new key, or the next write of its one writer.
-                if n not in logs[origin] and (ours is None or n > ours[1]):
+                if n in logs[origin]:
+                    suspects.append((key, theirs))
+                elif ours is None or n > ours[1]:
                     merged.append((key, theirs))
             else:
                 wide = widened(theirs, contexts.get(key))
+                suspects += ((key, s) for s in (theirs,) if self._had(s[0], s[1]))
                 self._merge(key, ours, wide, merged, conflicts, vanished)
         for key, state in zip(keys[len(arrivals.siblings) :], arrivals.states, strict=True):
+            suspects += ((key, s) for s in state.siblings if self._had(s[0], s[1]))
             wide = widened(state, contexts.get(key))
             self._merge(key, entries.get(key), wide, merged, conflicts, vanished)
         self.replace(merged)
@@ -228,7 +233,7 @@ class Replica:
             for sibling in state.siblings:
                 logs[sibling[0]].add(sibling[1], key)
         self._vanish(vanished)
-        return Merged([key for key, _ in merged], conflicts)
+        return Merged([key for key, _ in merged], conflicts, suspects)
 
     def evolve_collected(self, collected: Collected) -> None:
         """Let go rows, and the entries of tombstones.

@@ -29,7 +29,7 @@ Known: TypeAlias = dict[int, DotSet]
 class Collector:
     """What is known of what all members have, and how far collection may go."""
 
-    __slots__ = ("_needed", "_stable", "known")
+    __slots__ = ("_active", "_needed", "_stable", "known")
 
     def __init__(self) -> None:
         self.known: dict[str, Known] = {}
@@ -37,6 +37,8 @@ class Collector:
         nothing is collected until everybody was heard of again."""
         self._stable: Known | None = None
         self._needed: Known = {}
+        self._active: frozenset[str] = frozenset()
+        """Whose writes are needed. Who is no longer active may have said what nobody can bring."""
 
     def forget_all(self) -> None:
         """Forget what everybody has: origins have other numbers now."""
@@ -61,10 +63,12 @@ class Collector:
             active: the members that hold back collection.
             wall_ms: the wall clock.
         """
-        rows = [self.known.get(node_id) for node_id in active]
+        members = frozenset(active)
+        rows = [self.known.get(node_id) for node_id in members]
         if not rows or any(row is None for row in rows):
             return None
-        if self._stable is None:
+        if self._stable is None or members != self._active:
+            self._active = members
             self._stable, self._needed = barrier(replica, [row for row in rows if row is not None])
             return None
         if not all(

@@ -19,6 +19,7 @@ from dataclasses import replace
 from typing import Final
 
 from softadastra.store.changes import OWN, Collected, Committed, Writes
+from softadastra.store.doubling import undouble
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split, split
@@ -215,6 +216,11 @@ class Engine:
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
+        rows = {(origin, n): row for row, origin, n in record.whereabouts}
+        doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
+        for key, (number, n, *_) in doubled:
+            sync_id = f"{self.replica.origins[number].node_id}-{n}"
+            self.notices.note(Level.ERROR, "write.doubled", sync_id=sync_id, key=key)
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return

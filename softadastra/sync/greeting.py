@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from softadastra.store.origins import Origin
-from softadastra.sync.messages import PROTOCOL, Hello, RejectReason
+from softadastra.sync.messages import PROTOCOL, Hello, Reject, RejectReason
 
-__all__ = ["Refusal", "check_greeting", "duplicate_of"]
+__all__ = ["Refusal", "check_greeting", "duplicate_of", "farewell"]
+
+
+WORDS_BYTES_MAX: Final = 1_024
+"""Of a Reject; the log here has all of them."""
 
 
 class Refusal(NamedTuple):
@@ -76,3 +80,9 @@ def check_greeting(
             f"node {expected!r} was expected at this address, {hello.node_id!r} answered",
         )
     return None
+
+
+def farewell(words: str, refusal: Refusal | None) -> Reject:
+    """Give what a refused peer is told: both sides log the same reason."""
+    reason = refusal.reason if refusal else RejectReason.PROTOCOL
+    return Reject(reason, words.encode()[:WORDS_BYTES_MAX].decode(errors="ignore"))

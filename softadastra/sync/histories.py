@@ -105,7 +105,9 @@ def findings(replica: Replica, have: Haves, lives: Lives, fresh: int) -> Iterato
     """Give all histories that have parted."""
     here = {replica.origins[number] for number, _ in replica.haves()}
     for origin, dots in have.items():
-        number = replica.origins.number(origin)
+        number = replica.origins.known(origin)
+        if number is None:
+            continue
         top = replica.logs[number].top if number in replica.logs else 0
         told = lives.get(origin) or begun(origin.incarnation)
         parted = parting(replica.history(number), top, told, dots.top) if top else None

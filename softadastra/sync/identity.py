@@ -48,8 +48,7 @@ class Identity:
 
     def compare(self, session: Session, have: Haves, lives: Lives, now: Now) -> None:
         """Compare a peer's histories with ours, and let no data go over while they have parted."""
-        number = self._replica.origins.number
-        session.lives_told = {number(origin): told for origin, told in lives.items()}
+        session.lives_told = self._replica.origins.numbered(lives)
         finding = examine(self._replica, have, lives, self._fresh)
         if finding is None:
             session.parted_ms = None

@@ -55,6 +55,11 @@ class Membership:
         """Whether a member was away for so long that it holds back collection no more."""
         return wall_ms - self.heard_ms(member) > self._max_offline_ms
 
+    def holds_back(self, member: Member, wall_ms: int) -> bool:
+        """Whether nothing is collected before this member has it."""
+        is_member = member.accepted or member.witnessed
+        return is_member and not self.is_suspended(member, wall_ms)
+
     def hear_of(self, reports: Mapping[str, Report], present: Container[str], now: Now) -> None:
         """Take what a peer says of others.
 
@@ -63,7 +68,6 @@ class Membership:
             present: who is connected to this node, and speaks for itself.
             now: the time.
         """
-        number = self._replica.origins.number
         for node_id, report in reports.items():
             is_here = node_id in present or node_id == self._replica.node_id
             if is_here or self._members.is_forgotten(node_id):
@@ -78,8 +82,7 @@ class Membership:
             if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
                 heard_ms = max(heard_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
-            known = {number(origin): dots for origin, dots in report.have.items()}
-            self.collector.hear_of(node_id, known)
+            self.collector.hear_of(node_id, self._replica.origins.numbered(report.have))
 
     def reports(self, receiver: str, now: Now) -> dict[str, Report]:
         """Give what this node knows of others, for a peer: as much as a message holds.
@@ -106,9 +109,7 @@ class Membership:
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""
         active = [
-            member.node_id
-            for member in self._members
-            if (member.accepted or member.witnessed) and not self.is_suspended(member, now.wall_ms)
+            member.node_id for member in self._members if self.holds_back(member, now.wall_ms)
         ]
         return self.collector.decide(self._replica, active, now.wall_ms)
 

@@ -17,7 +17,7 @@ from softadastra.store.replica import Replica
 from softadastra.sync.batches import covered
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
-from softadastra.sync.greeting import Refusal, check_greeting
+from softadastra.sync.greeting import Refusal, check_greeting, farewell
 from softadastra.sync.identity import Identity, incarnation_of
 from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
@@ -124,7 +124,12 @@ class Reception:
             case Batch():
                 return self._decide_arrival(session, message, payload, now)
             case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
-                taken = self._delivery.snapshots.receive(session, message, self._replica)
+                snapshots = self._delivery.snapshots
+                fault = snapshots.fault_of(session.peer_id, message, self._replica)
+                if fault is not None:
+                    self.refuse(session.link, fault, now)
+                    return None
+                taken = snapshots.receive(session, message, self._replica)
                 if taken is Verdict.ACKNOWLEDGE:
                     session.acks_due.append(message.id)
                 elif isinstance(taken, Committed):
@@ -169,8 +174,7 @@ class Reception:
         if session is not None:
             peer = self._connections.name(session)
             self._notices.note(Level.WARNING, "peer.refused", peer=peer, reason=words)
-            farewell = Reject(refusal.reason, refusal.words) if refusal else None
-            self._connections.drop(session, words, now, farewell)
+            self._connections.drop(session, words, now, farewell(words, refusal))
 
     def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
         attempt = self._connections.dialer.of_link(session.link)
@@ -179,7 +183,8 @@ class Reception:
             cluster=self._options.cluster,
             me=self._replica.origins[self._replica.me],
             policies=self._replica.policies.names,
-            expected=attempt.peer.node_id if attempt else None,
+            # A connection that changes its name would leave the first one connected for ever.
+            expected=session.peer_id or (attempt.peer.node_id if attempt else None),
         )
         if refusal is not None:
             self.refuse(session.link, refusal.words, now, refusal)
@@ -211,6 +216,10 @@ class Reception:
         self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
     ) -> Arrived | None:
         batch = message if isinstance(message, Batch) else message.batch
+        if not self._replica.origins.has_room(batch.origins):
+            words = f"a batch names more writers than the {len(self._replica.origins)} that fit"
+            self.refuse(session.link, words, now)
+            return None
         arrivals = batch.arrivals(self._replica.origins)
         if self.identity.has_parted(session, batch, now):
             return None
@@ -225,23 +234,23 @@ class Reception:
         if batch.told >= session.told_number:
             # One that was made earlier, and comes late, says nothing of what was told since.
             obsolete = outlived(self._replica, arrivals, session.told)
-        return Arrived(clock, payload, message, arrivals, obsolete, session.link, now.mono_ms)
+        rows: list[Visitor] = []
+        if isinstance(message, SnapshotRange):
+            rows = self._delivery.snapshots.whereabouts(session.peer_id, arrivals, self._replica)
+        link, now_ms = session.link, now.mono_ms
+        return Arrived(clock, payload, message, arrivals, obsolete, rows, link, now_ms)
 
     def _learn_all(self, session: Session, number: int, have: Haves) -> None:
         """Take all that a peer says that it has, the last of it included that it has no more."""
-        said = self._numbered(have)
+        said = self._replica.origins.numbered(have)
         session.hear_have(number, said)
         for origin in (session.known.keys() | session.sent.keys()) - said.keys():
             session.learn(origin, DotSet())
         self._learn(session, have)
 
-    def _numbered(self, have: Haves) -> dict[int, DotSet]:
-        number = self._replica.origins.number
-        return {number(origin): dots for origin, dots in have.items()}
-
     def _learn(self, session: Session, have: Haves) -> None:
         """Take what a peer says that it has; it is believed, also when it is less than before."""
-        for origin, dots in self._numbered(have).items():
+        for origin, dots in self._replica.origins.numbered(have).items():
             session.learn(origin, dots)
         member = self._members.connected(session.peer_id)
         base = session.known[self._replica.me].base
@@ -251,9 +260,9 @@ class Reception:
     def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
         """Two nodes that have the same writes and not the same state must find it out."""
         ours = self._replica.digest
-        if digest != ours and have == have_of(self._replica):
+        is_due = now.mono_ms >= session.reconcile_ms
+        if digest != ours and is_due and have == have_of(self._replica):
             facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
             self._notices.note(Level.ERROR, "digest.differed", **facts)
-            if now.mono_ms >= session.reconcile_ms:
-                session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
-                self._delivery.snapshots.unequal.add(session.peer_id)
+            session.reconcile_ms = now.mono_ms + RECONCILE_INTERVAL_MS
+            self._delivery.snapshots.unequal.add(session.peer_id)

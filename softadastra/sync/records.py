@@ -55,7 +55,7 @@ class Kind(IntEnum):
     SPLIT = 12
     PLACED = 13
     ARRIVED_OVER = 10
-    """As ARRIVED, with `outlived` before the message."""
+    """As ARRIVED, with `outlived` and `whereabouts` before the message."""
 
 
 REPLAYED: Final = -1
@@ -74,6 +74,8 @@ class Arrived(NamedTuple):
     """Its content, by our numbers."""
     outlived: list[Visitor]
     """Siblings here of which its sender knows that they are superseded."""
+    whereabouts: list[Visitor]
+    """Where writes that it brings are here, when their rows are collected: see `doubling.py`."""
     link: int
     """Where it came from and is to be acknowledged; REPLAYED when it comes from the log."""
     received_ms: int
@@ -156,10 +158,14 @@ class RecordEncoder:
                 return Kind.WRITES, self._pack(self._plain_writes(record))
             case Arrived():
                 clock = record.clock.to_bytes(8, "big")
-                if not record.outlived:
+                if not (record.outlived or record.whereabouts):
                     return Kind.ARRIVED, clock + record.payload
-                outlived = self._pack([[k, *self._origins[o], n] for k, o, n in record.outlived])
-                head = clock + len(outlived).to_bytes(4, "big") + outlived
+                over = [
+                    [[key, *self._origins[number], n] for key, number, n in visitors]
+                    for visitors in (record.outlived, record.whereabouts)
+                ]
+                packed = self._pack(over)
+                head = clock + len(packed).to_bytes(4, "big") + packed
                 return Kind.ARRIVED_OVER, head + record.payload
             case Member():
                 fields = (
@@ -247,15 +253,29 @@ def writes_of(fields: list[Any], origins: Origins) -> Writes:
     return Writes(first, clock, keys, states)
 
 
-def arrived_of(payload: bytes, start: int, outlived: list[Visitor], origins: Origins) -> Arrived:
+def arrived_of(
+    payload: bytes,
+    start: int,
+    outlived: list[Visitor],
+    whereabouts: list[Visitor],
+    origins: Origins,
+) -> Arrived:
     """Read the clock, and the message that begins at `start`."""
     message = decode(payload[start:])
     if not isinstance(message, Batch | SnapshotRange):
         raise StoreError(f"the log holds a {type(message).__name__} message, expected a batch")
     clock = int.from_bytes(payload[:8], "big")
     batch = message if isinstance(message, Batch) else message.batch
-    arrivals = batch.arrivals(origins)
-    return Arrived(clock, payload[start:], message, arrivals, outlived, REPLAYED, 0)
+    return Arrived(
+        clock,
+        payload[start:],
+        message,
+        batch.arrivals(origins),
+        outlived,
+        whereabouts,
+        REPLAYED,
+        0,
+    )
 
 
 def pairs(flat: list[int]) -> list[Range]:
@@ -270,12 +290,14 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
         StoreError: a newer version wrote a kind that this one does not know.
     """
     if kind == Kind.ARRIVED:
-        return arrived_of(payload, 8, [], origins)
+        return arrived_of(payload, 8, [], [], origins)
     if kind == Kind.ARRIVED_OVER:
         end = 12 + int.from_bytes(payload[8:12], "big")
-        plain = msgpack.unpackb(payload[12:end])
-        outlived = [(key, origins.number(Origin(i, c)), n) for key, i, c, n in plain]
-        return arrived_of(payload, end, outlived, origins)
+        outlived, whereabouts = (
+            [(key, origins.number(Origin(i, c)), n) for key, i, c, n in visitors]
+            for visitors in msgpack.unpackb(payload[12:end])
+        )
+        return arrived_of(payload, end, outlived, whereabouts, origins)
     fields = msgpack.unpackb(payload)
     match kind:
         case Kind.WRITES:

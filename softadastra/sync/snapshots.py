@@ -17,8 +17,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias
 
-from softadastra.store.changes import Committed, Visitor
-from softadastra.store.dots import DotSet, contains
+from softadastra.store.changes import Arrivals, Committed, Visitor
+from softadastra.store.dots import DotSet, contains, subtract
+from softadastra.store.doubling import Holders, holders
 from softadastra.store.lives import Life
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
@@ -70,6 +71,8 @@ class Incoming:
     commit: tuple[int, int] | None = None
     """The connection and the id of the commit that is being made durable."""
     candidates: set[Visitor] = field(default_factory=set)
+    holders: Holders | None = None
+    """Which key here held which write when that was first asked."""
 
     def covers(self, origin: int, n: int) -> bool:
         """Whether a write is in H."""
@@ -111,6 +114,9 @@ class Incoming:
             if any(s[:2] == (origin, n) for s in siblings_of(replica.entries.get(key)))
         )
 
+
+JOINED_MAX: Final = 1 << 24
+"""Writes that may join behind rows at a commit, of one origin: 8 bytes each."""
 
 SERVING_MAX_MS: Final = 600_000
 """How long a snapshot waits for its peer to come back and resume it: nothing is collected."""
@@ -186,6 +192,9 @@ class Snapshots:
             had = {number(origin): dots.copy() for origin, dots in have.items()}
             self.serving[session.peer_id] = Serving(self._last_id, had, now_ms)
             self.unequal.discard(session.peer_id)
+            # Of an earlier one its receiver acknowledges nothing any more: it would be sent again
+            # for ever, and the commit of this one would wait for it.
+            session.abandon_snapshot()
             lives = lives_from(replica, session.lives_told)
             return SnapshotBegin(self._last_id, message_id, have, lives)
         if not serving.is_sent:
@@ -210,6 +219,17 @@ class Snapshots:
         batch = batch_of(replica, keys, [], session.batches_sent + 1, session)
         return SnapshotRange(serving.id, after, last, is_end, batch)
 
+    def fault_of(self, peer: str, message: SnapshotMessage, replica: Replica) -> str | None:
+        """Say why a message of a peer's snapshot is refused; None when it is not."""
+        match message:
+            case SnapshotBegin():
+                return unbearable(replica.origins.numbered(message.have), replica)
+            case SnapshotCommit() if incoming := self.incoming.get(peer):
+                # What came since it began may have made rows that were not there.
+                return unbearable(incoming.have, replica)
+            case _:
+                return None
+
     def receive(
         self, session: Session, message: SnapshotMessage, replica: Replica
     ) -> Committed | Verdict:
@@ -218,9 +238,8 @@ class Snapshots:
         incoming = self.incoming.get(peer)
         if isinstance(message, SnapshotBegin):
             if incoming is None or incoming.id != message.snapshot:
-                number = replica.origins.number
-                had = {number(origin): dots for origin, dots in message.have.items()}
-                lives = {number(origin): told for origin, told in message.lives.items()}
+                had = replica.origins.numbered(message.have)
+                lives = replica.origins.numbered(message.lives)
                 self.incoming[peer] = Incoming(message.snapshot, had, lives)
             return Verdict.ACKNOWLEDGE
         if isinstance(message, SnapshotCommit):
@@ -242,6 +261,11 @@ class Snapshots:
         incoming.commit = (link, message.id)
         return Committed(incoming.have, incoming.drops(replica), incoming.lives)
 
+    def undecide(self) -> None:
+        """Nothing of what was decided became durable: those ranges are yet to come."""
+        for incoming in self.incoming.values():
+            incoming.decided_to = incoming.finished_to
+
     def before_merge(self, record: Arrived, session: Session | None, replica: Replica) -> None:
         """Note the candidates that a batch or a range makes, before it is merged."""
         if not self.incoming:
@@ -257,6 +281,26 @@ class Snapshots:
         for incoming in self.incoming.values():
             if incoming is not via:
                 incoming.arrived(visitors)
+
+    def whereabouts(self, peer: str, arrivals: Arrivals, replica: Replica) -> list[Visitor]:
+        """Give where the writes of a range are here whose rows are collected.
+
+        Asked of all keys, once a snapshot: that comes when digests differ, at most once a minute.
+        """
+        incoming = self.incoming.get(peer)
+        if incoming is None:
+            return []
+        found: list[Visitor] = []
+        for key, origin, n in replica.dots_of(arrivals):
+            here = siblings_of(replica.entries.get(key))
+            is_here = any(s[:2] == (origin, n) for s in here)
+            if not is_here and n in replica.logs[origin].collected:
+                if incoming.holders is None:
+                    incoming.holders = holders(replica)
+                row = incoming.holders.get((origin, n))
+                if row is not None:
+                    found.append((row, origin, n))
+        return sorted(found)
 
     def committed(self, record: Committed) -> tuple[int, int] | None:
         """Note that a snapshot is over; give the connection and the id to acknowledge."""
@@ -292,6 +336,24 @@ class Snapshots:
             serving.finished_to = message.last
         elif isinstance(message, SnapshotCommit) and message.snapshot == serving.id:
             del self.serving[peer]
+
+
+def unbearable(had: dict[int, DotSet], replica: Replica) -> str | None:
+    """Say what of H cannot be joined; None when all of it can.
+
+    A commit makes rows of H: more of them than fit into memory would end this node now, and at
+    each recovery.
+    """
+    for number, dots in had.items():
+        if number == replica.me and dots.top > replica.top:
+            return f"a snapshot has write {dots.top} of this node, which made {replica.top}"
+        log = replica.logs[number]
+        ours = DotSet(log.base, log.ranges_beyond())
+        joined = sum(last - first + 1 for first, last in subtract(dots.ranges(), ours))
+        if joined > JOINED_MAX and (len(log) or dots.above):
+            name = replica.origins[number].node_id
+            return f"a snapshot has {joined} writes of {name!r} more, at most {JOINED_MAX} can join"
+    return None
 
 
 def fitting(replica: Replica, keys: list[str], limits: Limits) -> list[str]:

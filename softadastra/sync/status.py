@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
+from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
@@ -20,9 +21,12 @@ from softadastra.types import (
     PeerStatus,
     PeerSync,
     SyncState,
+    TombstoneHold,
 )
 
-__all__ = ["conflicting_value", "conflicts", "peer_statuses", "sync_state"]
+__all__ = ["conflicting_value", "conflicts", "peer_statuses", "sync_state", "tombstone_holds"]
+
+NOTHING = DotSet()
 
 
 def sync_state(engine: Engine) -> SyncState:
@@ -127,6 +131,28 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     )
 
 
+def tombstone_holds(engine: Engine, now: Now) -> list[TombstoneHold]:
+    """Give which members hold back how many tombstones, by name."""
+    replica, membership = engine.replica, engine.membership
+    siblings = [siblings_of(replica.entries[key]) for key in replica.tombstones]
+    holds: list[TombstoneHold] = []
+    for member in sorted(engine.members, key=lambda member: member.node_id):
+        if membership.holds_back(member, now.wall_ms):
+            known = membership.collector.known.get(member.node_id)
+            # After a restart nothing is known but what it confirmed of our own writes.
+            has = {replica.me: DotSet(member.confirmed)} if known is None else known
+            held = [
+                min(stamp for _, _, stamp, *_ in found)
+                for found in siblings
+                if any(n not in has.get(origin, NOTHING) for origin, n, *_ in found)
+            ]
+            if held:
+                since_ms = milliseconds(min(held))
+                hold = TombstoneHold(peer=member.node_id, count=len(held), since_ms=since_ms)
+                holds.append(hold)
+    return holds
+
+
 def state_of(
     engine: Engine, member: Member, session: Session | None, attempt: Attempt | None, now: Now
 ) -> PeerState:
@@ -138,7 +164,7 @@ def state_of(
         is_late = since is not None and now.mono_ms - since > engine.options.ack_timeout_ms
         return PeerState.STALE if is_late else PeerState.CONNECTED
     is_member = member.accepted or member.witnessed
-    if is_member and engine.membership.is_suspended(member, now.wall_ms):
+    if is_member and not engine.membership.holds_back(member, now.wall_ms):
         return PeerState.SUSPENDED
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING

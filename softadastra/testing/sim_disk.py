@@ -86,6 +86,10 @@ class SimDisk:
             raise refused("open", path, errno.EEXIST)
         return SimFile(self, path, inode)
 
+    def exists(self, path: Path) -> bool:
+        """See `Disk.exists`."""
+        return path in self._names
+
     def rename(self, source: Path, target: Path) -> None:
         """See `Disk.rename`."""
         if source not in self._names:

@@ -5,7 +5,8 @@ With `auto_flush=False` the reactor keeps the promise to sync in time, also with
 
 from __future__ import annotations
 
-from threading import Event
+from contextlib import suppress
+from threading import Lock
 
 from softadastra.errors import InternalError
 from softadastra.transport.links import Link, SendResult, TransportEvent
@@ -17,7 +18,9 @@ class Offline:
     """No connections, ever."""
 
     def __init__(self) -> None:
-        self._woken = Event()
+        # Not an Event, whose own lock an interrupt, as by Ctrl-C, may leave taken for ever.
+        self._asleep = Lock()
+        self._asleep.acquire()
 
     def bind(self, host: str, port: int) -> int:
         """Refuse: nothing can be bound here."""
@@ -36,13 +39,13 @@ class Offline:
 
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:
         """Wait for `wake` or the time-out."""
-        self._woken.wait(None if timeout_ms is None else timeout_ms / 1000)
-        self._woken.clear()
+        self._asleep.acquire(timeout=-1 if timeout_ms is None else timeout_ms / 1000)
         return []
 
     def wake(self) -> None:
         """Make `poll` return."""
-        self._woken.set()
+        with suppress(RuntimeError):  # woken already, and not yet asleep again
+            self._asleep.release()
 
     def close(self) -> None:
         """Nothing is held."""

@@ -35,8 +35,9 @@ class Wakeup:
         """Make the descriptor readable. Does nothing after `close()`."""
         with self._lock:
             if not self._signalled:
-                self._signalled = True
+                # In this order: an interrupt between the two costs a byte, not the signal.
                 self._writer.send(b"\0")
+                self._signalled = True
 
     def clear(self) -> None:
         """Take the signal back, once the poll that it was for has returned."""

@@ -15,6 +15,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
@@ -136,6 +137,10 @@ class Disk(Protocol):
         """Open a file for reading and writing."""
         ...
 
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file at the path."""
+        ...
+
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, in place of the file that has it, in one step."""
         ...
@@ -165,6 +170,10 @@ class OsDisk:
         except OSError as error:
             raise _refused("open", path, error) from error
         return _OsFile(path, descriptor)
+
+    def exists(self, path: Path) -> bool:
+        """Whether there is a file at the path."""
+        return path.exists()
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, in one step."""
@@ -327,9 +336,14 @@ def replace_file(disk: Disk, path: Path, pieces: Iterable[bytes]) -> None:
             write_all(file, piece, offset)
             offset += len(piece)
         file.sync()
+        disk.rename(aside, path)
+    except BaseException:
+        # A part of a large file is no use to anybody, on a full disk least of all.
+        with suppress(StorageError):
+            disk.remove(aside)
+        raise
     finally:
         file.close()
-    disk.rename(aside, path)
     disk.sync_directory(path.parent)
 
 

@@ -52,13 +52,13 @@ class LockFile:
         """
         if self._file is not None:
             raise InternalError(f"{self.path} is held already: release it first")
-        file = self._disk.open(self.path, OpenMode.EITHER)
+        # Known before it is locked, so that a child that is forked in between can close its copy.
+        file = self._file = self._disk.open(self.path, OpenMode.EITHER)
         try:
             self._take(file, node_id)
         except BaseException:
-            file.close()
+            self.abandon()
             raise
-        self._file = file
 
     def release(self) -> None:
         """Give the lock back, also while a forked child still has the file open; idempotent."""
@@ -70,7 +70,7 @@ class LockFile:
                 file.close()
 
     def abandon(self) -> None:
-        """Close a forked child's copy; the parent keeps the lock."""
+        """Close the file and unlock nothing: a forked child's copy, whose parent keeps the lock."""
         file, self._file = self._file, None
         if file is not None:
             file.close()

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Final, assert_never
 from weakref import WeakSet
 
-from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
-from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, write_all
+from softadastra.errors import AlreadyExistsError, InvalidStateError, SoftadastraError, StorageError
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, replace_file, write_all
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
@@ -45,6 +45,10 @@ __all__ = ["WriteAheadLog"]
 
 _ALLOCATION_BYTES: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
+
+
+_COPY_BYTES: Final = 1 << 20
+"""Read and written at a time: large enough that the calls cost nothing beside the bytes."""
 
 
 class _State(Enum):
@@ -73,6 +77,7 @@ class WriteAheadLog:
         "_durable",
         "_end",
         "_file",
+        "_held",
         "_lock",
         "_path",
         "_seed",
@@ -81,6 +86,9 @@ class WriteAheadLog:
     )
 
     _file: File
+    """What is read and written, once it was opened."""
+    _held: File | None
+    """The same, for as long as it is open."""
     _seed: int
     _allocated: int
     """Up to where space was reserved, or asked for in vain. Invariant: never below the end
@@ -95,6 +103,7 @@ class WriteAheadLog:
         self._path = path
         self._disk = disk
         self._lock = LockFile(path, disk=disk)
+        self._held = None
         self._state = _State.CLOSED
         self._durable = FILE_HEADER_BYTES
         self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
@@ -148,17 +157,19 @@ class WriteAheadLog:
             raise InvalidStateError(f"{self._path} is open already: close it first")
         header = Header(node_id=node_id, incarnation=incarnation, generation=1)
         self._disk.make_directory(self._path.parent)
-        self._lock.acquire(node_id=node_id)
-        try:
-            self._file, header, self._seed = open_log_file(self._disk, self._path, header)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._durable = FILE_HEADER_BYTES
-        self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
-        self.torn_tail = None
-        self._state = _State.OPENED
+        # First: a child that is forked while another thread is in here lets go of the lock too.
         _open_logs.add(self)
+        try:
+            self._lock.acquire(node_id=node_id)
+            self._held, header, self._seed = open_log_file(self._disk, self._path, header)
+            self._file = self._held
+            self._durable = FILE_HEADER_BYTES
+            self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
+            self.torn_tail = None
+            self._state = _State.OPENED
+        except BaseException:
+            self._let_go()
+            raise
         return header
 
     def replay(self) -> Iterator[Record]:
@@ -189,6 +200,28 @@ class WriteAheadLog:
         self._allocated = self._file.size()
         self.torn_tail = torn
         self._state = _State.READY
+
+    def copy_to(self, path: Path) -> None:
+        """Copy all frames to a new file, durably; from any thread, while others append.
+
+        What is there is never changed, so only its end is taken at one moment.
+
+        Raises:
+            AlreadyExistsError: there is a file at the path.
+            StorageError: the system refused; nothing is left at the path.
+            InvalidStateError: the log is not open, or not replayed to its end.
+        """
+        if self._state is not _State.READY:
+            raise self._refusal("copy")
+        file, end = self._file, self._end[0]
+        self._disk.make_directory(path.parent)
+        if self._disk.exists(path):
+            raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
+        pieces = (
+            file.pread(min(_COPY_BYTES, end - offset), offset)
+            for offset in range(0, end, _COPY_BYTES)
+        )
+        replace_file(self._disk, path, pieces)
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
@@ -269,21 +302,26 @@ class WriteAheadLog:
         Raises:
             StorageError: the sync or another last step failed. The log is closed and unlocked
                 all the same.
+            BaseException: an interrupt, of a signal handler for one; close it again.
         """
-        if self._state is _State.CLOSED:
-            return
         try:
             if self._state is _State.READY:
                 self.sync()
                 self._write_mark()
                 self._file.truncate(self._end[0])
         finally:
-            self._state = _State.CLOSED
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close and unlock what is open; again is no error."""
+        self._state = _State.CLOSED
+        try:
+            if self._held is not None:
+                self._held.close()
+                self._held = None
+        finally:
+            self._lock.release()
             _open_logs.discard(self)
-            try:
-                self._file.close()
-            finally:
-                self._lock.release()
 
     def _write(self, data: bytes, end: tuple[int, int, int, int]) -> None:
         """Write at the end and move the end, or do neither."""
@@ -296,10 +334,16 @@ class WriteAheadLog:
         try:
             write_all(self._file, data, self._end[0])
             self._end = end
-        except BaseException:
-            # Also for an interrupt: frames left behind the end would be taken for damage once
-            # shorter ones are written over the front of them.
+        except StorageError:
+            # Frames left behind the end would be taken for damage once shorter ones are written
+            # over the front of them.
             self._cut_off()
+            raise
+        except BaseException:
+            # An interrupt. Another one may keep this from being cut off.
+            self._state = _State.POISONED
+            self._cut_off()
+            self._state = _State.READY
             raise
 
     def _cut_off(self) -> None:
@@ -341,19 +385,25 @@ class WriteAheadLog:
     def _sync_file(self) -> None:
         try:
             self._file.sync()
-        except StorageError as error:
+        except BaseException as error:
+            # An interrupt that comes while a failure is being told must not hide it.
+            failure = error if isinstance(error, OSError) else error.__context__
+            if not isinstance(failure, OSError):
+                raise
             self._state = _State.POISONED
             raise StorageError(
-                f"{error.message}: the outcome of the last writes is unknown, and nothing more is "
+                f"{failure}: the outcome of the last writes is unknown, and nothing more is "
                 "written; close the log and open it again, recovery will find out",
-                errno=error.errno,
+                errno=failure.errno,
                 filename=str(self._path),
             ) from error
 
     def _abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""
         self._state = _State.CLOSED
-        self._file.close()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
         self._lock.abandon()
 
     def _refusal(self, action: str) -> SoftadastraError:

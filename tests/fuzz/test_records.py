@@ -70,9 +70,10 @@ def arrived(draw: st.DrawFn) -> Arrived:
     batch = draw(batches() | batches(claims=False))
     message = batch if draw(st.booleans()) else ranges_of(batch, 1, is_first=True)
     content = message.batch if isinstance(message, SnapshotRange) else message
-    outlived = draw(st.lists(st.tuples(names, numbers, u64), max_size=2))
+    visitors = st.lists(st.tuples(names, numbers, u64), max_size=2)
     arrivals = content.arrivals(TABLE)
-    return Arrived(draw(u64), encode(message), message, arrivals, outlived, REPLAYED, 0)
+    over = (draw(visitors), draw(visitors))
+    return Arrived(draw(u64), encode(message), message, arrivals, *over, REPLAYED, 0)
 
 
 ports = st.integers(1, 65535)

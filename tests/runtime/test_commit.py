@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -13,6 +15,7 @@ from softadastra.runtime.commit import Committer
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from tests.engines import OPTIONS
+from tests.interrupts import every_interrupt, in_time
 
 VALUE = b"\x01"
 
@@ -27,6 +30,10 @@ class Disk:
         self.on_append: Callable[[], None] = lambda: None
         self.on_sync: Callable[[], None] = lambda: None
         self.is_poisoned = False
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(payload) for _, payload in self.appended)
 
     def append(self, kind: int, payload: bytes) -> None:
         self.append_many([(kind, payload)])
@@ -165,24 +172,185 @@ def test_when_a_shared_sync_fails_each_writer_raises_its_own_error(disk):
     assert keys(of) == set()
 
 
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("flush", [True, False])
-@pytest.mark.parametrize("moment", ["append", "evolve"])
-def test_an_interrupt_inside_a_write_stops_writing_and_blocks_nobody(disk, flush, moment):
-    """Whether the record is there is unknown: going on could give out its number twice."""
+def test_an_interrupt_before_the_log_has_changed_changes_nothing(disk, flush):
     of = committer(disk, flush=flush)
-
-    def interrupt(*_):
-        raise KeyboardInterrupt
-
-    if moment == "append":
-        disk.on_append = interrupt
-    else:
-        of.engine.evolve = interrupt
+    disk.on_append = interrupt
     with pytest.raises(KeyboardInterrupt):
         of.write([("k", VALUE, 0)])
 
-    with pytest.raises(InvalidStateError):
+    disk.on_append = lambda: None
+    ((_, _, _, _, n),) = of.write([("l", VALUE, 0)])
+
+    assert (n, keys(of)) == (1, {"l"})
+
+
+def test_an_interrupt_in_the_sync_is_raised_when_the_write_is_done(disk):
+    """That is where nearly all of them come: the node must not need to be opened again."""
+    of = committer(disk)
+
+    def once():
+        disk.on_sync = lambda: None
+        interrupt()
+
+    disk.on_sync = once
+    with pytest.raises(KeyboardInterrupt):
         of.write([("k", VALUE, 0)])
+
+    assert (keys(of), disk.synced) == ({"k"}, 1)
+    ((_, _, _, _, n),) = of.write([("l", VALUE, 0)])
+    assert n == 2
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_an_interrupt_while_state_changes_stops_writing_and_blocks_nobody(disk, flush):
+    """Part of the record may be in the state: going on could give out its number twice."""
+    of = committer(disk, flush=flush)
+    of.engine.evolve = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        of.write([("k", VALUE, 0)])
+
+    with pytest.raises(InvalidStateError, match="writes no more"):
+        of.write([("k", VALUE, 0)])
+    assert in_time(of.close) is None
+
+
+def test_whoever_waits_for_an_interrupted_leader_is_committed_or_told(disk):
+    """The follower once waited for ever, and `close` with it."""
+    outcomes = set()
+    for interrupts in every_interrupt():
+        disk = Disk()
+        of = committer(disk)
+        follower = Follower(of, interrupts)
+        disk.on_append = follower.begin
+        returned = False
+        with interrupts:
+            of.write([("leader", VALUE, 0)])
+            returned = True
+        follower.begin()
+
+        outcome = follower.end()
+        later = in_time(partial(of.write, [("later", VALUE, 0)]))
+        assert in_time(of.close) is None
+        if isinstance(outcome, Exception) or isinstance(later, Exception):
+            assert isinstance(later, InvalidStateError), later
+            assert "writes no more" in later.message
+            assert not returned
+        else:
+            assert keys(of) >= {"follower", "later"}
+            assert ("leader" in keys(of)) >= returned
+            assert disk.synced == len(disk.appended) == len(keys(of))
+        outcomes.add(type(outcome))
+    assert outcomes == {list, InvalidStateError}
+
+
+class Follower:
+    """A writer that comes while another one leads."""
+
+    def __init__(self, of, interrupts):
+        self.of = of
+        self.interrupts = interrupts
+        self.outcome: list[object] = []
+        self.thread: threading.Thread | None = None
+
+    def begin(self):
+        if self.thread is not None:
+            return
+        self.interrupts.is_paused = True
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        while not self.of._waiting and self.thread.is_alive():
+            pass
+        self.interrupts.is_paused = False
+
+    def run(self):
+        try:
+            self.outcome.append(self.of.write([("follower", VALUE, 0)]))
+        except Exception as error:
+            self.outcome.append(error)
+
+    def end(self):
+        assert self.thread is not None
+        self.thread.join(10)
+        assert not self.thread.is_alive(), f"the follower hangs: {self.interrupts.where}"
+        return self.outcome[0]
+
+
+def test_a_waiting_writer_that_is_interrupted_withdraws_what_is_not_begun(disk):
+    """By a real signal: the wait at the gate is inside a call of the interpreter's own code."""
+    of = committer(disk)
+
+    inside = threading.Event()
+    main = threading.get_ident()
+
+    def interrupt_the_waiting():
+        inside.set()
+        disk.on_sync = lambda: None
+        while not of._waiting:
+            pass
+        signal.pthread_kill(main, signal.SIGINT)
+        while of._waiting:
+            pass
+
+    disk.on_sync = interrupt_the_waiting
+    leader = threading.Thread(target=of.write, args=([("leader", VALUE, 0)],))
+    leader.start()
+    assert inside.wait(10)
+
+    with pytest.raises(KeyboardInterrupt):
+        of.write([("k", VALUE, 0)])
+    leader.join(10)
+
+    of.write([("later", VALUE, 0)])
+    assert keys(of) == {"leader", "later"}
+
+
+def test_a_writer_that_is_interrupted_while_another_commits_it_raises_when_that_is_done(disk):
+    of = committer(disk)
+    begun, joined, inside = threading.Event(), threading.Event(), threading.Event()
+    withdrawn = threading.Event()
+    withdraw, main = of._withdraw, threading.get_ident()
+
+    def withdrawing(ticket):
+        withdrawn.set()
+        withdraw(ticket)
+
+    of._withdraw = withdrawing
+
+    def first_sync():
+        disk.on_sync = second_sync
+        begun.set()
+        assert joined.wait(10)
+        while len(of._waiting) < 2:
+            pass
+
+    def second_sync():
+        disk.on_sync = lambda: None
+        signal.pthread_kill(main, signal.SIGINT)
+        assert withdrawn.wait(10)
+        inside.set()
+
+    disk.on_sync = first_sync
+    writers = [threading.Thread(target=of.write, args=([(name, VALUE, 0)],)) for name in ("a", "b")]
+    writers[0].start()
+    assert begun.wait(10)
+    writers[1].start()
+    while not of._waiting:
+        pass
+    joined.set()
+    with pytest.raises(KeyboardInterrupt):
+        of.write([("main", VALUE, 0)])
+
+    assert inside.is_set()
+    assert keys(of) == {"a", "b", "main"}
+    assert disk.synced == 2
+    for writer in writers:
+        writer.join(10)
+    assert in_time(of.close) is None
 
 
 def test_closing_waits_for_what_is_under_way_and_refuses_the_rest(disk):

@@ -23,6 +23,7 @@ class Disk:
     """A log that notes what was durable when, and may fail to sync."""
 
     is_poisoned = False
+    size_bytes = 0
 
     def __init__(self) -> None:
         self.order: list[str] = []

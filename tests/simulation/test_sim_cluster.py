@@ -65,6 +65,25 @@ def test_a_full_disk_refuses_the_write_and_takes_later_ones():
         assert a.get("key") == "taken"
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_range_of_a_snapshot_that_a_full_disk_refused_is_not_skipped(seed):
+    """What was decided and refused looked as if it had come: its next copy was acknowledged."""
+    with SimCluster(2, seed=seed, sync_batch_bytes=1_024, allocation_bytes_max=0) as cluster:
+        a, b = cluster.nodes
+        for number in range(60):
+            a.put(f"key/{number}", number)
+        assert cluster.wait_converged(timeout=30)
+        cluster.run(120)
+        b.wipe()
+        b.restart()
+        b.fill_disk(free_bytes=0)
+        cluster.run(20)
+        b.free_disk()
+
+        assert cluster.wait_converged(timeout=120)
+        assert len(b.items()) == 60
+
+
 def test_a_failed_sync_stops_writes_until_the_restart():
     with SimCluster(1) as cluster:
         (a,) = cluster.nodes

@@ -10,7 +10,8 @@ import pytest
 from softadastra.store.changes import OWN, Committed
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import SnapshotBegin, SnapshotCommit, SnapshotRange
-from tests.engines import OPTIONS, Network
+from softadastra.sync.status import tombstone_holds
+from tests.engines import OPTIONS, WALL_MS, Network
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
 
@@ -154,6 +155,26 @@ def test_a_snapshot_goes_on_behind_its_last_key_when_the_connection_was_lost():
     agree(network)
 
 
+def test_a_second_greeting_in_a_snapshot_does_not_keep_it_from_ending():
+    """Both sides dial: the second connection begins the snapshot anew on the first one."""
+    network = line("a", "b", options=SMALL)
+    network["a"].write(("k", 1))
+    network.advance(400_000, step=1_000)
+    network.nodes["c"] = type(network["a"])(network, "c", SMALL, network["a"].policies)
+    network.join("a", "c")
+    network.passes = lambda _from, _to, message: not isinstance(message, SnapshotRange)
+    network.run()
+    assert network["a"].engine.delivery.snapshots.serving.keys() == {"c"}
+
+    network.join("c", "a")
+    network.run()
+    network.passes = lambda *_: True
+    network.advance(30_000, step=1_000)
+
+    assert network["c"].engine.have() == network["a"].engine.have()
+    assert not network["a"].engine.delivery.snapshots.serving
+
+
 def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
     network = line("a", "b", options=SMALL)
     network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
@@ -295,3 +316,26 @@ def test_a_peer_whose_snapshot_is_abandoned_gets_another_one_on_the_same_connect
     network.advance(2_000)
 
     assert network["new"].items() == network["a"].items()
+
+
+def test_holds_name_who_holds_back_how_many_tombstones_since_when():
+    network = line("a", "b", "c", options=SMALL)
+    network.advance(1_000, step=100)
+    network.cut(network["c"])
+    network["a"].write(("k", 1), ("l", 2))
+    network.run()
+    network.advance(59_000, step=1_000)
+    network["b"].remove("k")
+    network.advance(10_000, step=1_000)
+    network["a"].remove("l")
+    network.advance(100_000, step=1_000)
+    a = network["a"]
+
+    (hold,) = tombstone_holds(a.engine, a.now)
+
+    assert (hold.peer, hold.count) == ("c", 2)
+    assert hold.since_ms == WALL_MS + 60_000
+    a.restart()
+    assert {(h.peer, h.count) for h in tombstone_holds(a.engine, a.now)} == {("b", 1), ("c", 2)}
+    network.advance(700_000, step=5_000)
+    assert tombstone_holds(a.engine, a.now) == []

@@ -639,6 +639,25 @@ def test_a_peer_that_was_faulted_gets_what_is_written_later():
     assert network["b"].get("k") == 2
 
 
+def test_a_faulted_peer_is_asked_again_when_its_last_batch_was_not_taken():
+    network = Network("a", "b", options=replace(OPTIONS, max_retries=2))
+    link = network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, (Batch, Ack, Have))
+    network["a"].write(("k", 1))
+    network.advance(40_000)
+    assert network["a"].state.failed_count == 1
+    a = network["a"].engine
+    (flight,) = a.connections.sessions[link].flights.values()
+
+    a.unsent(link, flight.message, network["a"].now)
+    network.passes = lambda *_: True
+    network.advance(1_000)
+
+    assert network["b"].get("k") == 1
+    assert network["a"].state.acknowledged_count == 1
+
+
 def test_nodes_with_the_same_writes_and_other_values_find_out_and_say_so():
     """No history leads here; a fault of the code or of the memory may."""
     network = Network("a", "b")

@@ -254,6 +254,49 @@ def test_a_node_that_was_restarted_takes_the_place_of_its_silent_former_life():
     assert network["b"].get("k") == 1
 
 
+def set_back(node: Node, copy: list[tuple[int, bytes]]) -> None:
+    """Set a machine back together with its memory: its process is not opened again."""
+    node.life -= 1
+    restore(node, copy)
+
+
+@pytest.mark.parametrize("policies", [LAST_WRITE_WINS, MANUAL])
+@pytest.mark.parametrize("writes", [1, 2, 3])
+@pytest.mark.parametrize("same_key", [True, False])
+def test_numbers_that_stand_for_two_writes_are_found_and_both_are_kept(policies, writes, same_key):
+    network = Network("a", "b", "c", policies=policies)
+    network["a"].write(("common", 0))
+    meet_all(network)
+    copy = list(network["a"].log)
+    for i in range(2):
+        network["a"].write((f"k{i}", f"lost {i}"))
+    meet(network, "a", "b")
+    set_back(network["a"], copy)
+    network.now_ms += 1
+    for i in range(writes):
+        network["a"].write((f"k{i}" if same_key else f"l{i}", f"new {i}"))
+
+    for _ in range(3):
+        for left, right in ("ac", "bc", "ab"):
+            network.join(left, right)
+        network.advance(200_000, step=500)
+        network.cut(network["a"])
+        network.cut(network["b"])
+
+    agree(network)
+    shown = {
+        value.value
+        for node in network.nodes.values()
+        for conflict in conflicts(node.engine.replica)
+        for value in conflict.values
+    } | set(network["a"].items().values())
+    assert shown == {0, "lost 0", "lost 1", *(f"new {i}" for i in range(writes))}
+    assert any(told(node, "write.doubled") for node in network.nodes.values())
+    before = network["b"].digest
+    network["b"].restart()
+    assert network["b"].digest == before
+
+
 def held(network: Network) -> set[str]:
     return {key for node in network.nodes.values() for key in node.items()}
 

@@ -66,6 +66,9 @@ class FaultyDisk:
         self.step("open", path)
         return FaultyFile(self, self._disk.open(path, mode))
 
+    def exists(self, path: Path) -> bool:
+        return self._disk.exists(path)
+
     def rename(self, source: Path, target: Path) -> None:
         self.step("rename", target)
         self._disk.rename(source, target)

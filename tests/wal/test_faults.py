@@ -290,3 +290,28 @@ def test_failure_to_open_releases_the_lock(tmp_path: Path) -> None:
         log.close()
 
     assert disk.count > 5
+
+
+def test_a_copy_that_the_disk_refuses_leaves_the_log_as_it_is_and_no_half_copy(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "node-a.wal"
+    with opened(path) as (log, _):
+        log.append_many([ONE, TWO, THREE])
+        log.sync()
+        for number in count(1):
+            target = tmp_path / str(number) / "copy.wal"
+            disk = log._disk = FaultyDisk(fail_at=number)
+            try:
+                log.copy_to(target)
+            except StorageError:
+                assert disk.has_failed
+                if target.exists():
+                    assert records_of(target) == [ONE, TWO, THREE]
+                else:
+                    assert not list(tmp_path.glob("*/*.new")) or disk.operations[-1][0] == "remove"
+            else:
+                break
+
+    assert not disk.has_failed
+    assert records_of(target) == records_of(path) == [ONE, TWO, THREE]

@@ -53,7 +53,7 @@ class Checks:
         """Members that say what they like."""
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
-            Dots(self.ledger, self.lineage),
+            Dots(self.ledger, self.lineage, self.liars),
             Durability(self.ledger, self.lineage),
             Outbox(),
             Bounds(nodes_count),

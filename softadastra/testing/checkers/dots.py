@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
+from softadastra.sync.notices import Notice
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.ledger import Fact, Ledger, in_words
 from softadastra.testing.checkers.lineage import Lineage, Name
@@ -22,11 +23,13 @@ class Dots(Checker):
     Args:
         ledger: what was written before.
         lineage: what it is called.
+        liars: who may give out numbers as they like.
     """
 
     name = "dots"
 
-    def __init__(self, ledger: Ledger, lineage: Lineage) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
+        self._liars = liars
         self._ledger = ledger
         self._lineage = lineage
 
@@ -38,6 +41,12 @@ class Dots(Checker):
                     f"{node.machine} gave the name {fact} to write {following} of this life "
                     f"({fact.key})"
                 )
+
+    def noticed(self, node: SimNode, notice: Notice) -> None:
+        """No node is set back without being opened again, so no number ever stands for two."""
+        if notice.event == "write.doubled" and not self._liars:
+            key, number = notice.fields["key"], notice.fields["sync_id"]
+            raise self.fail(f"{node.machine} found two writes under the number {number} ({key})")
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """One name is one write on all nodes."""

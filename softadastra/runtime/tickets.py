@@ -1,0 +1,58 @@
+"""What one caller wants committed, and what became of it, while callers commit for each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Lock
+
+from softadastra.errors import SoftadastraError, StorageError
+from softadastra.store.writes import Assigned, Assignment
+from softadastra.sync.records import Record
+
+__all__ = ["Ticket", "copy_of"]
+
+
+class Ticket:
+    """What one caller wants committed."""
+
+    __slots__ = (
+        "asked",
+        "error",
+        "gate",
+        "group",
+        "guard",
+        "is_begun",
+        "is_done",
+        "records",
+        "results",
+    )
+
+    def __init__(
+        self,
+        asked: Sequence[Assignment],
+        records: Sequence[Record],
+        guard: Callable[[], bool] | None = None,
+    ) -> None:
+        self.asked = asked
+        self.records = records
+        self.guard = guard
+        """Whether it is still to be done, asked when it is decided."""
+        self.results: list[Assigned | None] = []
+        self.error: BaseException | None = None
+        self.gate: Lock | None = None
+        """What its caller waits at while another one commits."""
+        self.group: list[Ticket] | None = None
+        """The tickets that its caller commits, itself the first; None: another one commits it."""
+        self.is_begun = False
+        """Whether its caller, leading, has changed the log or the state, or may have."""
+        self.is_done = False
+        """Whether its results or its error are there."""
+
+
+def copy_of(error: SoftadastraError) -> SoftadastraError:
+    """Give another waiter's exception for the same failure."""
+    if isinstance(error, StorageError):
+        return StorageError(
+            error.message, errno=error.errno, filename=error.filename, **error.context
+        )
+    return type(error)(error.message, **error.context)

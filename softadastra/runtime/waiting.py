@@ -1,0 +1,135 @@
+"""Threads that wait for the state to change, as a `threading.Condition` lets them.
+
+A Condition does not survive Ctrl-C: an exception of a signal handler that comes while it takes
+or gives back its lock leaves the lock taken for ever, or gives back another thread's. Here
+nobody holds the lock while waiting, and every step may be interrupted and done again.
+"""
+
+from __future__ import annotations
+
+import time
+from _thread import start_new_thread
+from collections.abc import Callable
+from threading import TIMEOUT_MAX, Lock
+
+from softadastra.sync.members import Members
+
+__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate", "shielded"]
+
+
+def closed_gate() -> Lock:
+    """Make a gate: a lock that is taken here, and given back to let the one who waits pass."""
+    gate = Lock()
+    gate.acquire()
+    return gate
+
+
+def open_gate(gate: Lock) -> None:
+    """Let the one who waits pass. For one thread at a time; again is no error."""
+    # It is taken again by the one who passed, who never waits at it a second time unasked.
+    if gate.locked():
+        gate.release()
+
+
+def shielded(function: Callable[[], None]) -> None:
+    """Run what an exception of a signal handler must not cut in two, as the opening of sockets.
+
+    It runs in a thread of its own, where signal handlers never run. What they raise here is raised
+    when it has ended; what it raises itself goes first.
+    """
+    outcome: list[BaseException | None] = []
+    end = closed_gate()
+
+    def run() -> None:
+        try:
+            function()
+        except BaseException as error:  # belongs to the caller, who raises it
+            outcome.append(error)
+        else:
+            outcome.append(None)
+        open_gate(end)
+
+    raised: BaseException | None = None
+    try:
+        # Not Thread.start: an interrupt of that does not tell whether the thread runs.
+        start_new_thread(run, ())
+    except RuntimeError:
+        raise
+    except BaseException as interruption:
+        raised = interruption
+    while not outcome:
+        try:
+            end.acquire()
+        except BaseException as interruption:
+            raised = interruption
+    raised = outcome[0] or raised
+    if raised is not None:
+        raise raised
+
+
+class Waiters:
+    """Those who wait for a change.
+
+    Args:
+        lock: protects the state, and this.
+    """
+
+    __slots__ = ("_gates", "_lock")
+
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+        self._gates: list[Lock] = []
+
+    def notify_all(self) -> None:
+        """Let all look at the state again. Holding the lock."""
+        if self._gates:
+            for gate in self._gates:
+                open_gate(gate)
+            self._gates = []
+
+    def wait_for(self, holds: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Wait until something holds. Not holding the lock.
+
+        Args:
+            holds: asked under the lock, now and after each change.
+            timeout: seconds; None waits as long as it takes.
+
+        Returns:
+            What it gave at last.
+        """
+        until = None if timeout is None else time.monotonic() + timeout
+        gate = closed_gate()
+        try:
+            while True:
+                with self._lock:
+                    if holds():
+                        return True
+                    if gate not in self._gates:
+                        self._gates.append(gate)
+                if until is None:
+                    gate.acquire()
+                    continue
+                left = until - time.monotonic()
+                if left <= 0:
+                    return False
+                gate.acquire(timeout=min(left, TIMEOUT_MAX))
+        finally:
+            with self._lock:
+                if gate in self._gates:
+                    self._gates.remove(gate)
+
+
+def is_synced(members: Members, top: int, peers: str | int | frozenset[str]) -> bool:
+    """Whether own writes up to `top` are durable at "all", "any", so many, or these peers."""
+    if top == 0:
+        return True
+    have = {member.node_id for member in members if member.confirmed >= top}
+    match peers:
+        case "all":
+            return bool(members) and len(have) == len(members)
+        case "any":
+            return bool(have)
+        case int():
+            return len(have) >= peers
+        case _:
+            return set(peers) <= have
