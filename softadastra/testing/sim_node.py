@@ -1,4 +1,4 @@
-"""One simulated node: the calls of a client, and faults as verbs.
+"""One simulated node: the calls of a client (`sim_client.py`), and faults as verbs.
 
 A machine (clock, disk) outlives the lives of its process. Every write is told to the checkers
 with its outcome: accepted, refused, or unknown after a disk that failed in the middle of it.
@@ -6,27 +6,25 @@ with its outcome: accepted, refused, or unknown after a disk that failed in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from random import Random
 from typing import Final
 
-from softadastra.errors import InvalidStateError, NotFoundError, StorageError
+from softadastra.errors import InvalidStateError, StorageError
 from softadastra.options import ClientOptions
-from softadastra.store.siblings import RESOLUTION, TOMBSTONE
-from softadastra.store.values import check_key, pack_value, unpack_value
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.sync.status import conflicts
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.ledger import Fact
+from softadastra.testing.sim_client import SimClient
 from softadastra.testing.sim_clock import SimClock
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.testing.sim_life import SimLife
 from softadastra.testing.sim_network import PORT, SimNetwork
 from softadastra.testing.sim_schedule import Schedule
 from softadastra.testing.sim_witness import Witness
-from softadastra.types import Conflict, Peer, PeerStatus, SyncState, TickResult, Value
+from softadastra.types import Peer
 
 __all__ = ["NodeState", "SimNode"]
 
@@ -46,7 +44,7 @@ class NodeState(Enum):
     """Gone for good, with its disk."""
 
 
-class SimNode:
+class SimNode(SimClient):
     """A node of a `SimCluster`, which makes it. Not thread-safe.
 
     Calls raise InvalidStateError when the node is not running, and otherwise what the same
@@ -64,10 +62,7 @@ class SimNode:
         rng: Random,
         allocation_bytes_max: int,
     ) -> None:
-        self.node_id = options.node_id
-        self.machine = machine
-        """What it runs on: nodes of one name run on several."""
-        self.options = options
+        super().__init__(options, machine)
         self.path = options.resolved_wal_path()
         """The log."""
         self.clock = SimClock(schedule)
@@ -98,65 +93,7 @@ class SimNode:
         """Whether a sync failed, so that it writes no more until it is restarted."""
         return self.life is not None and self.life.log.is_poisoned
 
-    # The calls of a client.
-
-    def put(self, key: str, value: Value) -> Assigned:
-        """Store one value; gives key, version, status, origin and number."""
-        result = self._write([self._assignment(key, value)])[0]
-        assert result is not None, "a put always has a result"
-        return result
-
-    def put_many(self, items: Iterable[tuple[str, Value]]) -> Sequence[Assigned | None]:
-        """Store values as one atomic record."""
-        return self._write([self._assignment(key, value) for key, value in items])
-
-    def remove(self, key: str) -> bool:
-        """Remove a key; returns whether it was there."""
-        return self._write([(key, TOMBSTONE, 0)])[0] is not None
-
-    def resolve(self, key: str, value: Value) -> Assigned:
-        """Settle a key's conflict with a value, which supersedes all that this node has seen."""
-        replica = self.running().engine.replica
-        if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
-            raise NotFoundError(f"key {key!r} has no conflict on {self.machine}", key=key)
-        assigned = self._write([(*self._assignment(key, value)[:2], RESOLUTION)])[0]
-        assert assigned is not None, "a resolution is always written"
-        return assigned
-
-    def conflicts(self) -> list[Conflict]:
-        """Give the keys of which several values count, and what lost under last_write_wins."""
-        return conflicts(self.running().engine.replica)
-
-    def get(self, key: str, default: Value = None) -> Value:
-        """Give the value of a key, or the default."""
-        packed = self.running().engine.replica.value(key)
-        return default if packed is None else unpack_value(packed)
-
-    def items(self) -> dict[str, Value]:
-        """Give all live keys, in order, with their values."""
-        replica = self.running().engine.replica
-        values = {key: replica.value(key) for key in sorted(replica.entries)}
-        return {key: unpack_value(packed) for key, packed in values.items() if packed is not None}
-
-    def digest(self) -> str:
-        """Give the hash of the replicated state, in hex."""
-        return self.running().engine.replica.digest.hex()
-
-    def sync_state(self) -> SyncState:
-        """Give the state of the outbox."""
-        return self.running().sync_state()
-
-    def peers(self) -> list[PeerStatus]:
-        """Give every known peer and how it stands, by name."""
-        return self.running().peers()
-
-    def tick(self, *, prune: bool = False) -> TickResult:
-        """Send what is due; with `prune`, drop acknowledged writes from the outbox."""
-        return self.running().tick(prune=prune)
-
-    def queue_pending(self) -> int:
-        """Let go what `auto_queue=False` holds back; give how many writes."""
-        return self.running().release()
+    # Whom it meets.
 
     def connect(self, other: SimNode) -> None:
         """Dial another node from now on, also after a restart."""
@@ -339,11 +276,6 @@ class SimNode:
         if self.life is None:
             raise InvalidStateError(f"{self.node_id} is {self.state.value}, and has no process")
         return self.life
-
-    def _assignment(self, key: str, value: Value) -> Assignment:
-        options = self.options
-        packed = pack_value(value, max_bytes=options.max_value_bytes)
-        return check_key(key, max_bytes=options.max_key_bytes), packed, 0
 
     def _write(self, asked: list[Assignment]) -> Sequence[Assigned | None]:
         life = self.running()

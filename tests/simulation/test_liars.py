@@ -155,7 +155,8 @@ def test_writes_of_the_receiver_that_it_never_made_are_refused():
         assert here.goes_on()
 
 
-def test_own_writes_come_back_with_other_contents_and_change_nothing():
+def test_own_writes_that_come_back_with_other_contents_are_a_second_write_and_lose_nothing():
+    """A number that stands for two writes stands for none: both get names of their own."""
     with world() as here:
         a, b = here.nodes
         a.put("key", "mine")
@@ -163,8 +164,11 @@ def test_own_writes_come_back_with_other_contents_and_change_nothing():
         here.liar.say(a, batch(origins=[origin_of(a)], keys=["key"], siblings=[forged]))
         here.cluster.run(1)
 
+        assert here.told("write.doubled")
         assert here.goes_on()
-        assert a.get("key") == b.get("key") == "mine"
+        assert a.get("key") == b.get("key") == 1
+        (conflict,) = a.conflicts()
+        assert [value.value for value in conflict.values] == [1, "mine"]
 
 
 def test_endless_batches_hold_up_nobody_and_keep_nothing_but_the_last_state():

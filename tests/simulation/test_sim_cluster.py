@@ -216,6 +216,39 @@ def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_remov
         assert a.items() == b.items() == c.items() == {}
 
 
+def test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection():
+    """Others told node-a that node-c has it. It never comes, and the last word counts."""
+    with SimCluster(3, topology="line", auto_queue=False) as cluster:
+        a, _, c = cluster.nodes
+        cluster.run(1)
+        c.put("held back", 1)
+        cluster.run(90)
+        c.wipe()
+        c.restart()
+        a.put("key", 1)
+        a.remove("key")
+        a.queue_pending()
+
+        assert cluster.wait_converged(timeout=60)
+        cluster.wait_collected()
+        assert not any(node.running().engine.replica.entries for node in cluster.nodes)
+
+
+def test_a_clone_that_is_refused_holds_back_no_collection():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        clone = cluster.clone("node-a")
+        clone.put("of the clone", 2)
+        cluster.run(30)
+        clone.lose()
+        b.remove("key")
+
+        assert cluster.wait_converged(timeout=60)
+        cluster.wait_collected()
+
+
 def test_writes_of_nodes_with_clocks_a_year_apart_keep_their_causal_order():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes

@@ -54,14 +54,14 @@ class Checks:
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
             Dots(self.ledger, self.lineage, self.liars),
-            Durability(self.ledger, self.lineage),
+            Durability(self.ledger, self.lineage, self.liars),
             Outbox(),
             Bounds(nodes_count),
             Idleness(),
             Overwriting(self.ledger, self.lineage),
             Convergence(self.ledger, self.liars),
             Invention(self.ledger, self.lineage, self.liars),
-            Keeping(self.ledger, self.lineage),
+            Keeping(self.ledger, self.lineage, self.liars),
             Resurrection(self.ledger, self.lineage),
             Collection(),
         )
