@@ -15,7 +15,7 @@ from typing import Final
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.options import ClientOptions
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.testing.checkers import Checks
+from softadastra.testing.checkers import BrokenPromiseError, Checks
 from softadastra.testing.checkers.ledger import Fact
 from softadastra.testing.sim_client import SimClient
 from softadastra.testing.sim_clock import SimClock
@@ -331,7 +331,12 @@ class SimNode(SimClient):
         self._is_turn_due = False
         if self.state is not NodeState.RUNNING:
             return
-        turn = life.turn()
+        try:
+            turn = life.turn()
+        except BrokenPromiseError:
+            raise
+        except Exception as error:  # of any kind: a reactor would take this node offline
+            raise BrokenPromiseError("crash", f"{self.machine} stopped: {error!r}") from error
         self._checks.turned(self, turn)
         if life.is_settling_due:
             # It is done by a thread of its own, a little later.

@@ -14,6 +14,9 @@ from softadastra.testing.sim_node import NodeState, SimNode
 
 __all__ = ["Fault", "Nemesis"]
 
+BUSY_CHANCE = 0.7
+"""That a fault strikes a node which gives or takes a snapshot, when there is one."""
+
 COPIES_MAX = 3
 """Old copies of one log that are kept to be restored."""
 
@@ -107,6 +110,10 @@ class Nemesis:
         if self._armed and self._rng.random() < 0.5:
             fault = self._rng.choice(self._armed)
             node, other = self._rng.sample(self._present, 2)
+            busy = [n for n in self._present if n.is_running and is_in_snapshot(n)]
+            if busy and self._rng.random() < BUSY_CHANCE:
+                node = self._rng.choice(busy)
+                other = self._rng.choice([n for n in self._present if n is not node])
             if node.state is not NodeState.LOST and self._strikes[fault](node, other):
                 self.struck[fault] += 1
 
@@ -281,3 +288,9 @@ class Nemesis:
             return False
         node.lose()
         return True
+
+
+def is_in_snapshot(node: SimNode) -> bool:
+    """Whether a node gives or takes a snapshot."""
+    snapshots = node.running().engine.delivery.snapshots
+    return bool(snapshots.serving or snapshots.incoming)

@@ -33,6 +33,7 @@ from softadastra.sync.session import Session
 from softadastra.testing.checkers import BrokenPromiseError
 from softadastra.wal.log import WriteAheadLog
 
+from . import mistakes
 from .run import run
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -276,28 +277,47 @@ def disk_error_ignored(patch: pytest.MonkeyPatch) -> None:
 
 
 MUTANTS = [
-    Mutant("an ACK leaves before its batch is synced", "durability", 0, acknowledge_before_sync),
-    Mutant("a batch leaves before its own record is synced", "durability", 1, send_before_own_sync),
-    Mutant("a put returns before its sync", "durability", 0, return_before_sync),
-    Mutant("after a failed sync the node goes on", "durability", 0, trust_a_failed_sync),
-    Mutant("a partial frame stays in front of the next", "durability", 14, leave_a_partial_frame),
-    Mutant("what is read back after a failed sync counts", "durability", 0, trust_the_page_cache),
+    # Of the model.
+    Mutant("live-dots-only", "convergence", 4, mistakes.live_dots_only),
+    Mutant("collect-while-serving", "progress", 36, mistakes.collect_while_serving),
+    Mutant("early-have", "convergence", 4, mistakes.early_have),
+    Mutant("put-beats-remove", "progress", 19, mistakes.put_beats_remove),
+    # Of collection and conflicts.
     Mutant(
-        "a write that the disk refused is done all the same", "durability", 14, disk_error_ignored
+        "a late batch counts as one made after all that was told",
+        "convergence",
+        38,
+        mistakes.outlived_by_what_was_told_since,
+    ),
+    Mutant("a write goes to who has it", "silence", 0, mistakes.relay_to_who_has_it),
+    # Of identity.
+    Mutant("a restored log keeps its name", "progress", 34, mistakes.restored_log_keeps_its_name),
+    Mutant("a restored log keeps its life", "dots", 7, mistakes.restored_log_keeps_its_life),
+    Mutant("lives are not sent", "invention", 2, mistakes.lives_not_sent),
+    Mutant("a copied log keeps its name", "invention", 2, mistakes.copied_log_keeps_its_name),
+    # Of the disk, of delivery and of numbers.
+    Mutant("an ACK leaves before its batch is synced", "durability", 0, acknowledge_before_sync),
+    Mutant("a batch leaves before its own record is synced", "durability", 6, send_before_own_sync),
+    Mutant("a put returns before its sync", "durability", 0, return_before_sync),
+    Mutant("after a failed sync the node goes on", "durability", 5, trust_a_failed_sync),
+    Mutant("a partial frame stays in front of the next", "durability", 30, leave_a_partial_frame),
+    Mutant("what is read back after a failed sync counts", "durability", 25, trust_the_page_cache),
+    Mutant(
+        "a write that the disk refused is done all the same", "durability", 30, disk_error_ignored
     ),
     Mutant("the dots of siblings are not added to have", "convergence", 13, sibling_dots_not_added),
     Mutant("superseded dots are never claimed", "progress", 0, superseded_dots_left_out),
     Mutant(
-        "equal stamps are settled by who is asked", "convergence", 0, tie_broken_by_the_local_node
+        "equal stamps are settled by who is asked", "convergence", 1, tie_broken_by_the_local_node
     ),
     Mutant("a write that is here already is added again", "durability", 0, no_dedupe),
-    Mutant("a number is given again", "durability", 0, number_used_again_after_a_restart),
-    Mutant("a peer that lost data is not believed", "progress", 2, stale_peer_state_trusted),
-    Mutant("a faulted peer stays faulted", "progress", 1, retry_gives_up),
-    Mutant("an overdue batch is not sent again", "progress", 18, nothing_is_sent_again),
+    Mutant("a number is given again", "durability", 1, number_used_again_after_a_restart),
+    Mutant("a peer that lost data is not believed", "collection", 2, stale_peer_state_trusted),
+    Mutant("a faulted peer stays faulted", "progress", 16, retry_gives_up),
+    Mutant("an overdue batch is not sent again", "progress", 6, nothing_is_sent_again),
     Mutant("a local write forgets what it saw", "overwriting", 0, context_forgotten),
-    Mutant("a stamp is below what its writer saw", "keeping", 77, stamp_below_what_was_seen),
-    Mutant("others' writes are not relayed", "progress", 0, relay_never),
+    Mutant("a stamp is below what its writer saw", "keeping", 22, stamp_below_what_was_seen),
+    Mutant("others' writes are not relayed", "progress", 2, relay_never),
     Mutant("the window is ignored", "bounds", 0, window_ignored),
     Mutant("the outbox does not add up", "outbox", 0, in_flight_counted_twice),
     Mutant("a silent peer is asked without end", "idleness", 0, ping_without_end),

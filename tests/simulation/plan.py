@@ -18,6 +18,22 @@ than runs with all (FoundationDB arms its fault points the same way)."""
 
 POLICIES = [*["last_write_wins"] * 4, "manual", "manual", "keep_local", "keep_remote"]
 
+COLLECTING_CHANCE = 0.3
+"""Of a seed, to be about collection and snapshots: elsewhere nearly nobody lacks what is gone."""
+
+COLLECTING_FAULTS = (
+    Fault.DELAY,
+    Fault.PARTITION,
+    Fault.CUT,
+    Fault.KILL,
+    Fault.WIPE,
+    Fault.LOSE,
+    Fault.RESTORE,
+    Fault.CLONE,
+    Fault.STAY_AWAY,
+    Fault.CLOCK_JUMP,
+)
+
 TURNS_MAX = 2_500
 """About what is spent on the longest hostile phase: many nodes get minutes, two get 20 of them."""
 
@@ -57,6 +73,8 @@ class Plan:
         topology = rng.choice([t for t in SimTopology if t is not SimTopology.APART])
         pairs = nodes_count * (nodes_count - 1) // 2
         links = pairs if topology is SimTopology.MESH else nodes_count
+        if rng.random() < COLLECTING_CHANCE:
+            return cls.collecting(seed, rng)
         hostile_ms = min(3_600_000, round(TURNS_MAX * 1000 / links * rng.choice(HOSTILE_SHARES)))
         return cls(
             seed=seed,
@@ -70,6 +88,35 @@ class Plan:
             value_bytes_max=rng.choice([10, 10, 100, 2_000]),
             pause_ms=max(20, hostile_ms // rng.choice(BURSTS)),
             armed=tuple(fault for fault in Fault if rng.random() < ARMED_CHANCE),
+            hostile_ms=hostile_ms,
+        )
+
+    @classmethod
+    def collecting(cls, seed: int, rng: Random) -> Plan:
+        """Make a plan in which much is removed and collected, and few keys go over slowly.
+
+        So nodes that lack what is collected get snapshots, and something happens meanwhile.
+        """
+        hostile_ms = rng.choice([200_000, 400_000, 800_000])
+        collecting_options = options(rng) | {
+            "auto_tick": True,
+            "auto_queue": True,
+            "sync_batch_size": rng.choice([1, 2]),
+            "sync_window": rng.choice([1, 2]),
+            "retry_interval": 0.5,
+        }
+        return cls(
+            seed=seed,
+            nodes_count=rng.choice([2, 3, 3, 3, 4]),
+            topology=rng.choice([SimTopology.MESH, SimTopology.LINE, SimTopology.RANDOM]),
+            options=collecting_options,
+            allocation_bytes_max=0,
+            keys_count=rng.choice([2, 5, 10]),
+            remove_chance=0.5,
+            is_rested=rng.random() < 0.3,
+            value_bytes_max=10,
+            pause_ms=hostile_ms // rng.choice([50, 100]),
+            armed=tuple(fault for fault in COLLECTING_FAULTS if rng.random() < 0.5),
             hostile_ms=hostile_ms,
         )
 

@@ -104,7 +104,12 @@ def settle(cluster: SimCluster) -> None:
             raise BrokenPromiseError(
                 "progress", f"no convergence within {LIVENESS_SECONDS} s of the end of faults"
             )
-    cluster.wait_until(drive_all, QUIET_SECONDS)
+    cluster.wait_until(drive_all, QUIET_SECONDS / 2)
+    sent = cluster.checks.batches_sent
+    cluster.wait_until(drive_all, QUIET_SECONDS / 2)
+    if cluster.checks.batches_sent > sent:
+        batches = cluster.checks.batches_sent - sent
+        raise BrokenPromiseError("silence", f"{batches} batches left, and nobody lacks anything")
     cluster.checks.settled(nodes)
     for node in nodes:
         check_delivered(node)

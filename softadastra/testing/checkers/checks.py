@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from softadastra.sync.messages import Ping, Pong
+from softadastra.sync.messages import Batch, Ping, Pong
 from softadastra.sync.wire import decode, encode
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.bounds import Bounds
@@ -51,6 +51,8 @@ class Checks:
         self.lineage = Lineage()
         self.liars: set[str] = set()
         """Members that say what they like."""
+        self.batches_sent = 0
+        """By all nodes so far."""
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
             Dots(self.ledger, self.lineage, self.liars),
@@ -81,6 +83,7 @@ class Checks:
         if payload.startswith(SIGNS_OF_LIFE) and not self._trace.is_on:
             return
         message = decode(payload)
+        self.batches_sent += isinstance(message, Batch)
         if self._trace.is_on:
             self._trace.tell(node.machine, f"> {receiver}: {describe(message)}")
         for checker in self._watching_sends:

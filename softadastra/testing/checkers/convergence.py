@@ -69,9 +69,9 @@ def replicated(node: SimNode) -> tuple[object, dict[str, object], bytes]:
     engine = node.running().engine
     replica = engine.replica
     states: dict[str, object] = {
-        key: sorted((replica.origins[s[0]], *s[1:]) for s in siblings_of(state))
+        key: sorted((replica.origins[s[0]], *s[1:]) for s in siblings_of(state) if s[4])
         for key, state in replica.entries.items()
-        # A key that is removed is the same as one whose remove is collected.
+        # A remove is the same as none: it may be collected.
         if key not in replica.tombstones
     }
     return dict(engine.have()), states, replica.digest
