@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, Final
 
 from softadastra.errors import ProtocolError
@@ -150,7 +151,7 @@ def refusals() -> str:
     said: dict[str, list[str]] = {}
     for kind, others in REFUSED.items():
         for other in others:
-            words = f"`{refusal_of(other.payload)[:120]}`"
+            words = f"`{shorten(refusal_of(other.payload), 100, placeholder=' ...')}`"
             said.setdefault(words, []).append(f"{kind.name} {other.name}")
     lines = ["| words | examples in the vectors |", "|---|---|"]
     return "\n".join([*lines, *(f"| {words} | {', '.join(at)} |" for words, at in said.items())])
