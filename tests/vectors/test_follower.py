@@ -225,7 +225,7 @@ def followed(context, client: Follower, node: Client) -> Follower:
     ends the connection without a word, and greets as somebody else on the next.
     """
     for _ in range(5):
-        with closing(dial(context, client, node, silence_ms=500)) as connection:
+        with closing(dial(context, client, node, silence_ms=1_500)) as connection:
             try:
                 in_step(connection, node)
             except TimeoutError:
