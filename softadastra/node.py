@@ -30,7 +30,7 @@ from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
-from softadastra.runtime.settling import Settler
+from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
@@ -248,7 +248,13 @@ class Node:
         )
         # Without a transport nothing arrives; what is unsettled from before may be sent later.
         if not isinstance(transport, Offline):
-            self._settler = Settler(self._committer, merge=self._merge, settled=self.wake)
+            settling = Settling(
+                self._committer,
+                write_if=self._committer.write_if,
+                merge=self._merge,
+                settled=self.wake,
+            )
+            self._settler = Settler(settling)
             self._settler.start()
             self._settler.look()
         self._reactor.start()

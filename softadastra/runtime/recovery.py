@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
 from softadastra.errors import StoreError
+from softadastra.store.changes import OWN
+from softadastra.store.lives import lived
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
@@ -55,11 +57,15 @@ def settle_place(engine: Engine, log: PlacedLog, *, host: str, incarnation: int)
     """
     place, replica = Placed(host, *log.identity), engine.replica
     records: list[Record] = []
+    life = None
     if engine.place not in (None, place):
         # What a peer may have keeps its numbers. When nobody was ever met, all goes on under the
         # new incarnation, and the outbox with it.
         was_met = any(member.accepted for member in engine.members)
         after = replica.top if was_met else 0
+        if after < replica.top:
+            # The original may go on with the life that the last of these numbers are of.
+            life = engine.life
         records.append(Split(replica.origins[replica.me], after, incarnation))
         facts = {"peer": None, "moved": replica.top - after, "lost": 0}
         engine.notices.note(Level.WARNING, "identity.renewed", reason="copied", **facts)
@@ -70,6 +76,7 @@ def settle_place(engine: Engine, log: PlacedLog, *, host: str, incarnation: int)
         log.sync()
     for record in records:
         engine.evolve(record)
+    engine.life = engine.life or life
 
 
 def recover(
@@ -124,5 +131,6 @@ def recover(
     finally:
         if was_enabled:
             gc.enable()
+    replica.lives[OWN] = lived(replica.lives.get(OWN, ()), replica.top)
     engine.life = None if is_new else nonce
     return Recovered(engine, records)

@@ -1,4 +1,4 @@
-"""Settles conflicts as their policies say, in a thread of its own.
+"""Settles conflicts as their policies say; in a node, in a thread of its own.
 
 A function of the application may be slow, wait for locks, or raise: the reactor goes on. If it
 raises, the key stays a conflict that somebody resolves by hand, until one of its writes changes.
@@ -14,10 +14,11 @@ from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer
 from softadastra.store.policies import Policy
 from softadastra.store.siblings import RESOLUTION, Sibling, siblings_of
+from softadastra.store.writes import Assignment
 from softadastra.sync.notices import Level
 from softadastra.sync.resolution import Unsettled, kept_value, unsettled
 
-__all__ = ["Settler"]
+__all__ = ["Settler", "Settling"]
 
 SLOW_SECONDS = 1.0
 """A function that takes longer is told of: every conflict behind it waits."""
@@ -25,11 +26,12 @@ SLOW_SECONDS = 1.0
 STOP_MAX_SECONDS = 0.5
 
 
-class Settler:
-    """Settles one node's conflicts.
+class Settling:
+    """Settles one node's conflicts when it is told to. One caller at a time.
 
     Args:
-        committer: the node's state, and how it changes.
+        committer: the node's state.
+        write_if: writes a settlement if the conflict is still the same, as `Committer.write_if`.
         merge: makes one packed value of a key's siblings, the greatest first.
         settled: called after a settling write, so that it is sent.
     """
@@ -38,16 +40,84 @@ class Settler:
         self,
         committer: Committer,
         *,
+        write_if: Callable[[Assignment, Callable[[], bool]], bool],
         merge: Callable[[str, Sequence[Sibling]], bytes],
         settled: Callable[[], None],
     ) -> None:
+        self.is_stopping = False
+        """Whether to leave the rest as it is."""
         self._committer = committer
         self._engine = committer.engine
+        self._write_if = write_if
         self._merge = merge
         self._settled = settled
         self._given_up: dict[str, tuple[Sibling, ...]] = {}
         """Key -> the siblings that could not be merged."""
-        self._is_stopping = False
+
+    def settle(self) -> bool:
+        """Settle what there is now.
+
+        Returns:
+            Whether to look again, because a conflict changed while it was settled.
+        """
+        with self._committer.lock:
+            conflicts = [
+                conflict
+                for conflict in unsettled(self._engine.replica)
+                if self._given_up.get(conflict.key) != conflict.siblings
+            ]
+        has_changed = False
+        for conflict in conflicts:
+            if self.is_stopping:
+                break
+            value = self._value(conflict)
+            if value is not None and not self._write(conflict, value):
+                has_changed = True
+        return has_changed
+
+    def _value(self, conflict: Unsettled) -> bytes | None:
+        if conflict.policy is not Policy.MERGE:
+            return kept_value(conflict, self._engine.replica.me)
+        note = self._engine.notices.note
+        began = time.monotonic()
+        try:
+            return self._merge(conflict.key, conflict.siblings[::-1])
+        except Exception as error:  # the application's own, of any kind
+            self._given_up[conflict.key] = conflict.siblings
+            note(Level.WARNING, "conflict.unmerged", key=conflict.key, error=repr(error))
+            return None
+        finally:
+            seconds = time.monotonic() - began
+            if seconds > SLOW_SECONDS:
+                note(Level.WARNING, "merge.delayed", key=conflict.key, seconds=round(seconds, 3))
+
+    def _write(self, conflict: Unsettled, value: bytes) -> bool:
+        """Write a settlement; give False when the conflict is another one by now."""
+
+        def is_unchanged() -> bool:
+            # Of something newer this value is no settlement.
+            state = self._engine.replica.entries.get(conflict.key)
+            return siblings_of(state) == conflict.siblings
+
+        try:
+            is_done = self._write_if((conflict.key, value, RESOLUTION), is_unchanged)
+        except SoftadastraError:
+            # The commit has told of it. The conflict stays, and is looked at with the next one.
+            return True
+        if is_done:
+            self._settled()
+        return is_done
+
+
+class Settler:
+    """A thread that settles one node's conflicts.
+
+    Args:
+        settling: what it does.
+    """
+
+    def __init__(self, settling: Settling) -> None:
+        self._settling = settling
         # Entered by itself, because a Condition that is interrupted while it is entered, as by
         # Ctrl-C, keeps its lock.
         self._lock = Lock()
@@ -68,7 +138,7 @@ class Settler:
     def stop(self) -> None:
         """End the thread; a function that does not return is left behind."""
         with self._lock:
-            self._is_stopping = True
+            self._settling.is_stopping = True
             self._wanted.notify()
         if self._thread.is_alive():
             self._thread.join(STOP_MAX_SECONDS)
@@ -76,55 +146,9 @@ class Settler:
     def _run(self) -> None:
         while True:
             with self._wanted:
-                self._wanted.wait_for(lambda: self._is_wanted or self._is_stopping)
+                self._wanted.wait_for(lambda: self._is_wanted or self._settling.is_stopping)
                 self._is_wanted = False
-                if self._is_stopping:
+                if self._settling.is_stopping:
                     return
-            self.settle()
-
-    def settle(self) -> None:
-        """Settle what there is now."""
-        with self._committer.lock:
-            conflicts = [
-                conflict
-                for conflict in unsettled(self._engine.replica)
-                if self._given_up.get(conflict.key) != conflict.siblings
-            ]
-        for conflict in conflicts:
-            if self._is_stopping:
-                return
-            value = self._value(conflict)
-            if value is not None:
-                self._write(conflict, value)
-
-    def _value(self, conflict: Unsettled) -> bytes | None:
-        if conflict.policy is not Policy.MERGE:
-            return kept_value(conflict, self._engine.replica.me)
-        note = self._engine.notices.note
-        began = time.monotonic()
-        try:
-            return self._merge(conflict.key, conflict.siblings[::-1])
-        except Exception as error:  # the application's own, of any kind
-            self._given_up[conflict.key] = conflict.siblings
-            note(Level.WARNING, "conflict.unmerged", key=conflict.key, error=repr(error))
-            return None
-        finally:
-            seconds = time.monotonic() - began
-            if seconds > SLOW_SECONDS:
-                note(Level.WARNING, "merge.delayed", key=conflict.key, seconds=round(seconds, 3))
-
-    def _write(self, conflict: Unsettled, value: bytes) -> None:
-        def is_unchanged() -> bool:
-            # Of something newer this value is no settlement.
-            state = self._engine.replica.entries.get(conflict.key)
-            return siblings_of(state) == conflict.siblings
-
-        try:
-            is_done = self._committer.write_if((conflict.key, value, RESOLUTION), is_unchanged)
-        except SoftadastraError:
-            # The commit has told of it. The conflict stays, and is looked at with the next one.
-            return
-        if is_done:
-            self._settled()
-        else:
-            self.look()
+            if self._settling.settle():
+                self.look()

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-__all__ = ["Life", "Parting", "begun", "history", "joined", "parting", "since"]
+__all__ = ["Life", "Parting", "begun", "history", "joined", "lived", "parting", "since"]
 
 
 class Life(NamedTuple):
@@ -114,6 +114,14 @@ def history(incarnation: int, lives: Sequence[Life]) -> list[Life]:
 def joined(incarnation: int, lives: Sequence[Life], told: Sequence[Life]) -> list[Life]:
     """Give the lives but for the one named by the incarnation, with what others told of them."""
     return sorted({*lives, *told}.difference(begun(incarnation)))
+
+
+def lived(lives: Sequence[Life], top: int) -> list[Life]:
+    """Give the lives without those that made no write up to `top`.
+
+    One whose first write was lost with the power never was: the next one begins with that number.
+    """
+    return [life for life in lives if life.first <= top]
 
 
 def since(told: Sequence[Life], above: int) -> list[Life]:

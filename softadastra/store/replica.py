@@ -135,7 +135,7 @@ class Replica:
     def digest(self) -> bytes:
         """16 bytes, equal on two nodes exactly when their live keys, values and versions are.
 
-        The sum of the siblings' fingerprints: kept up with each write, whatever their order.
+        The sum of the fingerprints of live keys' siblings: kept up with each write, in any order.
         """
         return self._digest.to_bytes(16, "big")
 
@@ -383,8 +383,10 @@ class Replica:
 
     def _weigh(self, key: str, siblings: tuple[Sibling, ...]) -> tuple[int, int]:
         """Give what a key adds to the digest, and to the number of keys."""
-        parts = (fingerprint(key, sibling) for sibling in siblings if sibling[4])
-        return sum(parts), any(sibling[4] for sibling in shown(siblings))
+        if not any(sibling[4] for sibling in shown(siblings)):
+            # Also where a remove has settled a conflict of values: it is collected with them.
+            return 0, 0
+        return sum(fingerprint(key, sibling) for sibling in siblings if sibling[4]), 1
 
     def history(self, number: int) -> list[Life]:
         """Give the beginning and all lives of an origin."""

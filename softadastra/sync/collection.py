@@ -46,14 +46,8 @@ class Collector:
         self._stable = None
 
     def hear(self, node_id: str, known: Known) -> None:
-        """Take what a node says of itself."""
+        """Take what a node has, as it says itself, or others say of it."""
         self.known[node_id] = known
-
-    def hear_of(self, node_id: str, known: Known) -> None:
-        """Take what others say of a node: what it had, it has."""
-        mine = self.known.setdefault(node_id, {})
-        for number, dots in known.items():
-            mine.setdefault(number, DotSet()).update(dots)
 
     def decide(self, replica: Replica, active: Iterable[str], wall_ms: int) -> Collected | None:
         """Decide what may go now; nothing changes in the replica.
@@ -65,17 +59,21 @@ class Collector:
         """
         members = frozenset(active)
         rows = [self.known.get(node_id) for node_id in members]
-        if not rows or any(row is None for row in rows):
+        said = [row for row in rows if row is not None]
+        if not said or len(said) < len(rows):
             return None
         if self._stable is None or members != self._active:
             self._active = members
-            self._stable, self._needed = barrier(replica, [row for row in rows if row is not None])
+            self._stable, self._needed = barrier(replica, said)
             return None
         if not all(
             contains(DotSet(log.base, log.ranges_beyond()), dots)
             for number, dots in self._needed.items()
             for log in [replica.logs[number]]
         ):
+            if not is_claimed(self._needed, said):
+                # Who had it has lost it, with its disk: it will never come.
+                self._stable = None
             return None
         stable, self._stable = self._stable, None
         return collectable(replica, stable, wall_ms)
@@ -94,6 +92,15 @@ def barrier(replica: Replica, rows: list[Known]) -> tuple[Known, Known]:
             everywhere = intersect(everywhere, row.get(number, DotSet()))
         stable[number] = everywhere
     return stable, needed
+
+
+def is_claimed(needed: Known, rows: list[Known]) -> bool:
+    """Whether each of these writes is still had by somebody."""
+    claimed: Known = {}
+    for row in rows:
+        for number, dots in row.items():
+            claimed.setdefault(number, DotSet()).update(dots)
+    return all(contains(claimed.get(number, DotSet()), dots) for number, dots in needed.items())
 
 
 def collectable(replica: Replica, stable: Known, wall_ms: int) -> Collected | None:

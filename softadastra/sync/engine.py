@@ -20,7 +20,7 @@ from typing import Final
 
 from softadastra.store.changes import OWN, Collected, Committed, Writes
 from softadastra.store.doubling import undouble
-from softadastra.store.lives import Life
+from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split, split
 from softadastra.sync.answers import Answers
@@ -162,7 +162,8 @@ class Engine:
             case Committed():
                 self._evolve_committed(record)
             case Lived():
-                self.replica.learn_lives({OWN: [Life(record.first, record.life)]})
+                past = lived(self.replica.lives.get(OWN, ()), record.first - 1)
+                self.replica.lives[OWN] = [*past, Life(record.first, record.life)]
                 self.life = None
             case Split():
                 self._evolve_split(record)

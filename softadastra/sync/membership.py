@@ -40,6 +40,8 @@ class Membership:
     def __init__(self, replica: Replica, members: Members, *, max_offline_ms: int) -> None:
         self.heard_wall_ms: dict[str, int] = {}
         """When each peer was last heard in this life, by the wall clock."""
+        self._reported_ms: dict[str, int] = {}
+        """When others have heard those of whom they told, by the wall clock here."""
         self.collect_ms = 0
         """When to look next what may be collected."""
         self.collector = Collector()
@@ -49,7 +51,10 @@ class Membership:
 
     def heard_ms(self, member: Member) -> int:
         """Give the wall clock when a member was last heard, by this node or another."""
-        return max(member.heard_ms, self.heard_wall_ms.get(member.node_id, 0))
+        told_ms = (
+            times.get(member.node_id, 0) for times in (self.heard_wall_ms, self._reported_ms)
+        )
+        return max(member.heard_ms, *told_ms)
 
     def is_suspended(self, member: Member, wall_ms: int) -> bool:
         """Whether a member was away for so long that it holds back collection no more."""
@@ -79,10 +84,18 @@ class Membership:
                 continue
             member = known_member or Member(node_id=node_id)
             heard_ms = now.wall_ms - report.age_ms
+            known_ms = self.heard_ms(member)
+            if (
+                heard_ms >= known_ms
+                or known_ms > now.wall_ms
+                or node_id not in self.collector.known
+            ):
+                # The last word counts, also when it is less: a member may have lost its disk.
+                self._reported_ms[node_id] = heard_ms
+                self.collector.hear(node_id, self._replica.origins.numbered(report.have))
             if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
                 heard_ms = max(heard_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
-            self.collector.hear_of(node_id, self._replica.origins.numbered(report.have))
 
     def reports(self, receiver: str, now: Now) -> dict[str, Report]:
         """Give what this node knows of others, for a peer: as much as a message holds.

@@ -151,6 +151,7 @@ class Reception:
                 session.neighbours = message.neighbours
                 self.identity.compare(session, message.have, message.lives, now)
                 self._learn_all(session, message.number, message.have)
+                self._hear(session)
                 self._membership.hear_of(message.known, self._connections.active, now)
                 if session.land(session.arrived(), now.mono_ms) or not session.flights:
                     self._delivery.recovered(session.peer_id)
@@ -199,7 +200,6 @@ class Reception:
         known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         member = incarnation_of(hello, known, self._notices)
         self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
-        self._membership.collector.hear(peer, session.known)
         self.identity.compare(session, hello.have, hello.lives, now)
         self._learn_all(session, 0, hello.have)
         if is_first:
@@ -210,6 +210,7 @@ class Reception:
             lag = self._replica.top - session.known[self._replica.me].base
             facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
             self._notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
+        self._hear(session)
         self._compare(session, hello.have, hello.digest, now)
 
     def _decide_arrival(
@@ -239,6 +240,11 @@ class Reception:
             rows = self._delivery.snapshots.whereabouts(session.peer_id, arrivals, self._replica)
         link, now_ms = session.link, now.mono_ms
         return Arrived(clock, payload, message, arrivals, obsolete, rows, link, now_ms)
+
+    def _hear(self, session: Session) -> None:
+        """Let what a peer has count for collection; not what a second one of its name says."""
+        if self._connections.is_carrying(session):
+            self._membership.collector.hear(session.peer_id, session.known)
 
     def _learn_all(self, session: Session, number: int, have: Haves) -> None:
         """Take all that a peer says that it has, the last of it included that it has no more."""

@@ -8,6 +8,7 @@ every promise that can be checked from outside is checked at every step.
 from __future__ import annotations
 
 import string
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from typing import Self
 from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
+from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
 from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_network import Conditions, SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
@@ -51,8 +53,12 @@ class SimCluster:
             assert cluster.wait_converged(timeout=120)
             assert c.get("message/1") == "hello"
 
-    Faults of one node are verbs on it (`cluster.node("node-a").crash()`), those of the network
-    are verbs here. Times are seconds of simulated time, and nothing happens but in `run` and the
+    Faults of one node are verbs on it (`cluster.node("node-a").crash()`): power cuts, full and
+    damaged disks, old copies of its log, clocks that jump. Those of the network are verbs here,
+    and so is `clone`, a second node of a name. A node that is paused or cut off for longer than
+    the option `max_offline` is suspended: the others collect without it.
+
+    Times are seconds of simulated time, and nothing happens but in `run` and the
     waits. Not thread-safe. Leaving the block frees nothing but memory.
 
     Args:
@@ -93,21 +99,28 @@ class SimCluster:
         self.trace = Trace(self.schedule, trace)
         self.checks = Checks(self.trace, nodes_count)
         self.network = SimNetwork(self.schedule, chance(seed, "network"), self.trace)
-        self.nodes = tuple(
-            SimNode(
-                node_options(f"node-{letter}", options),
-                schedule=self.schedule,
-                network=self.network,
-                checks=self.checks,
-                rng=chance(seed, f"node-{letter}"),
-                allocation_bytes_max=allocation_bytes_max,
-            )
-            for letter in string.ascii_lowercase[:nodes_count]
-        )
+        self._seed = seed
+        self._allocation_bytes_max = allocation_bytes_max
+        self._clones_made: Counter[str] = Counter()
+        self.clones: list[SimNode] = []
+        """Second nodes of a name, in the order in which they were made; some may be lost by now."""
+        names = [f"node-{letter}" for letter in string.ascii_lowercase[:nodes_count]]
+        self.nodes = tuple(self._make(node_options(name, options), name) for name in names)
         self._links = links(
             SimTopology(topology),
             [node.node_id for node in self.nodes],
             chance(seed, "topology"),
+        )
+
+    def _make(self, options: ClientOptions, machine: str) -> SimNode:
+        return SimNode(
+            options,
+            machine=machine,
+            schedule=self.schedule,
+            network=self.network,
+            checks=self.checks,
+            rng=chance(self._seed, machine),
+            allocation_bytes_max=self._allocation_bytes_max,
         )
 
     def open(self) -> None:
@@ -123,7 +136,7 @@ class SimCluster:
 
     def close(self) -> None:
         """End all nodes, as they are."""
-        for node in self.nodes:
+        for node in self.everyone:
             if node.life is not None:
                 node.kill()
 
@@ -139,16 +152,44 @@ class SimCluster:
     ) -> None:
         self.close()
 
-    def node(self, node_id: str) -> SimNode:
-        """Give a node by its name.
+    @property
+    def everyone(self) -> tuple[SimNode, ...]:
+        """The nodes, and the clones."""
+        return (*self.nodes, *self.clones)
+
+    def node(self, name: str) -> SimNode:
+        """Give a node by its name, or a clone by that of its machine, as "node-a.2".
 
         Raises:
             NotFoundError: there is none of this name.
         """
-        for node in self.nodes:
-            if node.node_id == node_id:
+        for node in self.everyone:
+            if node.machine == name:
                 return node
-        raise NotFoundError(f"there is no node {node_id!r} in this cluster", node_id=node_id)
+        raise NotFoundError(f"there is no node {name!r} in this cluster", node_id=name)
+
+    def clone(self, name: str, image: bytes | None = None) -> SimNode:
+        """Start a second node of the same name on another machine, from a copy of the log.
+
+        It dials whom the first one dials, and those that dial the first one.
+
+        Args:
+            name: of the node.
+            image: the copy; by default, of what the log holds now.
+
+        Raises:
+            InvalidStateError: the node has no log.
+        """
+        node = self.node(name)
+        self._clones_made[name] += 1
+        clone = self._make(node.options, f"{name}.{self._clones_made[name] + 1}")
+        clone.restore(node.copy() if image is None else image, in_place=False)
+        self.clones.append(clone)
+        clone.restart()
+        for other in self.nodes:
+            if other.node_id in node.peers_dialled or name in other.peers_dialled:
+                clone.connect(other)
+        return clone
 
     def add_liar(self, node_id: str) -> SimLiar:
         """Let somebody in who says what it likes; it is none of `nodes`, and dials when it is told.
@@ -198,7 +239,7 @@ class SimCluster:
         Raises:
             BrokenPromiseError: they say so, and a write is lost, invented, or shown wrongly.
         """
-        running = [node for node in self.nodes if node.is_running]
+        running = [node for node in self.everyone if node.is_running]
         if not running:
             raise InvalidStateError("no node is running: restart one before waiting")
 
@@ -214,6 +255,19 @@ class SimCluster:
         self.checks.settled(running)
         return True
 
+    def wait_collected(self) -> None:
+        """Let time pass until the nodes that run have let go all tombstones and index rows.
+
+        For nodes that have converged, and when nothing is written meanwhile. Not those of removes
+        that were made by a clock which is ahead: they stay until that time has come.
+
+        Raises:
+            BrokenPromiseError: something is left after ten minutes.
+        """
+        running = [node for node in self.everyone if node.is_running]
+        self.wait_until(lambda: all(map(is_collected, running)), REST_SECONDS)
+        self.checks.rested(running)
+
     # Faults of the network.
 
     def partition(self, one: str, other: str, *, one_way: bool = False) -> None:
@@ -227,11 +281,11 @@ class SimCluster:
     def heal(self) -> None:
         """End every fault of the network."""
         self.trace.tell("network", "heals")
-        for one in self.nodes:
-            for other in self.nodes:
+        for one in self.everyone:
+            for other in self.everyone:
                 if one is not other:
-                    self.network.unblock(one.node_id, other.node_id)
-                    self._change(one.node_id, other.node_id, Conditions())
+                    self.network.unblock(one.machine, other.machine)
+                    self._change(one.machine, other.machine, Conditions())
 
     def cut(self, one: str, other: str) -> None:
         """End the links between two nodes, with what is on its way; they dial again."""
@@ -268,8 +322,14 @@ class SimCluster:
     # The end of all faults.
 
     def recover(self) -> None:
-        """Heal the network, free the disks, and bring back all nodes but those lost for good."""
+        """Heal the network, free the disks, and bring back all nodes but those lost for good.
+
+        Clones end: of two nodes of one name only one is let in.
+        """
         self.heal()
+        for clone in self.clones:
+            if clone.state is not NodeState.LOST:
+                clone.lose()
         for node in self.nodes:
             node.free_disk()
             node.disk.fails_next_sync = False

@@ -137,6 +137,18 @@ class SimDisk:
             inode.is_locked = False
         self.fails_next_sync = False
 
+    def replace(self, path: Path, content: bytes, *, in_place: bool) -> None:
+        """Let a file hold this and nothing else, durably; not in place it is another file."""
+        old = self._durable_names.get(path)
+        inode = old if in_place and old is not None else SimInode(next(self._numbers))
+        inode.load(content)
+        for change in self._changes:
+            apply(change, self._durable_names)
+        self._changes.clear()
+        self._durable_names[path] = inode
+        self._names = dict(self._durable_names)
+        self.durable_version += 1
+
     def flip_bit(self, path: Path, offset: int, bit: int) -> None:
         """Turn one bit over, in what is durable too."""
         self.durable_version += 1

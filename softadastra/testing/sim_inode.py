@@ -77,6 +77,12 @@ class SimInode:
             do(change, self.durable)
         self._pending.clear()
 
+    def load(self, content: bytes) -> None:
+        """Hold this and nothing else, on the disk too."""
+        self._pending.clear()
+        self.cache = bytearray(content)
+        self.durable = bytearray(content)
+
     def fail_sync(self, rng: Random) -> None:
         """Bring to the disk what chance brings, and take all for clean."""
         self._keep(rng)

@@ -7,15 +7,18 @@ product code: what it does wrong, the product does wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from softadastra.errors import InvalidStateError
 from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
 from softadastra.runtime.recovery import recover, settle_place
+from softadastra.runtime.settling import Settling
+from softadastra.store.siblings import Sibling
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Notice
@@ -28,7 +31,9 @@ from softadastra.testing.sim_transport import SimTransport
 from softadastra.types import Peer, PeerSource, PeerStatus, SyncState, TickResult
 from softadastra.wal.log import WriteAheadLog
 
-__all__ = ["SimLife", "Turn"]
+__all__ = ["SimLife", "Turn", "WriteIf"]
+
+WriteIf: TypeAlias = Callable[[Assignment, Callable[[], bool]], bool]
 
 
 class Turn(NamedTuple):
@@ -47,16 +52,24 @@ class SimLife:
 
     Args:
         options: the node's settings.
+        machine: where it runs.
         disk: its disk.
         clock: its clocks.
         rng: for incarnation, nonce and jitter.
     """
 
     def __init__(
-        self, options: ClientOptions, *, disk: SimDisk, clock: SimClock, rng: Random
+        self,
+        options: ClientOptions,
+        *,
+        machine: str,
+        disk: SimDisk,
+        clock: SimClock,
+        rng: Random,
     ) -> None:
         self.options = options
         self.log = WriteAheadLog(options.resolved_wal_path(), disk=disk)
+        self._machine = machine
         self._disk = disk
         self._clock = clock
         self._rng = rng
@@ -64,10 +77,18 @@ class SimLife:
     engine: Engine
     committer: Committer
     transport: SimTransport
+    is_settling_due: bool
+    """Whether there may be conflicts to settle: `settle` does what a node does in a thread."""
     _driver: Driver
+    _settling: Settling
 
-    def open(self, transport: SimTransport, *, is_traced: bool) -> None:
+    def open(self, transport: SimTransport, *, write_if: WriteIf, is_traced: bool) -> None:
         """Recover from the log.
+
+        Args:
+            transport: its links.
+            write_if: writes what settles a conflict, as `Committer.write_if`.
+            is_traced: whether every event is to be told.
 
         Raises:
             WalCorruptionError, StorageError: as `Client.open` does.
@@ -87,7 +108,7 @@ class SimLife:
                 is_new=header.incarnation == incarnation,
             ).engine
             fresh = self._rng.getrandbits(64)
-            settle_place(self.engine, self.log, host=options.node_id, incarnation=fresh)
+            settle_place(self.engine, self.log, host=self._machine, incarnation=fresh)
         except BaseException:
             self.log.close()
             raise
@@ -102,8 +123,12 @@ class SimLife:
             now=clock.now,
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
-            arrived=_nobody,
+            arrived=self._conflicts_arrived,
         )
+        self._settling = Settling(
+            self.committer, write_if=write_if, merge=_unmerged, settled=transport.wake
+        )
+        self.is_settling_due = True
 
     def dial(self, peer: Peer) -> None:
         """Register a peer, as `Client.connect` does, without waiting for it."""
@@ -127,6 +152,14 @@ class SimLife:
         results = self.committer.write(asked)
         self.transport.wake()
         return results
+
+    def settle(self) -> None:
+        """Settle the conflicts whose policy needs nobody."""
+        self.is_settling_due = False
+        self.is_settling_due |= self._settling.settle()
+
+    def _conflicts_arrived(self) -> None:
+        self.is_settling_due = True
 
     def release(self) -> int:
         """Let go what is held back, as `Client.queue_pending` does."""
@@ -191,5 +224,5 @@ class SimLife:
         return self._disk.operations + self.transport.operations
 
 
-def _nobody() -> None:
-    """Conflicts wait for `resolve`."""
+def _unmerged(key: str, siblings: Sequence[Sibling]) -> bytes:  # noqa: ARG001  as a merge function
+    raise InvalidStateError(f"a simulated node has no function that merges conflicts of {key}")

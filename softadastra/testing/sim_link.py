@@ -40,16 +40,16 @@ class SimLink:
     Args:
         dialler: who dials.
         number: the link's name there.
-        host: the node id of who is dialled.
+        host: of who is dialled.
     """
 
     __slots__ = ("ends", "is_ended", "names")
 
     def __init__(self, dialler: SimTransport, number: Link, host: str) -> None:
-        self.names = (dialler.node_id, host)
+        self.names = (dialler.host, host)
         """Dialler, listener."""
         self.ends = {
-            dialler.node_id: End(self, dialler, number, is_dialled=True),
+            dialler.host: End(self, dialler, number, is_dialled=True),
             host: End(self, None, None, is_dialled=False),
         }
         self.is_ended = False
@@ -63,10 +63,10 @@ class SimLink:
         """Whether it is between these two."""
         return self.ends.keys() == {one, other}
 
-    def far_end(self, node_id: str) -> End:
-        """Give the end where frames of this node arrive."""
+    def far_end(self, machine: str) -> End:
+        """Give the end where frames of this machine arrive."""
         dialler, listener = self.names
-        return self.ends[listener if node_id == dialler else dialler]
+        return self.ends[listener if machine == dialler else dialler]
 
     def accept(self, listener: SimTransport) -> None:
         """Let the listener take the connection; the dialler is told."""

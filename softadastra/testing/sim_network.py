@@ -25,7 +25,7 @@ from softadastra.transport.links import DownReason
 __all__ = ["PORT", "Conditions", "SimNetwork"]
 
 PORT: Final = 4040
-"""Where every simulated node listens; its host is its node id."""
+"""Where every simulated node listens; its host is its machine."""
 
 CONNECT_TIMEOUT_MS: Final = 5_000
 """As `transport.dialled.CONNECT_TIMEOUT_MS`."""
@@ -74,14 +74,14 @@ class SimNetwork:
             found = self._conditions[sender, receiver] = Conditions()
         return found
 
-    def attach(self, node_id: str, wake: Callable[[], None]) -> SimTransport:
+    def attach(self, host: str, wake: Callable[[], None]) -> SimTransport:
         """Give a node that starts its transport.
 
         Args:
-            node_id: also the host at which others reach it.
+            host: its machine, where others reach it.
             wake: called when something has happened to its links.
         """
-        transport = self._transports[node_id] = SimTransport(self, node_id, wake)
+        transport = self._transports[host] = SimTransport(self, host, wake)
         return transport
 
     def detach(self, transport: SimTransport, *, is_silent: bool) -> None:
@@ -92,11 +92,11 @@ class SimNetwork:
             is_silent: whether its machine lost power, so that peers find out by heartbeat only;
                 the system of a mere process tells them at once.
         """
-        if self._transports.get(transport.node_id) is not transport:
+        if self._transports.get(transport.host) is not transport:
             return
-        del self._transports[transport.node_id]
+        del self._transports[transport.host]
         for link in self._links:
-            end = link.ends.get(transport.node_id)
+            end = link.ends.get(transport.host)
             if end is not None and end.transport is transport:
                 end.is_open = False
                 self._end_later(link, HEARTBEAT_TIMEOUT_MS if is_silent else self._delay_ms(link))

@@ -1,4 +1,4 @@
-"""One simulated node: the calls of a client, and faults as verbs.
+"""One simulated node: the calls of a client (`sim_client.py`), and faults as verbs.
 
 A machine (clock, disk) outlives the lives of its process. Every write is told to the checkers
 with its outcome: accepted, refused, or unknown after a disk that failed in the middle of it.
@@ -6,26 +6,31 @@ with its outcome: accepted, refused, or unknown after a disk that failed in the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from functools import partial
 from random import Random
+from typing import Final
 
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.options import ClientOptions
-from softadastra.store.siblings import TOMBSTONE, siblings_of
-from softadastra.store.values import check_key, pack_value, unpack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.testing.checkers import Checks
-from softadastra.testing.checkers.ledger import Dot, Fact, Outcome
+from softadastra.testing.checkers.ledger import Fact
+from softadastra.testing.sim_client import SimClient
 from softadastra.testing.sim_clock import SimClock
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.testing.sim_life import SimLife
 from softadastra.testing.sim_network import PORT, SimNetwork
 from softadastra.testing.sim_schedule import Schedule
-from softadastra.types import Peer, PeerStatus, SyncState, TickResult, Value
+from softadastra.testing.sim_witness import Witness
+from softadastra.types import Peer
 
 __all__ = ["NodeState", "SimNode"]
+
+
+SETTLING_DELAY_MS: Final = 5
+"""Between the arrival of a conflict and its settlement: other things may come in between."""
 
 
 class NodeState(Enum):
@@ -39,7 +44,7 @@ class NodeState(Enum):
     """Gone for good, with its disk."""
 
 
-class SimNode:
+class SimNode(SimClient):
     """A node of a `SimCluster`, which makes it. Not thread-safe.
 
     Calls raise InvalidStateError when the node is not running, and otherwise what the same
@@ -50,14 +55,14 @@ class SimNode:
         self,
         options: ClientOptions,
         *,
+        machine: str,
         schedule: Schedule,
         network: SimNetwork,
         checks: Checks,
         rng: Random,
         allocation_bytes_max: int,
     ) -> None:
-        self.node_id = options.node_id
-        self.options = options
+        super().__init__(options, machine)
         self.path = options.resolved_wal_path()
         """The log."""
         self.clock = SimClock(schedule)
@@ -76,7 +81,7 @@ class SimNode:
     @property
     def address(self) -> Peer:
         """Where other nodes reach it."""
-        return Peer(self.node_id, self.node_id, PORT)
+        return Peer(self.node_id, self.machine, PORT)
 
     @property
     def is_running(self) -> bool:
@@ -88,52 +93,7 @@ class SimNode:
         """Whether a sync failed, so that it writes no more until it is restarted."""
         return self.life is not None and self.life.log.is_poisoned
 
-    # The calls of a client.
-
-    def put(self, key: str, value: Value) -> Assigned:
-        """Store one value; gives key, version, status, origin and number."""
-        result = self._write([self._assignment(key, value)])[0]
-        assert result is not None, "a put always has a result"
-        return result
-
-    def put_many(self, items: Iterable[tuple[str, Value]]) -> list[Assigned | None]:
-        """Store values as one atomic record."""
-        return self._write([self._assignment(key, value) for key, value in items])
-
-    def remove(self, key: str) -> bool:
-        """Remove a key; returns whether it was there."""
-        return self._write([(key, TOMBSTONE, 0)])[0] is not None
-
-    def get(self, key: str, default: Value = None) -> Value:
-        """Give the value of a key, or the default."""
-        packed = self.running().engine.replica.value(key)
-        return default if packed is None else unpack_value(packed)
-
-    def items(self) -> dict[str, Value]:
-        """Give all live keys, in order, with their values."""
-        replica = self.running().engine.replica
-        values = {key: replica.value(key) for key in sorted(replica.entries)}
-        return {key: unpack_value(packed) for key, packed in values.items() if packed is not None}
-
-    def digest(self) -> str:
-        """Give the hash of the replicated state, in hex."""
-        return self.running().engine.replica.digest.hex()
-
-    def sync_state(self) -> SyncState:
-        """Give the state of the outbox."""
-        return self.running().sync_state()
-
-    def peers(self) -> list[PeerStatus]:
-        """Give every known peer and how it stands, by name."""
-        return self.running().peers()
-
-    def tick(self, *, prune: bool = False) -> TickResult:
-        """Send what is due; with `prune`, drop acknowledged writes from the outbox."""
-        return self.running().tick(prune=prune)
-
-    def queue_pending(self) -> int:
-        """Let go what `auto_queue=False` holds back; give how many writes."""
-        return self.running().release()
+    # Whom it meets.
 
     def connect(self, other: SimNode) -> None:
         """Dial another node from now on, also after a restart."""
@@ -180,11 +140,21 @@ class SimNode:
         if self.state is not NodeState.DOWN:
             raise InvalidStateError(f"{self.node_id} is {self.state.value}, and cannot be started")
         self._tell("starts")
-        life = SimLife(self.options, disk=self.disk, clock=self.clock, rng=self._rng)
-        transport = self._network.attach(self.node_id, partial(self._wake, life))
+        life = SimLife(
+            self.options,
+            machine=self.machine,
+            disk=self.disk,
+            clock=self.clock,
+            rng=self._rng,
+        )
+        transport = self._network.attach(self.machine, partial(self._wake, life))
         transport.sending = partial(self._checks.sending, self)
         try:
-            life.open(transport, is_traced=self._network.trace.is_on)
+            life.open(
+                transport,
+                write_if=partial(self._write_if, life),
+                is_traced=self._network.trace.is_on,
+            )
         except BaseException:
             self._network.detach(transport, is_silent=False)
             self.disk.end_process()
@@ -242,6 +212,37 @@ class SimNode:
         self._checks.disk_lost(self)
         self.disk = SimDisk(self._rng, allocation_bytes_max=self.disk.allocation_bytes_max)
 
+    def copy(self) -> bytes:
+        """Give what its disk holds of its log, as a backup that was made now.
+
+        Raises:
+            InvalidStateError: there is no log.
+        """
+        content = self.disk.durable(self.path)
+        if content is None:
+            raise InvalidStateError(f"{self.machine} has no log on its disk that could be copied")
+        self._tell("has its log copied")
+        return bytes(content)
+
+    def restore(self, image: bytes, *, in_place: bool = True) -> None:
+        """End the process, and let its log be an old copy; `restart` goes on from there.
+
+        Args:
+            image: a copy of a log of this node.
+            in_place: whether it is written into the file; else it is another file of that name.
+
+        Raises:
+            InvalidStateError: the node is lost for good.
+        """
+        if self.state is NodeState.LOST:
+            raise InvalidStateError(f"{self.machine} is lost for good, with its disk")
+        self._tell(f"has its log replaced by an old copy{'' if in_place else ', another file'}")
+        self._end_process(is_silent=False)
+        if self.disk.durable(self.path) is not None:
+            self._checks.disk_lost(self)
+        self.disk.replace(self.path, image, in_place=in_place)
+        self._checks.disk_restored(self)
+
     def lose(self) -> None:
         """Take the node away for good, with its disk."""
         self._tell("is lost for good")
@@ -276,51 +277,48 @@ class SimNode:
             raise InvalidStateError(f"{self.node_id} is {self.state.value}, and has no process")
         return self.life
 
-    def _assignment(self, key: str, value: Value) -> Assignment:
-        options = self.options
-        packed = pack_value(value, max_bytes=options.max_value_bytes)
-        return check_key(key, max_bytes=options.max_key_bytes), packed, 0
-
-    def _write(self, asked: list[Assignment]) -> list[Assigned | None]:
+    def _write(self, asked: list[Assignment]) -> Sequence[Assigned | None]:
         life = self.running()
-        replica = life.engine.replica
-        me, first = replica.origins[replica.me], replica.top + 1
-        saw = {key: self._dots_held(life, key) for key, *_ in asked}
-        changing = [(k, value) for k, value, _ in asked if value != (replica.value(k) or TOMBSTONE)]
+        return self._witnessed(life, asked, lambda: life.write(asked))
+
+    def _witnessed(
+        self,
+        life: SimLife,
+        asked: Sequence[Assignment],
+        write: Callable[[], Sequence[Assigned | None]],
+    ) -> Sequence[Assigned | None]:
+        """Write, and tell the checkers what became of it."""
+        witness = Witness(life, self._checks.lineage, asked)
         was_poisoned = life.log.is_poisoned
         try:
-            results = life.write(asked)
+            results = write()
         except StorageError:
             if was_poisoned or not life.log.is_poisoned:
                 self._tell(f"refuses to write {asked[0][0]}")
-                raise
-            # The sync failed: after a restart the record is there, or it is not.
-            self._checks.wrote(
-                self,
-                [
-                    Fact(me, n, key, value, saw[key], Outcome.UNKNOWN)
-                    for n, (key, value) in enumerate(changing, first)
-                ],
-            )
+            else:
+                # The sync failed: after a restart the record is there, or it is not.
+                self._checks.wrote(self, witness.unknown())
             raise
-        facts = [
-            Fact(me, row[4], key, value, saw[key], Outcome.ACCEPTED, self._stamp(life, key, row[4]))
-            for (key, value, _), row in zip(asked, results, strict=True)
-            if row is not None and row[2] != "unchanged"
-        ]
+        facts = witness.accepted(results)
         self._tell_facts(facts)
         self._checks.wrote(self, facts)
         return results
 
-    def _dots_held(self, life: SimLife, key: str) -> frozenset[Dot]:
+    def _write_if(self, life: SimLife, assignment: Assignment, guard: Callable[[], bool]) -> bool:
+        """Write what settles a conflict, if it is still the same."""
         replica = life.engine.replica
-        siblings = siblings_of(replica.entries.get(key))
-        return frozenset((replica.origins[s[0]], s[1]) for s in siblings)
 
-    def _stamp(self, life: SimLife, key: str, n: int) -> int:
-        replica = life.engine.replica
-        siblings = siblings_of(replica.entries[key])
-        return next((s[2] for s in siblings if s[:2] == (replica.me, n)), 0)
+        def write() -> list[Assigned | None]:
+            is_done = life.committer.write_if(assignment, guard)
+            row: Assigned = (assignment[0], 0, "updated", self.node_id, replica.top)
+            return [row if is_done else None]
+
+        return self._witnessed(life, [assignment], write)[0] is not None
+
+    def _settle(self, life: SimLife) -> None:
+        if life is self.life and self.state is NodeState.RUNNING:
+            life.settle()
+        self._wake(life)
 
     def _wake(self, life: SimLife) -> None:
         if life is self.life and not self._is_turn_due:
@@ -335,6 +333,10 @@ class SimNode:
             return
         turn = life.turn()
         self._checks.turned(self, turn)
+        if life.is_settling_due:
+            # It is done by a thread of its own, a little later.
+            life.is_settling_due = False
+            self._schedule.after(SETTLING_DELAY_MS, partial(self._settle, life))
         self._set_alarm(life, turn.timeout_ms)
 
     def _set_alarm(self, life: SimLife, timeout_ms: int | None) -> None:
@@ -372,7 +374,7 @@ class SimNode:
         self._alarm_ms = None
 
     def _tell(self, words: str) -> None:
-        self._network.trace.tell(self.node_id, words)
+        self._network.trace.tell(self.machine, words)
 
     def _tell_facts(self, facts: list[Fact]) -> None:
         if self._network.trace.is_on:

@@ -35,12 +35,12 @@ class SimTransport:
 
     Args:
         network: what it is attached to.
-        node_id: of the node; the host at which others reach it.
+        host: the machine of the node, where others reach it.
         wake: called when something has happened to its links.
     """
 
-    def __init__(self, network: SimNetwork, node_id: str, wake: Callable[[], None]) -> None:
-        self.node_id = node_id
+    def __init__(self, network: SimNetwork, host: str, wake: Callable[[], None]) -> None:
+        self.host = host
         self.ends: dict[Link, End] = {}
         self.is_paused = False
         self.operations = 0
@@ -61,7 +61,7 @@ class SimTransport:
         self.operations += 1
         number = Link(next(self._numbers))
         link = SimLink(self, number, host)
-        self.ends[number] = link.ends[self.node_id]
+        self.ends[number] = link.ends[self.host]
         self._network.dial(link)
         return number
 
@@ -75,11 +75,11 @@ class SimTransport:
             self._forget(end)
             self._tell(LinkDown(link, DownReason.GONE.value))
             return SendResult.GONE
-        if not end.link.is_up or end.link.far_end(self.node_id).unread >= QUEUE_FRAMES_MAX:
+        if not end.link.is_up or end.link.far_end(self.host).unread >= QUEUE_FRAMES_MAX:
             return SendResult.FULL
         dialler, listener = end.link.names
         self.sending(listener if end.is_dialled else dialler, payload)
-        self._network.carry(end.link, self.node_id, payload)
+        self._network.carry(end.link, self.host, payload)
         return SendResult.SENT
 
     def drop(self, link: Link) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from enum import Enum
 from random import Random
@@ -13,6 +13,12 @@ from softadastra.testing.sim_cluster import SimCluster
 from softadastra.testing.sim_node import NodeState, SimNode
 
 __all__ = ["Fault", "Nemesis"]
+
+COPIES_MAX = 3
+"""Old copies of one log that are kept to be restored."""
+
+AWAY_PARTS_MAX = 5
+"""A node stays away in runs whose hostile phase is so many times as long as `max_offline`."""
 
 MEND_CHANCE = 0.4
 """At each turn, of each node and pair that is not as it should be."""
@@ -39,6 +45,9 @@ class Fault(Enum):
     FLIP_BIT = "flip bit"
     WIPE = "wipe"
     LOSE = "lose"
+    RESTORE = "restore an old copy"
+    CLONE = "clone"
+    STAY_AWAY = "stay away"
 
 
 class Nemesis:
@@ -48,9 +57,18 @@ class Nemesis:
         cluster: the victim.
         armed: the kinds of faults it may use.
         rng: decides what happens when, to whom.
+        hostile_seconds: how long all that goes on.
     """
 
-    def __init__(self, cluster: SimCluster, armed: tuple[Fault, ...], rng: Random) -> None:
+    def __init__(
+        self,
+        cluster: SimCluster,
+        armed: tuple[Fault, ...],
+        rng: Random,
+        *,
+        hostile_seconds: float,
+    ) -> None:
+        self._hostile_seconds = hostile_seconds
         self.struck: Counter[Fault] = Counter()
         """How often each kind of fault was used."""
         self._cluster = cluster
@@ -75,20 +93,32 @@ class Nemesis:
             Fault.FLIP_BIT: self._flip_bit,
             Fault.WIPE: self._wipe,
             Fault.LOSE: self._lose,
+            Fault.RESTORE: self._restore,
+            Fault.CLONE: self._clone,
+            Fault.STAY_AWAY: self._stay_away,
         }
+        self._copies: defaultdict[str, list[bytes]] = defaultdict(list)
+        self._back_at: dict[str, float] = {}
+        """When who stays away comes back."""
 
     def act(self) -> None:
         """Mend something, or strike, or neither."""
         self._mend()
         if self._armed and self._rng.random() < 0.5:
             fault = self._rng.choice(self._armed)
-            node, other = self._rng.sample(self._cluster.nodes, 2)
+            node, other = self._rng.sample(self._present, 2)
             if node.state is not NodeState.LOST and self._strikes[fault](node, other):
                 self.struck[fault] += 1
 
+    @property
+    def _present(self) -> list[SimNode]:
+        clones = [clone for clone in self._cluster.clones if clone.state is not NodeState.LOST]
+        return [*self._cluster.nodes, *clones]
+
     def _mend(self) -> None:
-        for node in self._cluster.nodes:
-            if self._rng.random() < MEND_CHANCE:
+        for node in self._present:
+            is_back = self._back_at.get(node.machine, 0) <= self._cluster.seconds
+            if self._rng.random() < MEND_CHANCE and is_back:
                 self._mend_node(node)
         if self._rng.random() < MEND_CHANCE / 2:
             self._cluster.heal()
@@ -135,32 +165,32 @@ class Nemesis:
         return is_running
 
     def _partition(self, node: SimNode, other: SimNode) -> bool:
-        self._cluster.partition(node.node_id, other.node_id)
+        self._cluster.partition(node.machine, other.machine)
         return True
 
     def _one_way(self, node: SimNode, other: SimNode) -> bool:
-        self._cluster.partition(node.node_id, other.node_id, one_way=True)
+        self._cluster.partition(node.machine, other.machine, one_way=True)
         return True
 
     def _cut(self, node: SimNode, other: SimNode) -> bool:
-        self._cluster.cut(node.node_id, other.node_id)
+        self._cluster.cut(node.machine, other.machine)
         return True
 
     def _drop(self, node: SimNode, other: SimNode) -> bool:
-        self._cluster.drop(node.node_id, other.node_id, self._rng.choice([0.05, 0.5]))
+        self._cluster.drop(node.machine, other.machine, self._rng.choice([0.05, 0.5]))
         return True
 
     def _delay(self, node: SimNode, other: SimNode) -> bool:
         greatest = self._rng.choice([0.05, 0.5, 3.0])
-        self._cluster.delay(node.node_id, other.node_id, 0.001, greatest)
+        self._cluster.delay(node.machine, other.machine, 0.001, greatest)
         return True
 
     def _duplicate(self, node: SimNode, other: SimNode) -> bool:
-        self._cluster.duplicate(node.node_id, other.node_id, self._rng.choice([0.1, 1.0]))
+        self._cluster.duplicate(node.machine, other.machine, self._rng.choice([0.1, 1.0]))
         return True
 
     def _replay(self, node: SimNode, other: SimNode) -> bool:
-        return self._cluster.replay(node.node_id, other.node_id)
+        return self._cluster.replay(node.machine, other.machine)
 
     def _jump_clock(self, node: SimNode, other: SimNode) -> bool:
         node.jump_clock(self._rng.choice([-1, 1]) * self._rng.choice([500, 90_000, 86_400_000]))
@@ -199,9 +229,46 @@ class Nemesis:
         else:
             if node.running().log.torn_tail is None:
                 raise BrokenPromiseError(
-                    "damage", f"{node.node_id} opened a damaged log as if it were whole"
+                    "damage", f"{node.machine} opened a damaged log as if it were whole"
                 )
         node.wipe()
+        return True
+
+    def _restore(self, node: SimNode, other: SimNode) -> bool:
+        """Copy a log, or bring an old copy back."""
+        copies = self._copies[node.machine]
+        if not copies or self._rng.random() < 0.3:
+            if node.disk.durable(node.path):
+                copies.append(node.copy())
+                del copies[:-COPIES_MAX]
+            return False
+        if node.disk.is_full:
+            return False
+        node.restore(self._rng.choice(copies), in_place=self._rng.random() < 0.7)
+        return True
+
+    def _clone(self, node: SimNode, other: SimNode) -> bool:
+        """Start a second node of a name, beside the first one or in its absence, or end it."""
+        clones = [
+            c for c in self._present if c.node_id == node.node_id and c not in self._cluster.nodes
+        ]
+        if clones:
+            clones[0].lose()
+            return False
+        if not node.disk.durable(node.path):
+            return False
+        if node.life is not None and self._rng.random() < 0.7:
+            node.kill()
+        self._cluster.clone(node.node_id)
+        return True
+
+    def _stay_away(self, node: SimNode, other: SimNode) -> bool:
+        """Let a node be silent for longer than it is waited for."""
+        away_seconds = node.options.max_offline * (1 + self._rng.random())
+        if not node.is_running or away_seconds * AWAY_PARTS_MAX > self._hostile_seconds:
+            return False
+        node.pause() if self._rng.random() < 0.5 else node.kill()
+        self._back_at[node.machine] = self._cluster.seconds + away_seconds
         return True
 
     def _wipe(self, node: SimNode, other: SimNode) -> bool:

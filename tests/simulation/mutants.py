@@ -1,6 +1,7 @@
 """Mistakes in the real code, each with a seed whose run shows it and the checker that sees it.
 
-`python -m tests.simulation.mutants` looks for seeds again, after a change that shifts chance.
+`python -m tests.simulation.mutants 200 no_dedupe` looks for seeds again, after a change that shifts
+chance; without a name, for all of them.
 A mutant that no seed catches is a hole in the simulator, or a rule that the code does not need.
 """
 
@@ -304,10 +305,11 @@ MUTANTS = [
 ]
 
 
-def search(seeds: range) -> None:
+def search(seeds: range, names: list[str]) -> None:
     """Print for each mutant the first seed that a checker fails, and which checker that is."""
     for mutant in MUTANTS:
-        print(f"{mutant.name:36} {caught_by(mutant, seeds)}", flush=True)
+        if not names or mutant.name in names:
+            print(f"{mutant.name:36} {caught_by(mutant, seeds)}", flush=True)
 
 
 def caught_by(mutant: Mutant, seeds: range) -> str:
@@ -324,4 +326,4 @@ def caught_by(mutant: Mutant, seeds: range) -> str:
 
 
 if __name__ == "__main__":
-    search(range(int(sys.argv[1]) if len(sys.argv) > 1 else 60))
+    search(range(int(sys.argv[1]) if len(sys.argv) > 1 else 60), sys.argv[2:])

@@ -16,6 +16,8 @@ ARMED_CHANCE = 0.25
 """Of each kind of fault, for a seed: runs with few kinds of faults go deeper into each of them
 than runs with all (FoundationDB arms its fault points the same way)."""
 
+POLICIES = [*["last_write_wins"] * 4, "manual", "manual", "keep_local", "keep_remote"]
+
 TURNS_MAX = 2_500
 """About what is spent on the longest hostile phase: many nodes get minutes, two get 20 of them."""
 
@@ -38,6 +40,9 @@ class Plan:
     options: dict[str, object]
     allocation_bytes_max: int
     keys_count: int
+    remove_chance: float
+    is_rested: bool
+    """Whether it ends with a rest, after which nothing is left of what was removed."""
     value_bytes_max: int
     pause_ms: int
     """Between two bursts of writes or faults, on average."""
@@ -60,6 +65,8 @@ class Plan:
             options=options(rng),
             allocation_bytes_max=rng.choice([0, 4_096, 65_536]),
             keys_count=rng.choice([1, 2, 5, 20, 200]),
+            remove_chance=rng.choice([0.15, 0.15, 0.5]),
+            is_rested=rng.random() < 0.3,
             value_bytes_max=rng.choice([10, 10, 100, 2_000]),
             pause_ms=max(20, hostile_ms // rng.choice(BURSTS)),
             armed=tuple(fault for fault in Fault if rng.random() < ARMED_CHANCE),
@@ -79,4 +86,6 @@ def options(rng: Random) -> dict[str, object]:
         "sync_window": rng.choice([1, 2, 4, 8]),
         "max_sync_retries": rng.choice([1, 2, 5]),
         "retry_interval": rng.choice([0.5, 5.0]),
+        "conflict_policy": rng.choice(POLICIES),
+        "max_offline": rng.choice([2_592_000.0, 2_592_000.0, 30.0, 120.0]),
     }

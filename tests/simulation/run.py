@@ -57,12 +57,14 @@ def run(seed: int, trace: Callable[[str], object] | None = None) -> Summary:
     with cluster:
         rng = chance(seed, "run")
         workload = Workload(cluster, plan, rng)
-        nemesis = Nemesis(cluster, plan.armed, rng)
+        nemesis = Nemesis(cluster, plan.armed, rng, hostile_seconds=plan.hostile_ms / 1000)
         while cluster.schedule.now_ms < plan.hostile_ms:
             cluster.run(rng.expovariate(1) * plan.pause_ms / 1000)
             workload.act() if rng.random() < 0.7 else nemesis.act()
         recover(cluster)
-        settle(cluster, workload)
+        settle(cluster)
+        if plan.is_rested:
+            rest(cluster)
     return Summary(cluster.seconds, len(cluster.checks.ledger), nemesis.struck.total())
 
 
@@ -77,7 +79,7 @@ def recover(cluster: SimCluster) -> None:
             node.connect(left[0])
 
 
-def settle(cluster: SimCluster, workload: Workload) -> None:
+def settle(cluster: SimCluster) -> None:
     """Wait for convergence, then for silence.
 
     Raises:
@@ -106,6 +108,12 @@ def settle(cluster: SimCluster, workload: Workload) -> None:
     cluster.checks.settled(nodes)
     for node in nodes:
         check_delivered(node)
+
+
+def rest(cluster: SimCluster) -> None:
+    """Wait until nothing is left of what was removed, and look once more at what is there."""
+    cluster.wait_collected()
+    cluster.checks.settled([node for node in cluster.nodes if node.is_running])
 
 
 def check_delivered(node: SimNode) -> None:

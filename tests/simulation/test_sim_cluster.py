@@ -130,6 +130,125 @@ def test_a_replayed_batch_changes_nothing():
         assert cluster.wait_converged(timeout=30)
 
 
+@pytest.mark.parametrize("in_place", [True, False], ids=["in place", "another file"])
+def test_a_log_restored_from_an_old_copy_loses_nothing_and_gets_back_what_it_forgot(in_place):
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("before", 1)
+        assert cluster.wait_converged(timeout=30)
+        image = a.copy()
+        a.put("forgotten", 2)
+        assert cluster.wait_converged(timeout=30)
+        a.restore(image, in_place=in_place)
+        a.restart()
+        a.put("under a number that was used", 3)
+
+        assert cluster.wait_converged(timeout=120)
+        assert a.items() == b.items()
+        assert a.items() == {"before": 1, "forgotten": 2, "under a number that was used": 3}
+
+
+def test_a_write_that_only_a_wiped_disk_held_is_lost_and_an_old_copy_brings_it_back():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        cluster.partition("node-a", "node-b")
+        a.put("key", 1)
+        image = a.copy()
+        a.wipe()
+        a.restore(image)
+        a.restart()
+        cluster.heal()
+
+        assert cluster.wait_converged(timeout=120)
+        assert b.get("key") == 1
+
+
+def test_a_clone_is_refused_beside_the_node_that_it_is_a_copy_of():
+    lines: list[str] = []
+    with SimCluster(2, trace=lines.append) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        clone = cluster.clone("node-a")
+        cluster.run(30)
+        a.put("key", 2)
+        cluster.run(30)
+
+        refused = [line for line in lines if "> node-a.2: reject duplicate_identity" in line]
+        assert refused
+        assert not any("> node-a: reject" in line for line in lines)
+        assert b.get("key") == 2
+        assert clone.get("key") == 1
+
+
+def test_a_clone_takes_the_place_of_a_node_that_is_down_and_both_have_everything_later():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        a.put("not sent", 2)
+        a.kill()
+        clone = cluster.clone("node-a")
+        clone.put("of the clone", 3)
+        assert cluster.wait_converged(timeout=60)
+        expected = {"key": 1, "not sent": 2, "of the clone": 3}
+        assert b.items() == expected
+        clone.lose()
+        a.restart()
+        a.put("of the first one", 4)
+
+        assert cluster.wait_converged(timeout=120)
+        assert a.items() == b.items() == {**expected, "of the first one": 4}
+
+
+def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_removed():
+    with SimCluster(3, max_offline=60) as cluster:
+        a, b, c = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        c.pause()
+        a.remove("key")
+        tombstones = a.running().engine.replica.tombstones
+
+        assert cluster.wait_until(lambda: not tombstones, timeout=300)
+        c.resume()
+        assert cluster.wait_converged(timeout=120)
+        assert a.items() == b.items() == c.items() == {}
+
+
+def test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection():
+    """Others told node-a that node-c has it. It never comes, and the last word counts."""
+    with SimCluster(3, topology="line", auto_queue=False) as cluster:
+        a, _, c = cluster.nodes
+        cluster.run(1)
+        c.put("held back", 1)
+        cluster.run(90)
+        c.wipe()
+        c.restart()
+        a.put("key", 1)
+        a.remove("key")
+        a.queue_pending()
+
+        assert cluster.wait_converged(timeout=60)
+        cluster.wait_collected()
+        assert not any(node.running().engine.replica.entries for node in cluster.nodes)
+
+
+def test_a_clone_that_is_refused_holds_back_no_collection():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=30)
+        clone = cluster.clone("node-a")
+        clone.put("of the clone", 2)
+        cluster.run(30)
+        clone.lose()
+        b.remove("key")
+
+        assert cluster.wait_converged(timeout=60)
+        cluster.wait_collected()
+
+
 def test_writes_of_nodes_with_clocks_a_year_apart_keep_their_causal_order():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes

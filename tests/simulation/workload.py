@@ -38,10 +38,10 @@ class Workload:
         """Let one node do something, or all of them write one key at the same moment."""
         if self._rng.random() < RACE_CHANCE:
             key = self._key()
-            for node in self._cluster.nodes:
+            for node in self._cluster.everyone:
                 self._attempt(node, key)
         else:
-            self._attempt(self._rng.choice(self._cluster.nodes), None)
+            self._attempt(self._rng.choice(self._cluster.everyone), None)
 
     def _attempt(self, node: SimNode, key: str | None) -> None:
         if not node.is_running:
@@ -68,12 +68,15 @@ class Workload:
                 raise
 
     def _write(self, node: SimNode) -> None:
-        chance = self._rng.random()
-        if chance < 0.15:
+        if self._rng.random() < self._plan.remove_chance:
             node.remove(self._key())
-        elif chance < 0.25:
+            return
+        chance = self._rng.random()
+        if chance < 0.1:
             keys = {self._key(): None for _ in range(self._rng.randint(2, 20))}
             node.put_many([(key, self._value()) for key in keys])
+        elif chance < 0.2 and (conflicts := node.conflicts()):
+            node.resolve(self._rng.choice(conflicts).key, self._value())
         else:
             for _ in range(self._rng.choice([1, 1, 1, 5])):
                 node.put(self._key(), self._value())

@@ -97,6 +97,24 @@ def test_what_was_split_off_survives_a_restart_and_numbers_go_on():
     assert network["a"].engine.replica.top == 4
 
 
+def test_a_life_whose_first_write_was_lost_with_the_power_never_was():
+    """Its record may be durable without the write behind it; the next life has the same number."""
+    network = Network("a", "b")
+    network["a"].write(("k", 0))
+    network["a"].restart()
+    network["a"].write(("lost with the power", 1))
+    network["a"].log.pop()
+    network["a"].restart()
+    network["a"].write(("k", 2))
+
+    meet(network, "a", "b")
+
+    assert agree(network) == {"k": 2}
+    for node in network.nodes.values():
+        origin = node.engine.replica.origins.number(network["a"].engine.replica.origins[OWN])
+        assert [life.first for life in node.engine.replica.history(origin)] == [0, 1, 2]
+
+
 @pytest.mark.parametrize("order", list(permutations(["ab", "bc", "ac"])))
 @pytest.mark.parametrize("writes", [1, 3, 5])
 def test_whoever_meets_first_after_a_restore_all_keep_all(order, writes):

@@ -55,8 +55,14 @@ class Checker:
     def disk_lost(self, node: SimNode) -> None:
         """What is on a node's disk is about to be lost or damaged."""
 
+    def disk_restored(self, node: SimNode) -> None:
+        """A node's disk holds an old copy of its log."""
+
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """All faults have ended, and the nodes that are left say that they have converged."""
+
+    def rested(self, nodes: Sequence[SimNode]) -> None:
+        """Nothing was written for so long that all that may be collected is."""
 
     def fail(self, words: str) -> BrokenPromiseError:
         """Give the error to raise."""

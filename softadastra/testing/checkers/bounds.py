@@ -36,7 +36,7 @@ class Bounds(Checker):
         for session in connections.sessions.values():
             if len(session.flights) > node.options.sync_window:
                 raise self.fail(
-                    f"{node.node_id} has {len(session.flights)} batches in flight to "
+                    f"{node.machine} has {len(session.flights)} batches in flight to "
                     f"{session.peer_id}, the window is {node.options.sync_window}"
                 )
         kept = {
@@ -46,4 +46,4 @@ class Bounds(Checker):
         }
         for what, count in kept.items():
             if count > self._links_max:
-                raise self.fail(f"{node.node_id} keeps {count} {what}")
+                raise self.fail(f"{node.machine} keeps {count} {what}")

@@ -9,6 +9,7 @@ from softadastra.sync.messages import Ping, Pong
 from softadastra.sync.wire import decode, encode
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.bounds import Bounds
+from softadastra.testing.checkers.collection import Collection
 from softadastra.testing.checkers.convergence import Convergence
 from softadastra.testing.checkers.dots import Dots
 from softadastra.testing.checkers.durability import Durability
@@ -16,8 +17,10 @@ from softadastra.testing.checkers.idleness import Idleness
 from softadastra.testing.checkers.invention import Invention
 from softadastra.testing.checkers.keeping import Keeping
 from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.lineage import Lineage
 from softadastra.testing.checkers.outbox import Outbox
 from softadastra.testing.checkers.overwriting import Overwriting
+from softadastra.testing.checkers.resurrection import Resurrection
 from softadastra.testing.sim_schedule import Trace
 from softadastra.testing.sim_words import describe
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
 
 __all__ = ["Checks"]
+
+AWAY_SECONDS: Final = 30 * 86_400
+"""No run, with all that is done to its clocks, is so long that a member is away for this time."""
 
 SIGNS_OF_LIFE: Final = (encode(Ping(0))[:3], encode(Pong(0))[:3])
 """What the frames of more than half of all messages begin with: array, protocol, type. They claim
@@ -42,19 +48,22 @@ class Checks:
 
     def __init__(self, trace: Trace, nodes_count: int) -> None:
         self.ledger = Ledger()
+        self.lineage = Lineage()
         self.liars: set[str] = set()
         """Members that say what they like."""
         self._trace = trace
         self._checkers: tuple[Checker, ...] = (
-            Dots(self.ledger),
-            Durability(self.ledger),
+            Dots(self.ledger, self.lineage, self.liars),
+            Durability(self.ledger, self.lineage, self.liars),
             Outbox(),
             Bounds(nodes_count),
             Idleness(),
-            Overwriting(self.ledger),
-            Convergence(self.liars),
-            Invention(self.ledger, self.liars),
-            Keeping(self.ledger),
+            Overwriting(self.ledger, self.lineage),
+            Convergence(self.ledger, self.liars),
+            Invention(self.ledger, self.lineage, self.liars),
+            Keeping(self.ledger, self.lineage, self.liars),
+            Resurrection(self.ledger, self.lineage),
+            Collection(),
         )
         self._watching_sends = overriding(self._checkers, "sent")
         self._watching_notices = overriding(self._checkers, "noticed")
@@ -73,7 +82,7 @@ class Checks:
             return
         message = decode(payload)
         if self._trace.is_on:
-            self._trace.tell(node.node_id, f"> {receiver}: {describe(message)}")
+            self._trace.tell(node.machine, f"> {receiver}: {describe(message)}")
         for checker in self._watching_sends:
             checker.sent(node, receiver, message)
 
@@ -82,7 +91,7 @@ class Checks:
         for notice in node.running().take_notices():
             if self._trace.is_on:
                 facts = " ".join(f"{name}={value}" for name, value in notice.fields.items())
-                self._trace.tell(node.node_id, f"{notice.event} {facts}")
+                self._trace.tell(node.machine, f"{notice.event} {facts}")
             for checker in self._watching_notices:
                 checker.noticed(node, notice)
         for checker in self._watching_turns:
@@ -90,6 +99,7 @@ class Checks:
 
     def opened(self, node: SimNode) -> None:
         """A node has recovered from its log."""
+        self.ledger.is_set_back |= node.options.max_offline < AWAY_SECONDS
         for checker in self._checkers:
             checker.opened(node)
 
@@ -100,13 +110,25 @@ class Checks:
 
     def disk_lost(self, node: SimNode) -> None:
         """What is on a node's disk is about to be lost or damaged."""
+        self.ledger.is_set_back = True
         for checker in self._checkers:
             checker.disk_lost(node)
+
+    def disk_restored(self, node: SimNode) -> None:
+        """A node's disk holds an old copy of its log."""
+        self.ledger.is_set_back = True
+        for checker in self._checkers:
+            checker.disk_restored(node)
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """All faults have ended, and these nodes say that they have converged."""
         for checker in self._checkers:
             checker.settled(nodes)
+
+    def rested(self, nodes: Sequence[SimNode]) -> None:
+        """Nothing was written for so long that all that may be collected is."""
+        for checker in self._checkers:
+            checker.rested(nodes)
 
 
 def overriding(checkers: Sequence[Checker], name: str) -> tuple[Checker, ...]:

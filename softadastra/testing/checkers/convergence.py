@@ -1,7 +1,9 @@
 """Convergence: nodes that have exchanged everything hold the same (4.3, 4.15).
 
 The same writes, the same siblings, values and versions of every key, the same digest; and
-no two nodes ever have the same writes and another digest.
+no two nodes ever have the same writes and another digest. But under last_write_wins, when a node
+comes back with less than it had: it may write what is older than a remove that some have collected
+and others have not. That is found out by the digests, and mended.
 """
 
 from __future__ import annotations
@@ -9,9 +11,11 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
+from softadastra.store.policies import Policy
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.notices import Notice
 from softadastra.testing.checkers.base import Checker
+from softadastra.testing.checkers.ledger import Ledger
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -23,20 +27,24 @@ class Convergence(Checker):
     """Compares the nodes with each other.
 
     Args:
+        ledger: whether a node has come back with less than it had.
         liars: whose digests mean nothing.
     """
 
     name = "convergence"
 
-    def __init__(self, liars: Set[str]) -> None:
+    def __init__(self, ledger: Ledger, liars: Set[str]) -> None:
+        self._ledger = ledger
         self._liars = liars
 
     def noticed(self, node: SimNode, notice: Notice) -> None:
         """Nodes in step that differ have found out: they must never come to that."""
         # What a liar has told two nodes may differ, and then they have to find out.
-        if notice.event == "digest.differed" and not self._liars:
+        policy = node.options.conflict_policy
+        is_mended = self._ledger.is_set_back and policy == Policy.LAST_WRITE_WINS
+        if notice.event == "digest.differed" and not (self._liars or is_mended):
             peer = notice.fields["peer"]
-            raise self.fail(f"{node.node_id} and {peer} have the same writes and differ")
+            raise self.fail(f"{node.machine} and {peer} have the same writes and differ")
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Compare each node with the first one."""
@@ -44,7 +52,7 @@ class Convergence(Checker):
         have, states, digest = replicated(first)
         for node in others:
             other_have, other_states, other_digest = replicated(node)
-            pair = f"{first.node_id} and {node.node_id}"
+            pair = f"{first.machine} and {node.machine}"
             if other_have != have:
                 raise self.fail(f"{pair} have other writes: {have} and {other_have}")
             for key in {**states, **other_states}:
@@ -64,6 +72,6 @@ def replicated(node: SimNode) -> tuple[object, dict[str, object], bytes]:
         key: sorted((replica.origins[s[0]], *s[1:]) for s in siblings_of(state))
         for key, state in replica.entries.items()
         # A key that is removed is the same as one whose remove is collected.
-        if any(sibling[4] for sibling in siblings_of(state))
+        if key not in replica.tombstones
     }
     return dict(engine.have()), states, replica.digest

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
+from softadastra.sync.notices import Notice
 from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.ledger import Fact, Ledger, in_words
+from softadastra.testing.checkers.lineage import Lineage, Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -20,32 +22,43 @@ class Dots(Checker):
 
     Args:
         ledger: what was written before.
+        lineage: what it is called.
+        liars: who may give out numbers as they like.
     """
 
     name = "dots"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
+        self._liars = liars
         self._ledger = ledger
+        self._lineage = lineage
 
     def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
-        """New writes follow the last one of their origin."""
-        for following, fact in enumerate(facts, self._ledger.top(facts[0].origin) + 1):
+        """New writes follow the last one of their life."""
+        for following, fact in enumerate(facts, self._ledger.top(facts[0].life) + 1):
             if fact.n != following:
                 raise self.fail(
-                    f"{node.node_id} gave number {fact.n} to its write {following} ({fact.key})"
+                    f"{node.machine} gave the name {fact} to write {following} of this life "
+                    f"({fact.key})"
                 )
+
+    def noticed(self, node: SimNode, notice: Notice) -> None:
+        """No node is set back without being opened again, so no number ever stands for two."""
+        if notice.event == "write.doubled" and not self._liars:
+            key, number = notice.fields["key"], notice.fields["sync_id"]
+            raise self.fail(f"{node.machine} found two writes under the number {number} ({key})")
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """One name is one write on all nodes."""
-        contents: dict[tuple[object, int], tuple[object, ...]] = {}
+        contents: dict[Name, tuple[object, ...]] = {}
         for node in nodes:
             replica = node.running().engine.replica
             for key, state in replica.entries.items():
                 for sibling in siblings_of(state):
-                    dot = replica.origins[sibling[0]], sibling[1]
+                    name = self._lineage.name(replica, sibling[0], sibling[1])
                     content = (key, *sibling[2:])
-                    if contents.setdefault(dot, content) != content:
+                    if contents.setdefault(name, content) != content:
                         raise self.fail(
-                            f"{dot[0].node_id}-{dot[1]} is {content} on {node.node_id} and "
-                            f"{contents[dot]} elsewhere"
+                            f"{in_words(name)} is {content} on {node.machine} and "
+                            f"{contents[name]} elsewhere"
                         )

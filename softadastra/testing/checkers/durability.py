@@ -9,11 +9,10 @@ went down is there when it comes up.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from softadastra.store.dots import DotSet, subtract
-from softadastra.store.origins import Origin
 from softadastra.sync.messages import (
     Ack,
     Batch,
@@ -26,7 +25,8 @@ from softadastra.sync.messages import (
 )
 from softadastra.testing.checkers.base import Checker
 from softadastra.testing.checkers.durable_log import DurableLog, held
-from softadastra.testing.checkers.ledger import Dot, Fact, Ledger, Outcome
+from softadastra.testing.checkers.ledger import Fact, Ledger, Outcome, in_words
+from softadastra.testing.checkers.lineage import Lineage, Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_life import Turn
@@ -34,30 +34,38 @@ if TYPE_CHECKING:
 
 __all__ = ["Durability"]
 
+NOTHING = DotSet()
+
 
 class Durability(Checker):
     """Knows what every disk holds.
 
     Args:
         ledger: told which writes were lost with a disk.
+        lineage: what they are called.
+        liars: whose writes may stand under numbers of others, and get names of their own then.
     """
 
     name = "durability"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
+        self._liars = liars
         self._ledger = ledger
-        self._logs: defaultdict[str, DurableLog] = defaultdict(DurableLog)
-        self._damaged: set[str] = set()
-        """Nodes whose disk was lost or damaged, and that were not started since."""
+        self._lineage = lineage
+        self._logs: dict[str, DurableLog] = {}
+        """By machine."""
+        self._written: defaultdict[str, list[Fact]] = defaultdict(list)
+        """What each process has written since its start."""
 
     def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
         """A write that returned is durable, unless its node puts syncs off."""
+        self._written[node.machine] += facts
         if node.options.auto_flush:
-            have = self._read(node)
+            names = self._read(node).names
             for fact in facts:
-                durable = fact.n in have.get(fact.origin, DotSet())
+                durable = fact.n in names.get(fact.life, NOTHING)
                 if fact.outcome is Outcome.ACCEPTED and not durable:
-                    raise self.fail(f"{fact} returned on {node.node_id} and is not durable")
+                    raise self.fail(f"{fact} returned on {node.machine} and is not durable")
 
     def sent(self, node: SimNode, receiver: str, message: Message) -> None:
         """What a message claims is durable at its sender."""
@@ -72,39 +80,37 @@ class Durability(Checker):
                 claimed = held(message.batch)
             case _:
                 return
-        have = self._read(node)
+        have = self._read(node).have
         for origin, dots in claimed.items():
-            for first, last in subtract(dots.ranges(), have.get(origin, DotSet())):
+            if self._liars and dots.top == 1 and origin not in have:
+                continue  # It may be named by its content, which a log does not say.
+            for first, last in subtract(dots.ranges(), have.get(origin, NOTHING)):
                 kind = type(message).__name__.lower()
                 raise self.fail(
-                    f"a {kind} of {node.node_id} to {receiver} claims {origin.node_id}-{first} to "
+                    f"a {kind} of {node.machine} to {receiver} claims {origin.node_id}-{first} to "
                     f"{last}, which is not durable there"
                 )
 
     def opened(self, node: SimNode) -> None:
         """What was durable when a node went down is there when it comes up."""
         assert node.life is not None
-        recovered = node.life.engine.have()
-        for origin, dots in self._logs[node.node_id].have.items():
-            for first, last in subtract(dots.ranges(), recovered.get(origin, DotSet())):
+        before = self._logs[node.machine].names if node.machine in self._logs else {}
+        self._logs.pop(node.machine, None)
+        self._read(node)
+        recovered = self._lineage.all_names(node.life.engine.replica)
+        for life, dots in before.items():
+            for first, last in subtract(dots.ranges(), recovered.get(life, NOTHING)):
                 raise self.fail(
-                    f"{node.node_id} restarted without {origin.node_id}-{first} to {last}, which "
+                    f"{node.machine} restarted without {in_words((life, first))} to {last}, which "
                     "were durable"
                 )
-        me = node.life.engine.replica.origins[node.life.engine.replica.me]
-        # What power took away before its sync is free to be numbered again, if nobody has it.
-        self._logs.pop(node.node_id, None)
-        others = [log.have.get(me, DotSet()).top for log in self._logs.values()]
-        top = max(node.life.engine.replica.top, *others, 0)
-        for fact in self._ledger.above(me, top):
-            is_promised = node.options.auto_flush and fact.outcome is Outcome.ACCEPTED
-            if is_promised and fact.dot not in self._ledger.may_be_lost:
-                raise self.fail(f"{node.node_id} restarted without {fact}, which had returned")
-        if node.node_id not in self._damaged:
-            self._ledger.cut(me, top)
-        # Else what is missing was synced, may have been sent, and is on its way to somebody.
-        self._damaged.discard(node.node_id)
-        self._read(node)
+        # What power took away before its sync is lost, if nobody has it.
+        for fact in self._written.pop(node.machine, ()):
+            if not self._is_durable(fact.name):
+                is_promised = node.options.auto_flush and fact.outcome is Outcome.ACCEPTED
+                if is_promised and fact.name not in self._ledger.may_be_lost:
+                    raise self.fail(f"{node.machine} restarted without {fact}, which had returned")
+                self._ledger.lose([fact.name])
 
     def turned(self, node: SimNode, turn: Turn) -> None:  # noqa: ARG002  as every checker
         """Keep up with the disk."""
@@ -112,35 +118,40 @@ class Durability(Checker):
 
     def disk_changed(self, node: SimNode) -> None:
         """Read anew what the power cut has left."""
-        self._logs[node.node_id].reset()
+        self._logs.pop(node.machine, None)
         self._read(node)
 
     def disk_lost(self, node: SimNode) -> None:
         """Note which writes no other disk holds."""
-        self._damaged.add(node.node_id)
-        lost = dict(self._read(node))
-        del self._logs[node.node_id]
+        lost = names_of(self._read(node).names)
         if node.life is not None:
-            lost |= node.life.engine.have()
-        # Its own writes that were never synced are lost as well.
-        own = {fact.dot for fact in self._ledger if fact.origin.node_id == node.node_id}
-        self._ledger.lose(dot for dot in own | dots_of(lost) if not self._is_durable(dot))
+            lost |= names_of(self._lineage.all_names(node.life.engine.replica))
+        del self._logs[node.machine]
+        lost.update(fact.name for fact in self._written.pop(node.machine, ()))
+        self._ledger.lose(name for name in lost if not self._is_durable(name))
 
-    def _is_durable(self, dot: Dot) -> bool:
-        origin, n = dot
-        return any(n in log.have.get(origin, DotSet()) for log in self._logs.values())
+    def disk_restored(self, node: SimNode) -> None:
+        """What an old copy holds is not lost."""
+        self._logs.pop(node.machine, None)
+        self._ledger.regain(names_of(self._read(node).names))
 
-    def _read(self, node: SimNode) -> dict[Origin, DotSet]:
-        log = self._logs[node.node_id]
+    def _is_durable(self, name: Name) -> bool:
+        life, n = name
+        return any(n in log.names.get(life, NOTHING) for log in self._logs.values())
+
+    def _read(self, node: SimNode) -> DurableLog:
+        log = self._logs.get(node.machine)
+        if log is None:
+            log = self._logs[node.machine] = DurableLog(self._lineage)
         log.read(node.disk, node.path)
-        return log.have
+        return log
 
 
-def dots_of(have: Haves) -> set[Dot]:
+def names_of(have: Haves) -> set[Name]:
     """Give the writes of a have, one by one."""
     return {
-        (origin, n)
-        for origin, dots in have.items()
+        (life, n)
+        for life, dots in have.items()
         for first, last in dots.ranges()
         for n in range(first, last + 1)
     }

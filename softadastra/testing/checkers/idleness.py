@@ -22,5 +22,5 @@ class Idleness(Checker):
         """Compare what was done with when the next turn is due."""
         if turn.timeout_ms == 0 and not (turn.events or turn.operations):
             raise self.fail(
-                f"{node.node_id} had something due, did nothing, and has it due again at once"
+                f"{node.machine} had something due, did nothing, and has it due again at once"
             )

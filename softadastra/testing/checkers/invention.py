@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
 from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Ledger
+from softadastra.testing.checkers.ledger import Ledger, in_words
+from softadastra.testing.checkers.lineage import Lineage
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -20,13 +21,15 @@ class Invention(Checker):
 
     Args:
         ledger: what was written.
+        lineage: what it is called.
         liars: who may write without the ledger; with one of them there is nothing to compare.
     """
 
     name = "invention"
 
-    def __init__(self, ledger: Ledger, liars: Set[str]) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
         self._ledger = ledger
+        self._lineage = lineage
         self._liars = liars
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
@@ -35,18 +38,16 @@ class Invention(Checker):
             replica = node.running().engine.replica
             for key, state in replica.entries.items():
                 for sibling in siblings_of(state):
-                    dot = replica.origins[sibling[0]], sibling[1]
-                    fact = self._ledger.fact(dot)
-                    name = f"{dot[0].node_id}-{dot[1]}"
+                    name = self._lineage.name(replica, sibling[0], sibling[1])
+                    fact, words = self._ledger.fact(name), in_words(name)
                     if fact is None:
-                        raise self.fail(f"{node.node_id} holds {name} for {key}, never written")
+                        raise self.fail(f"{node.machine} holds {words} for {key}, never written")
                     if (fact.key, fact.packed) != (key, sibling[4]):
                         raise self.fail(
-                            f"{node.node_id} holds {sibling[4]!r} for {key} as {name}, which was "
+                            f"{node.machine} holds {sibling[4]!r} for {key} as {words}, which was "
                             f"{fact.packed!r} for {fact.key}"
                         )
-            for origin, dots in node.running().engine.have().items():
-                if dots.top > self._ledger.top(origin):
-                    raise self.fail(
-                        f"{node.node_id} has {origin.node_id}-{dots.top}, which was never written"
-                    )
+            for life, dots in self._lineage.all_names(replica).items():
+                if dots.top > self._ledger.top(life):
+                    words = in_words((life, dots.top))
+                    raise self.fail(f"{node.machine} has {words}, which was never written")

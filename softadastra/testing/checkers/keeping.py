@@ -1,25 +1,31 @@
 """No accepted write is lost (4.4), and of what is held the right one stands.
 
 Every accepted write is had by every node, but for those that the ledger knows to be lost. A key
-shows the write that, of all that are had, no other one had seen; of several, the greatest in
-the total order (stamp, node id, incarnation, n), or all of them where the policy keeps siblings.
+holds the writes that, of all that are had, no other one had seen: under last_write_wins the
+greatest of them in the total order (stamp, node id, incarnation, n), else all of them, of which it
+shows what counts. A remove may be gone: it is collected when every member has it.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import TYPE_CHECKING
 
 from softadastra.store.dots import DotSet
+from softadastra.store.origins import Origin
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Dot, Fact, Ledger, Outcome
+from softadastra.testing.checkers.ledger import Fact, Ledger, Outcome, in_words
+from softadastra.testing.checkers.lineage import Lineage, Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
 
 __all__ = ["Keeping"]
+
+NOTHING = DotSet()
 
 
 class Keeping(Checker):
@@ -27,59 +33,106 @@ class Keeping(Checker):
 
     Args:
         ledger: what was written.
+        lineage: what it is called.
+        liars: who may write over all of it; with one of them only what is had is looked at.
     """
 
     name = "keeping"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
+        self._liars = liars
         self._ledger = ledger
+        self._lineage = lineage
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Look at all writes on all nodes."""
         for node in nodes:
-            have = node.running().engine.have()
+            have = self._lineage.all_names(node.running().engine.replica)
             had: defaultdict[str, list[Fact]] = defaultdict(list)
             for fact in self._ledger:
-                if fact.n in have.get(fact.origin, DotSet()):
+                if fact.n in have.get(fact.life, NOTHING):
                     had[fact.key].append(fact)
-                elif fact.outcome is Outcome.ACCEPTED and fact.dot not in self._ledger.may_be_lost:
-                    raise self.fail(f"{node.node_id} lacks {fact} ({fact.key}), which was accepted")
-            for key, facts in had.items():
+                elif fact.outcome is Outcome.ACCEPTED and fact.name not in self._ledger.may_be_lost:
+                    raise self.fail(f"{node.machine} lacks {fact} ({fact.key}), which was accepted")
+            for key, facts in had.items() if not self._liars else ():
                 self._check_key(node, key, facts)
 
     def _check_key(self, node: SimNode, key: str, facts: list[Fact]) -> None:
         replica = node.running().engine.replica
         siblings = siblings_of(replica.entries.get(key))
-        shown = {(replica.origins[s[0]], s[1]) for s in siblings}
-        standing = self._standing(facts)
-        expected = {fact.dot for fact in standing}
-        if not replica.policies.keeps_siblings(key) and all(fact.stamp for fact in standing):
-            expected = {max(standing, key=lambda fact: (fact.stamp, *fact.dot)).dot}
-        is_removed = [not fact.packed for fact in standing if fact.dot in expected]
-        if any(not fact.stamp for fact in standing):
-            # Any of them may be the greatest. A remove is collected when every member has it.
-            is_right = shown <= expected if shown else any(is_removed)
+        held = {self._lineage.name(replica, s[0], s[1]) for s in siblings}
+        standing = {fact.name: fact for fact in self._standing(facts)}
+        puts = {name for name, fact in standing.items() if fact.packed}
+        doubled = {fact.name for fact in facts if fact.life in self._lineage.doubled}
+        if replica.policies.keeps_siblings(key):
+            is_right = puts <= held <= standing.keys() | doubled
+            if all(fact.stamp for fact in standing.values()) and not doubled:
+                expected = self._shown(replica, standing)
+                # A remove that settles a conflict of values is collected together with them.
+                is_right = is_right or not (held or expected)
+                if is_right and replica.value(key) != expected:
+                    shown = replica.value(key)
+                    raise self.fail(f"{node.machine} shows {shown!r} for {key}, not {expected!r}")
+        elif any(not fact.stamp for fact in standing.values()):
+            # Any of them may be the greatest.
+            is_right = held <= standing.keys() if held else puts != standing.keys()
         else:
-            is_right = shown == expected if shown else all(is_removed)
+            is_right = held in self._winners(replica, standing) or bool(held & doubled)
         if not is_right:
+            policy = replica.policies.of(key)
             raise self.fail(
-                f"{node.node_id} shows {named(shown)} for {key}, expected {named(expected)}"
+                f"{node.machine} holds {named(held)} for {key} under {policy}, and of what was "
+                f"written {named(standing)} stand"
             )
 
+    def _shown(self, replica: Replica, standing: Mapping[Name, Fact]) -> bytes | None:
+        """Give the value to be shown of several.
+
+        Of resolutions and of equal values the greatest counts; a put comes before a remove.
+        """
+        order = sorted(standing, key=self._rank(replica, standing), reverse=True)
+        resolutions = [name for name in order if standing[name].is_resolution]
+        counting = [
+            standing[name]
+            for name in order
+            if not standing[name].is_resolution or name == resolutions[0]
+        ]
+        return next((fact.packed for fact in counting if fact.packed), None)
+
+    def _winners(self, replica: Replica, standing: Mapping[Name, Fact]) -> list[set[Name]]:
+        """Give what a key may hold under last_write_wins: the greatest, or nothing for a remove.
+
+        A node that comes back with less than it had may write below a remove that is collected
+        where its write then comes first. That is found out and mended, and either may stand.
+        """
+        first, *others = sorted(standing, key=self._rank(replica, standing), reverse=True)
+        winners: list[set[Name]] = [{first}]
+        if not standing[first].packed:
+            winners.append(set())
+            if self._ledger.is_set_back:
+                winners += ({name} for name in others)
+        return winners
+
+    def _rank(
+        self, replica: Replica, facts: Mapping[Name, Fact]
+    ) -> Callable[[Name], tuple[int, Origin, int]]:
+        """Give the sort key of the total order, by the names that a node's writes have by now."""
+        origins = self._lineage.origins(replica)
+
+        def rank(name: Name) -> tuple[int, Origin, int]:
+            life, n = name
+            origin, before = origins[life]
+            return facts[name].stamp, origin, before + n
+
+        return rank
+
     def _standing(self, facts: list[Fact]) -> list[Fact]:
-        """Give the writes of a key that none of the others had seen, nor was by the same node."""
-        superseded: set[Dot] = set()
-        unexamined = [dot for fact in facts for dot in fact.saw]
-        while unexamined:
-            dot = unexamined.pop()
-            if dot not in superseded:
-                superseded.add(dot)
-                fact = self._ledger.fact(dot)
-                unexamined += fact.saw if fact is not None else ()
-        last = {fact.origin: fact.n for fact in sorted(facts, key=lambda fact: fact.n)}
-        return [f for f in facts if f.dot not in superseded and f.n == last[f.origin]]
+        """Give the writes of a key that none of the others had seen, nor was by the same life."""
+        superseded = self._ledger.superseded_by(facts)
+        last = {fact.life: fact.n for fact in sorted(facts, key=lambda fact: fact.n)}
+        return [f for f in facts if f.name not in superseded and f.n == last[f.life]]
 
 
-def named(dots: set[Dot]) -> str:
+def named(names: Iterable[Name]) -> str:
     """Name writes for people."""
-    return ", ".join(f"{origin.node_id}-{n}" for origin, n in sorted(dots)) or "nothing"
+    return ", ".join(in_words(name) for name in sorted(names)) or "nothing"

@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
 
 from softadastra.store.origins import Origin
+from softadastra.testing.checkers.lineage import Name
 
-__all__ = ["Dot", "Fact", "Ledger", "Outcome"]
-
-Dot: TypeAlias = tuple[Origin, int]
-"""The n-th write of an origin."""
+__all__ = ["Fact", "Ledger", "Outcome"]
 
 
 class Outcome(Enum):
@@ -32,34 +29,47 @@ class Outcome(Enum):
 class Fact:
     """One write."""
 
-    origin: Origin
+    life: Origin
+    """The life that made it, under the name of its node."""
     n: int
+    """As its how manyth."""
     key: str
     packed: bytes
     """The packed value; TOMBSTONE for a remove."""
-    saw: frozenset[Dot]
+    saw: frozenset[Name]
     """The siblings that its node held for the key."""
     outcome: Outcome
     stamp: int = 0
     """What its node gave it; 0: nobody knows, because its outcome was not known, or because a
     later write of the same record replaced it at once."""
+    is_resolution: bool = False
+    """Whether it settles a conflict as a policy says."""
 
     @property
-    def dot(self) -> Dot:
-        """Its name."""
-        return self.origin, self.n
+    def name(self) -> Name:
+        """What no renaming changes."""
+        return self.life, self.n
 
     def __str__(self) -> str:
-        return f"{self.origin.node_id}-{self.n}"
+        return in_words(self.name)
+
+
+def in_words(name: Name) -> str:
+    """Give a name in words: node, a few digits of the life, and the number in it."""
+    life, n = name
+    return f"{life.node_id}:{life.incarnation & 0xFFFF:04x}-{n}"
 
 
 class Ledger:
-    """The writes of a cluster, by origin and number."""
+    """The writes of a cluster, by life and number."""
 
     def __init__(self) -> None:
         self._facts: dict[Origin, list[Fact]] = {}
-        self.may_be_lost: set[Dot] = set()
-        """Writes whose every durable copy was lost or damaged."""
+        self.may_be_lost: set[Name] = set()
+        """Writes whose every durable copy was lost or damaged, or that never had one."""
+        self.is_set_back = False
+        """Whether a member has come, or may come, back with less than others believe it to have:
+        wiped, restored, or away for so long that it held back collection no more."""
 
     def __iter__(self) -> Iterator[Fact]:
         for facts in self._facts.values():
@@ -68,31 +78,37 @@ class Ledger:
     def __len__(self) -> int:
         return sum(map(len, self._facts.values()))
 
-    def fact(self, dot: Dot) -> Fact | None:
+    def fact(self, name: Name) -> Fact | None:
         """Give a write; None when there was never one of this name."""
-        origin, n = dot
-        facts = self._facts.get(origin, ())
+        life, n = name
+        facts = self._facts.get(life, ())
         return facts[n - 1] if n <= len(facts) else None
 
-    def top(self, origin: Origin) -> int:
-        """Give the number of an origin's last write."""
-        return len(self._facts.get(origin, ()))
-
-    def above(self, origin: Origin, top: int) -> Sequence[Fact]:
-        """Give the writes of an origin above `top`."""
-        return self._facts.get(origin, [])[top:]
+    def top(self, life: Origin) -> int:
+        """Give how many writes a life made."""
+        return len(self._facts.get(life, ()))
 
     def record(self, facts: Sequence[Fact]) -> None:
-        """Add writes that follow the last one of their origin."""
+        """Add writes that follow the last one of their life."""
         for fact in facts:
-            self._facts.setdefault(fact.origin, []).append(fact)
+            self._facts.setdefault(fact.life, []).append(fact)
 
-    def cut(self, origin: Origin, top: int) -> None:
-        """Strike off the writes above `top`: their node lost them, and gives the numbers again."""
-        facts = self._facts.get(origin, [])
-        self.may_be_lost -= {fact.dot for fact in facts[top:]}
-        del facts[top:]
+    def lose(self, names: Iterable[Name]) -> None:
+        """Take in that there is no durable copy of these."""
+        self.may_be_lost.update(names)
 
-    def lose(self, dots: Iterable[Dot]) -> None:
-        """Take in that the last durable copy of these is lost or damaged."""
-        self.may_be_lost.update(dots)
+    def regain(self, names: Iterable[Name]) -> None:
+        """Take in that there is one again: an old copy of a log was brought back."""
+        self.may_be_lost.difference_update(names)
+
+    def superseded_by(self, facts: Iterable[Fact]) -> set[Name]:
+        """Give all writes that the writers of these had seen, themselves or by one that had."""
+        superseded: set[Name] = set()
+        unexamined = [name for fact in facts for name in fact.saw]
+        while unexamined:
+            name = unexamined.pop()
+            if name not in superseded:
+                superseded.add(name)
+                fact = self.fact(name)
+                unexamined += fact.saw if fact is not None else ()
+        return superseded

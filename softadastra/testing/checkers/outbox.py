@@ -25,9 +25,9 @@ class Outbox(Checker):
     def turned(self, node: SimNode, turn: Turn) -> None:  # noqa: ARG002  as every checker
         """Compare the size with the sum of the parts."""
         terms = terms_of(node.running().engine)
-        if self._counted.get(node.node_id) == terms:
+        if self._counted.get(node.machine) == terms:
             return
-        self._counted[node.node_id] = terms
+        self._counted[node.machine] = terms
         state = node.running().sync_state()
         parts = (
             state.held_count,
@@ -37,7 +37,7 @@ class Outbox(Checker):
             state.failed_count,
         )
         if state.outbox_size != sum(parts) or min(parts) < 0:
-            raise self.fail(f"{node.node_id} has {state}")
+            raise self.fail(f"{node.machine} has {state}")
 
 
 def terms_of(engine: Engine) -> tuple[object, ...]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from softadastra.store.changes import Lost
 from softadastra.sync.notices import Notice
 from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Dot, Ledger
+from softadastra.testing.checkers.ledger import Ledger, in_words
+from softadastra.testing.checkers.lineage import Lineage, Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -20,12 +21,14 @@ class Overwriting(Checker):
 
     Args:
         ledger: what each writer had seen.
+        lineage: what the writes are called.
     """
 
     name = "overwriting"
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, lineage: Lineage) -> None:
         self._ledger = ledger
+        self._lineage = lineage
         self._last: dict[str, Lost] = {}
         """The last conflict of each node that was looked at."""
 
@@ -34,29 +37,23 @@ class Overwriting(Checker):
         if notice.event != "conflict.lost" or node.life is None:
             return
         replica = node.life.engine.replica
-        last = self._last.get(node.node_id)
+        last = self._last.get(node.machine)
         for lost in reversed(replica.lost):
             if lost is last:
                 break
-            loser = replica.origins[lost.loser[0]], lost.loser[1]
-            winner = replica.origins[lost.winner[0]], lost.winner[1]
-            if loser[0] == winner[0] or self._had_seen(winner, loser):
+            loser = self._lineage.name(replica, *lost.loser[:2])
+            winner = self._lineage.name(replica, *lost.winner[:2])
+            if loser[0] in self._lineage.doubled:
+                continue
+            if lost.loser[0] == lost.winner[0] or self._had_seen(winner, loser):
                 raise self.fail(
-                    f"{node.node_id} reports {loser[0].node_id}-{loser[1]} as lost to "
-                    f"{winner[0].node_id}-{winner[1]}, whose writer had seen it"
+                    f"{node.machine} reports {in_words(loser)} as lost to {in_words(winner)}, "
+                    "whose writer had seen it"
                 )
         if replica.lost:
-            self._last[node.node_id] = replica.lost[-1]
+            self._last[node.machine] = replica.lost[-1]
 
-    def _had_seen(self, dot: Dot, wanted: Dot) -> bool:
+    def _had_seen(self, name: Name, wanted: Name) -> bool:
         """Whether the writer of a write had seen another one, itself or by one that had."""
-        seen: set[Dot] = set()
-        unexamined = [dot]
-        while unexamined:
-            fact = self._ledger.fact(unexamined.pop())
-            if fact is not None:
-                if wanted in fact.saw:
-                    return True
-                unexamined += fact.saw - seen
-                seen |= fact.saw
-        return False
+        fact = self._ledger.fact(name)
+        return fact is not None and wanted in self._ledger.superseded_by([fact])
