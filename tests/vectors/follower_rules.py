@@ -131,7 +131,7 @@ def is_conflict(siblings: list[Sibling]) -> bool:
 
 def fingerprint(key: str, version: int, value: bytes) -> int:
     """What a sibling adds to the digest."""
-    seed = (version << 16 | len(key)) & U64
+    seed = (version << 17 | len(key)) & U64
     return xxhash.xxh3_128_intdigest(key.encode() + value, seed)
 
 

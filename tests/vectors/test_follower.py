@@ -222,13 +222,13 @@ def followed(context, client: Follower, node: Client) -> Follower:
     """Connect until in step, as the document says: anew when silent, as another when parted.
 
     Which of both branches is renamed is decided by chance, the lives: a node that renames its own
-    ends the connection without a word, and greets as somebody else on the next.
+    ends the connection with a BYE, and greets as somebody else on the next.
     """
     for _ in range(5):
         with closing(dial(context, client, node, silence_ms=1_500)) as connection:
             try:
                 in_step(connection, node)
-            except TimeoutError:
+            except (TimeoutError, EOFError):
                 continue
             except Parted:
                 client = Follower("follower")
