@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar, overload
 
 from softadastra.batch import Batch
-from softadastra.errors import NotFoundError
+from softadastra.errors import InvalidArgumentError, NotFoundError
 from softadastra.lifecycle import Lifecycle
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
@@ -282,7 +282,7 @@ class Client(Lifecycle, MutableMapping[str, Value]):
             Whether they are. Without any peer they are nowhere else: False, unless this node
             has written nothing.
         """
-        return self._opened().wait_synced(timeout, peers)
+        return self._opened().wait_synced(None if timeout is None else seconds(timeout), peers)
 
     # Peers.
 
@@ -329,7 +329,7 @@ class Client(Lifecycle, MutableMapping[str, Value]):
         node = self._opened()
         if isinstance(peer, str):
             peer = Peer.parse(peer)
-        node.connect(peer, timeout)
+        node.connect(peer, seconds(timeout))
         return peer
 
     def disconnect(self, peer: Peer | str) -> None:
@@ -390,3 +390,14 @@ class Client(Lifecycle, MutableMapping[str, Value]):
     def refresh_node_info(self) -> NodeInfo:
         """Describe this node, reading the machine's name and system anew."""
         return self._opened().node_info(refresh=True)
+
+
+def seconds(timeout: float) -> float:
+    """Check how long to wait.
+
+    Raises:
+        InvalidArgumentError: it is no number of seconds from 0 on.
+    """
+    if isinstance(timeout, int | float) and timeout >= 0:
+        return timeout
+    raise InvalidArgumentError(f"a timeout is a number of seconds from 0 on, got {timeout!r}")

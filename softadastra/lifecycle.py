@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 from weakref import WeakSet
 
-from softadastra.errors import InvalidStateError
+from softadastra.errors import InvalidArgumentError, InvalidStateError
 from softadastra.node import Node
 from softadastra.options import ClientOptions
 
@@ -32,6 +32,8 @@ class Lifecycle:
     """
 
     def __init__(self, options: ClientOptions | None = None) -> None:
+        if not isinstance(options, ClientOptions | None):
+            raise InvalidArgumentError(f"a client takes ClientOptions, got {options!r:.80}")
         self._options = options or ClientOptions()
         self._node: Node | None = None
         self._unsettled: Node | None = None

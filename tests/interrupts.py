@@ -9,6 +9,7 @@ an exception must go to the handler of the instruction that raises it.
 from __future__ import annotations
 
 import dis
+import gc
 import logging
 import sys
 import threading
@@ -81,11 +82,14 @@ class Interrupts:
         return self.count >= self.at
 
     def __enter__(self) -> Interrupts:
+        # The collector would run callbacks of what other tests have left, and those swallow it.
+        gc.disable()
         sys.settrace(self._trace)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> bool:
         sys.settrace(None)
+        gc.enable()
         return kind is KeyboardInterrupt
 
     def _trace(self, frame: FrameType, event: str, _: Any) -> Any:

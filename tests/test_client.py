@@ -792,3 +792,14 @@ def test_a_backup_overwrites_nothing_and_needs_a_log(tmp_path):
             node.backup(tmp_path / "b.wal")
 
     assert taken.read_text() == "precious"
+
+
+@pytest.mark.parametrize("timeout", ["x", math.nan, -1, [1]])
+def test_a_bad_timeout_is_refused_before_anything_is_waited_for(client, timeout):
+    with pytest.raises(InvalidArgumentError, match="seconds from 0 on"):
+        client.wait_synced(timeout)
+
+
+def test_a_client_is_made_of_options():
+    with pytest.raises(InvalidArgumentError, match="takes ClientOptions, got 'node-a'"):
+        Client("node-a")  # type: ignore[arg-type]  # the point

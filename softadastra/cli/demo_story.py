@@ -147,11 +147,12 @@ class Story:
 
     def _kill_while_writing(self, node: LocalNode) -> None:
         """Kill a node that has answered a part of its writes, and works on the next."""
-        batches = self._to_load
-        if node is not self._loader:
-            batches = deque(self._others_batch(node) for _ in range(ROUNDS))
         has_answered = threading.Event()
-        written = self._pool.submit(_write_all, node, batches, has_answered)
+        if node is self._loader:
+            written = self._pool.submit(_load, node, self._to_load, has_answered)
+        else:
+            batches = deque(self._others_batch(node) for _ in range(ROUNDS))
+            written = self._pool.submit(_write_on, node, batches, has_answered)
         has_answered.wait(CONVERGENCE_SECONDS)
         node.kill()
         error = written.exception()
@@ -188,12 +189,23 @@ def named_characters(limit: int | None = None) -> Pairs:
     return found
 
 
-def _write_all(node: LocalNode, batches: deque[Pairs], has_answered: threading.Event) -> None:
+def _load(node: LocalNode, batches: deque[Pairs], has_answered: threading.Event) -> None:
     """Write batches in order; those that were not answered are left."""
     try:
         while batches:
             node.put_many(batches[0])
             batches.popleft()
+            has_answered.set()
+    finally:
+        has_answered.set()
+
+
+def _write_on(node: LocalNode, batches: deque[Pairs], has_answered: threading.Event) -> None:
+    """Write batches over and over until the node is killed, however late that comes."""
+    try:
+        while True:
+            node.put_many(batches[0])
+            batches.rotate(-1)
             has_answered.set()
     finally:
         has_answered.set()

@@ -122,8 +122,8 @@ def recover(
             except Exception as error:  # its checksum is right, so nothing is expected of it
                 raise StoreError(
                     f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
-                    f"intact and cannot be read: {error!r}; nothing was changed: open it with the "
-                    "version that wrote it, or move it away and let the peers fill a new one",
+                    f"intact and cannot be read: {error!r:.200}; nothing was changed: open it with "
+                    "the version that wrote it, or move it away and let the peers fill a new one",
                     kind=kind,
                     record=records + 1,
                 ) from error

@@ -33,6 +33,7 @@ from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import (
     Batch,
+    Bye,
     Have,
     Haves,
     Message,
@@ -261,7 +262,8 @@ class Engine:
         for session in list(connections.sessions.values()):
             reason = self._end_of(session, now)
             if reason is not None:
-                connections.drop(session, reason, now)
+                farewell = Bye() if self._is_known_anew else None
+                connections.drop(session, reason, now, farewell)
             elif session.contested_ms is not None and connections.contest(session, now):
                 refusal = duplicate_of(session.peer_id)
                 self.refuse(session.link, refusal.words, now, refusal)

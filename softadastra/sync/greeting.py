@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from softadastra.store.origins import Origin
 from softadastra.sync.messages import PROTOCOL, Hello, Reject, RejectReason
+from softadastra.sync.parsing import REJECT_WORDS_BYTES_MAX
 
 __all__ = ["Refusal", "check_greeting", "duplicate_of", "farewell"]
-
-
-WORDS_BYTES_MAX: Final = 1_024
-"""Of a Reject; the log here has all of them."""
 
 
 class Refusal(NamedTuple):
@@ -85,4 +82,4 @@ def check_greeting(
 def farewell(words: str, refusal: Refusal | None) -> Reject:
     """Give what a refused peer is told: both sides log the same reason."""
     reason = refusal.reason if refusal else RejectReason.PROTOCOL
-    return Reject(reason, words.encode()[:WORDS_BYTES_MAX].decode(errors="ignore"))
+    return Reject(reason, words.encode()[:REJECT_WORDS_BYTES_MAX].decode(errors="ignore"))

@@ -41,6 +41,7 @@ __all__ = [
     "LIVES_MAX",
     "MEMBERS_MAX",
     "RANGES_MAX",
+    "REJECT_WORDS_BYTES_MAX",
     "clipped",
     "read_ack",
     "read_batch",
@@ -63,6 +64,7 @@ ORIGINS_MAX: Final = 16_384
 """A node without a log is a new origin at each start; about 30 bytes each in a have."""
 MEMBERS_MAX: Final = 1_024
 LIVES_MAX: Final = 4_096
+REJECT_WORDS_BYTES_MAX: Final = 1_024
 FEATURES_MAX: Final = 64
 FEATURE_BYTES_MAX: Final = 64
 RANGES_MAX: Final = 4_096
@@ -218,6 +220,8 @@ def read_hello(
 ) -> Hello:
     """Read a Hello."""
     lowest, highest = numbers(exactly(protocols, "protocols", 2), "protocols", 2)
+    if lowest > highest:
+        raise ProtocolError(f"protocols from {lowest} to {highest}")
     names = listed(features, "features", FEATURES_MAX)
     has = read_haves(have)
     return Hello(
@@ -247,7 +251,7 @@ def read_resume(value: object) -> tuple[int, str]:
 def read_reject(reason: object, words: object) -> Reject:
     """Read a Reject."""
     known = number(reason, "reason", 1, len(RejectReason))
-    return Reject(RejectReason(known), text(words, "words", 1024))
+    return Reject(RejectReason(known), text(words, "words", REJECT_WORDS_BYTES_MAX))
 
 
 def read_batch(

@@ -266,7 +266,7 @@ class Reception:
     def _compare(self, session: Session, have: Haves, digest: bytes, now: Now) -> None:
         """Two nodes that have the same writes and not the same state must find it out."""
         ours = self._replica.digest
-        is_due = now.mono_ms >= session.reconcile_ms
+        is_due = now.mono_ms >= session.reconcile_ms and session.parted_ms is None
         if digest != ours and is_due and have == have_of(self._replica):
             facts = {"peer": session.peer_id, "ours": ours.hex(), "theirs": digest.hex()}
             self._notices.note(Level.ERROR, "digest.differed", **facts)

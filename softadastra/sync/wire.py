@@ -187,7 +187,7 @@ def plain_batch(batch: Batch) -> list[Any]:
 
 
 def decode(payload: bytes) -> Message:
-    """Read a message.
+    """Read a message. Of another protocol only a Reject is read, which is the same in all.
 
     Raises:
         ProtocolError: the bytes are not a message of this protocol.
@@ -207,7 +207,8 @@ def decode(payload: bytes) -> Message:
     if type(plain) is not list or len(plain) < 2:
         raise ProtocolError("a message is an array of at least protocol and type")
     protocol, kind, *body = plain
-    if type(protocol) is not int or protocol != PROTOCOL:
+    # A node of another version has to be able to read why it is refused.
+    if type(protocol) is not int or (protocol != PROTOCOL and kind != MessageType.REJECT):
         raise ProtocolError(f"protocol {clipped(protocol)}, this node speaks {PROTOCOL}")
     reader = READERS.get(kind) if type(kind) is int else None
     if reader is None:

@@ -47,11 +47,11 @@ def generate(counts: tuple[int, ...]) -> str:
 
 
 def maxima() -> list[str]:
-    """Say for how many nodes the HAVE about all of them is still accepted."""
+    """Say for how many nodes a HAVE tells of all of them."""
     few, hundred, everybody = nodes_max(1), nodes_max(100), nodes_max(None)
     return [
-        f"A HAVE about all nodes is accepted up to {few:,} nodes when one has written, up to "
-        f"{hundred:,} when 100 have, and up to {everybody:,} when all have."
+        f"A HAVE tells of all others up to {few:,} nodes when one has written, up to {hundred:,} "
+        f"when 100 have, and up to {everybody:,} when all have; of more nodes each tells a part."
     ]
 
 

@@ -5,6 +5,7 @@
  3. nothing is said: PING and PONG of four seconds, and one HAVE over each connection
  4. 100 nodes by chance write once each, all at the same moment
  5. one more node joins, and gets all the keys
+ 6. in another cluster of the same shape, whose nodes have written as many keys each, it does too
 
 After 2 every node is told what a cluster that is up for long knows: of every other node, what
 it has. Over the network that takes an anti-entropy interval per link of distance.
@@ -37,6 +38,8 @@ REST_MS = 1_500
 """Longer than what is told late: a HAVE after 0.25 s, a relay after 1 s."""
 PINGS_MS: Final = 4_000
 LIMIT_MS = 60_000
+GREETED_MAX = 100_000
+"""Of origins in all greetings of a cluster. Each is told of again with what others have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,11 @@ class Join:
     copies: int
     round_trips: float
 
+    @property
+    def copies_a_key(self) -> float:
+        """How often the newcomer got each key, on average."""
+        return self.copies / self.keys
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -99,6 +107,8 @@ class Result:
     quiet: Quiet
     burst: Spread
     join: Join
+    join_of_all: Join | None
+    """The same in a cluster whose nodes have each written a part of the keys."""
     memory: Memory
     memory_max: Memory
     """Of the node with the most connections."""
@@ -128,6 +138,7 @@ def measure(topology: Topology, count: int) -> Result:
     """Simulate one cluster."""
     rng = chance(SEED, f"{topology.name} {count}")
     graph = graph_of(topology, count, rng)
+    is_small = len(graph.edges) * count <= GREETED_MAX
     cluster = Cluster(count, SEED)
     cluster.load(WRITER, LOADED_KEYS)
     for one, other in graph.edges:
@@ -150,6 +161,7 @@ def measure(topology: Topology, count: int) -> Result:
         quiet=quiet,
         burst=burst,
         join=join,
+        join_of_all=newcomer_of_all(topology, count) if is_small else None,
         memory=memory,
         memory_max=memory_max,
     )
@@ -234,3 +246,15 @@ def newcomer(cluster: Cluster, neighbours: list[int]) -> Join:
         copies=tally.crossings,
         round_trips=elapsed_ms / ROUND_TRIP_MS,
     )
+
+
+def newcomer_of_all(topology: Topology, count: int) -> Join:
+    """Let a node come to a cluster of which every node has written as many of the keys."""
+    rng = chance(SEED, f"{topology.name} {count} all")
+    cluster = Cluster(count, SEED)
+    for writer in range(count):
+        cluster.load(writer, LOADED_KEYS // count)
+    for one, other in graph_of(topology, count, rng).edges:
+        cluster.join(cluster.nodes[one], cluster.nodes[other])
+    cluster.schedule.run(MEETING_MS)
+    return newcomer(cluster, neighbours_of_newcomer(topology, count, rng))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from .everyone import Everyone
-from .phases import PINGS_MS, Join, Result, Spread
+from .phases import PINGS_MS, Result, Spread
 
 __all__ = ["DOCUMENT", "replace_section", "section_of", "tables"]
 
@@ -25,11 +25,12 @@ GRAPH_COLUMNS: Final = (
     "minutes until all are known",
 )
 WRITE_COLUMNS: Final = (
-    "BATCH and ACK, each",
+    "BATCH",
     "copies a node",
-    "bytes of BATCH, ACK",
+    "bytes of BATCH",
+    "ACK",
+    "bytes of ACK",
     "HAVE",
-    "bytes of HAVE",
     "round trips",
 )
 QUIET_COLUMNS: Final = (
@@ -43,6 +44,7 @@ QUIET_COLUMNS: Final = (
 JOIN_COLUMNS: Final = (
     "connections",
     "copies",
+    "copies, all wrote",
     "BATCH",
     "MB of BATCH",
     "KB of all else",
@@ -63,10 +65,10 @@ def tables(results: Sequence[Result], everyone: Sequence[Everyone], maxima: Iter
         "### A minute with nothing to say\n",
         table(QUIET_COLUMNS, [(result, quiet_cells(result)) for result in results]),
         "### One more node joins, and lacks all keys\n",
-        table(JOIN_COLUMNS, [(result, join_cells(result.join)) for result in results]),
+        table(JOIN_COLUMNS, [(result, join_cells(result)) for result in results]),
         "### When every node has written, per connection\n",
         rows_of(
-            ("nodes", "HELLO", "HAVE", "HAVE about all", "is accepted", "bytes a minute"),
+            ("nodes", "HELLO", "HAVE", "with others", "others told", "of", "bytes a minute"),
             [everyone_cells(each) for each in everyone],
         ),
         *(f"{line}\n" for line in maxima),
@@ -104,14 +106,15 @@ def graph_cells(result: Result) -> list[str]:
 
 
 def spread_cells(result: Result, spread: Spread) -> list[str]:
-    """Per write: BATCH, copies a receiver, bytes, HAVE, bytes, round trips until all have it."""
+    """Per write: what was sent, copies a receiver, and round trips until all have it."""
     writes = spread.writes
     return [
         number(spread.batches / writes),
         f"{spread.copies / writes / (result.count - 1):.2f}",
-        number((spread.batch_bytes + spread.ack_bytes) / writes),
+        number(spread.batch_bytes / writes),
+        number(spread.acks / writes),
+        number(spread.ack_bytes / writes),
         number(spread.haves / writes),
-        number(spread.have_bytes / writes),
         f"{spread.round_trips:.1f}",
     ]
 
@@ -129,10 +132,12 @@ def quiet_cells(result: Result) -> list[str]:
     ]
 
 
-def join_cells(join: Join) -> list[str]:
+def join_cells(result: Result) -> list[str]:
+    join = result.join
     return [
         number(join.links),
-        f"{join.copies / join.keys:.2f}",
+        f"{join.copies_a_key:.2f}",
+        "" if result.join_of_all is None else f"{result.join_of_all.copies_a_key:.2f}",
         number(join.batches),
         f"{join.batch_bytes / 1e6:,.2f}",
         number(join.other_bytes / 1e3),
@@ -147,7 +152,8 @@ def everyone_cells(each: Everyone) -> list[str]:
         number(each.hello_bytes),
         number(each.have_bytes),
         number(each.full_bytes),
-        "yes" if each.is_accepted else "no",
+        number(each.told),
+        number(each.count - 2),
         number(each.full_bytes * HAVES_A_MINUTE),
     ]
 

@@ -43,7 +43,8 @@ def graph_of(topology: Topology, count: int, chance: Random) -> Graph:
         near[other].append(one)
     # From any node of these symmetric shapes, and of a star from a node at its rim.
     starts = range(count) if topology is Topology.RANDOM else [count - 1]
-    return Graph(edges, max(map(len, near)), max(eccentricity(near, start) for start in starts))
+    diameter = max(eccentricity(near, start) for start in starts)
+    return Graph(edges, max(map(len, near)), diameter)
 
 
 def edges_of(topology: Topology, count: int, chance: Random) -> Edges:

@@ -202,6 +202,16 @@ def test_any_element_of_a_message_may_be_anything(kind, position, value):
         return
 
 
+def test_of_another_protocol_only_a_reject_is_read():
+    """A node of another version has to be able to read why it is refused."""
+    reject = Reject(RejectReason.PROTOCOL, "words")
+    others = [encode(message).replace(b"\x01", b"\x02", 1) for message in (reject, Ping(9))]
+
+    assert decode(others[0]) == reject
+    with pytest.raises(ProtocolError, match="protocol 2, this node speaks 1"):
+        decode(others[1])
+
+
 def test_a_regular_batch_is_small():
     """100 writes as they usually are: the bytes beside key and value stay under 20 each."""
     rows = 100
