@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from softadastra.runtime import recovery, settling
+from softadastra.runtime import recovery
 from softadastra.store import replica as replica_module
 from softadastra.store.changes import Arrivals, Committed, Merged
 from softadastra.store.replica import Replica, fingerprint
@@ -19,7 +19,6 @@ from softadastra.store.siblings import merge as merge_states
 from softadastra.store.splitting import Renaming
 from softadastra.sync import batches, collection, reception
 from softadastra.sync.collection import Collector
-from softadastra.sync.delivery import Delivery
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Batch, SnapshotBegin
 from softadastra.sync.reception import Reception
@@ -206,20 +205,15 @@ def difference_not_mended(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Snapshots, "__init__", init)
 
 
-def settlement_is_no_resolution(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(settling, "RESOLUTION", 0)
+def sent_again_to_who_has_it(patch: pytest.MonkeyPatch) -> None:
+    original = Reception._hear
 
+    def hear(self: Reception, session: Any) -> None:
+        original(self, session)
+        session.sent.clear()
+        session.served_at = None
 
-def relay_to_who_has_it(patch: pytest.MonkeyPatch) -> None:
-    original = Delivery.next_batch
-
-    def next_batch(self: Delivery, session: Any, now: Any) -> Any:
-        if not session.flights:
-            session.sent.clear()
-            session.served_at = None
-        return original(self, session, now)
-
-    patch.setattr(Delivery, "next_batch", next_batch)
+    patch.setattr(Reception, "_hear", hear)
 
 
 # Of identity.

@@ -289,7 +289,7 @@ MUTANTS = [
         38,
         mistakes.outlived_by_what_was_told_since,
     ),
-    Mutant("a write goes to who has it", "silence", 0, mistakes.relay_to_who_has_it),
+    Mutant("a write goes to who has it", "silence", 0, mistakes.sent_again_to_who_has_it),
     # Of identity.
     Mutant("a restored log keeps its name", "progress", 34, mistakes.restored_log_keeps_its_name),
     Mutant("a restored log keeps its life", "dots", 7, mistakes.restored_log_keeps_its_life),
