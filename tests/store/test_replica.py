@@ -56,7 +56,7 @@ def test_several_writes_of_a_key_in_one_record_get_a_number_each():
 
 
 def test_values_that_a_remove_has_settled_leave_the_digest_before_they_are_collected_with_it():
-    """Else nodes with the same writes, of which one has collected them, would take it for damage."""
+    """Else nodes with equal writes, of which one has collected them, would take it for damage."""
     replica = Replica("a", 1, Policies(Policy.MANUAL, {}, "manual"))
     b, c = (replica.origins.number(Origin(name, 1)) for name in "bc")
     settled = ((b, 1, 10, 1, b"\x01", RESOLUTION), (c, 1, 11, 1, TOMBSTONE, RESOLUTION))
