@@ -5,8 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softadastra.store.origins import Origin
+from softadastra.store.policies import Policies, Policy
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import TOMBSTONE
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE, KeyState
 from softadastra.store.values import pack_value
 from softadastra.store.writes import decide_writes
 from softadastra.types import PutResult
@@ -51,6 +53,18 @@ def test_several_writes_of_a_key_in_one_record_get_a_number_each():
     assert [r and r.sync_id for r in results] == ["a-1", "a-2", "a-3", None, "a-4"]
     assert replica.value("k") == b"\x03"
     assert [key for _, key in replica.logs[replica.me].rows()] == ["k"] * 4
+
+
+def test_values_that_a_remove_has_settled_leave_the_digest_before_they_are_collected_with_it():
+    """Else nodes with the same writes, of which one has collected them, would take it for damage."""
+    replica = Replica("a", 1, Policies(Policy.MANUAL, {}, "manual"))
+    b, c = (replica.origins.number(Origin(name, 1)) for name in "bc")
+    settled = ((b, 1, 10, 1, b"\x01", RESOLUTION), (c, 1, 11, 1, TOMBSTONE, RESOLUTION))
+
+    replica.replace([("k", KeyState(settled, {}))])
+
+    assert (replica.digest, len(replica)) == (bytes(16), 0)
+    assert "k" in replica.tombstones
 
 
 def test_one_is_not_true_and_not_one_point_zero():
