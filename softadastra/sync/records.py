@@ -219,6 +219,20 @@ class RecordEncoder:
     def _plain_writes(self, writes: Writes) -> tuple[Any, ...]:
         """Give the columns of own writes; they all have one origin, and nearly all one stamp."""
         first, clock, keys, states = writes
+        if len(states) == 1 and not isinstance(state := states[0], KeyState):
+            # Nearly every put, and 0.9 us of 10 less than by columns.
+            _, _, stamp, version, value, flag = state
+            one_stamp = None if stamp == clock else (stamp,)
+            return (
+                first,
+                clock,
+                keys,
+                one_stamp,
+                (version,),
+                (value,),
+                (flag,) if flag else None,
+                (),
+            )
         siblings: Sequence[Any] = states
         contexts: list[Any] = []
         if KeyState in map(type, states):
