@@ -250,13 +250,3 @@ def lives_not_sent(patch: pytest.MonkeyPatch) -> None:
 
 def copied_log_keeps_its_name(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("softadastra.testing.sim_life.settle_place", lambda *args, **named: None)
-
-
-def clone_counts_for_collection(patch: pytest.MonkeyPatch) -> None:
-    original = Reception._greeted
-
-    def greeted(self: Reception, session: Any, hello: Any, now: Any) -> None:
-        original(self, session, hello, now)
-        self._membership.collector.hear(hello.node_id, session.known)
-
-    patch.setattr(Reception, "_greeted", greeted)

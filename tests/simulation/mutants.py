@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import pytest
@@ -22,6 +23,7 @@ from softadastra.store import writes as writes_module
 from softadastra.store.changes import OWN, Arrivals, Merged
 from softadastra.store.dots import DotSet
 from softadastra.store.index import OriginLog
+from softadastra.store.policies import Policy
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync import outbox as outbox_module
@@ -32,8 +34,11 @@ from softadastra.sync.reception import Reception
 from softadastra.sync.session import Session
 from softadastra.testing.checkers import BrokenPromiseError
 from softadastra.wal.log import WriteAheadLog
+from tests.store import test_replica
+from tests.sync import test_collection, test_identity, test_policies
+from tests.sync import test_collection_rules as rules
 
-from . import mistakes
+from . import mistakes, test_sim_cluster
 from .run import run
 
 __all__ = ["MUTANTS", "Mutant"]
@@ -275,6 +280,71 @@ def disk_error_ignored(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Committer, "_append", append)
 
+
+RARE = [
+    (
+        "drop-in-range",
+        mistakes.drop_in_range,
+        rules.test_what_a_range_of_a_snapshot_lacks_is_dropped_at_its_end_and_not_before,
+    ),
+    (
+        "forget-arrivals",
+        mistakes.forget_arrivals,
+        rules.test_what_others_bring_for_a_finished_range_of_a_snapshot_is_looked_at_when_it_ends,
+    ),
+    ("keep-rows", mistakes.keep_rows, rules.test_a_key_that_vanishes_takes_its_rows_along),
+    (
+        "blind-collection",
+        mistakes.blind_collection,
+        rules.test_a_tombstone_stays_while_it_names_what_is_not_here,
+    ),
+    (
+        "no-barrier",
+        mistakes.no_barrier,
+        rules.test_nothing_is_collected_before_all_that_members_had_is_here,
+    ),
+    (
+        "collect-the-future",
+        mistakes.collect_the_future,
+        rules.test_a_tombstone_stays_until_the_clock_has_passed_its_stamp,
+    ),
+    (
+        "a tombstone goes when one member has it",
+        mistakes.tombstone_collected_too_early,
+        test_collection.test_a_member_that_is_away_holds_back_collection,
+    ),
+    (
+        "what was lost with a disk is waited for",
+        mistakes.wait_for_what_is_lost,
+        test_sim_cluster.test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection,
+    ),
+    (
+        "values that a remove has settled count in the digest",
+        mistakes.hidden_values_count,
+        test_replica.test_values_that_a_remove_has_settled_leave_the_digest_before_they_are_collected_with_it,
+    ),
+    (
+        "unequal digests begin nothing",
+        mistakes.difference_not_mended,
+        test_collection.test_nodes_that_differ_with_an_equal_have_mend_it,
+    ),
+    (
+        "a batch supersedes only what it names",
+        mistakes.nothing_outlived,
+        partial(
+            test_policies.test_a_write_over_a_collected_tombstone_is_no_conflict_where_the_tombstone_is_still_held,
+            policy=Policy.MANUAL,
+            relay=False,
+        ),
+    ),
+    (
+        "a branch is renamed, and contexts are not",
+        mistakes.contexts_not_renamed,
+        partial(test_identity.test_random_restores_lose_nothing, 0),
+    ),
+]
+"""Mistakes that none of 60 to 150 seeds showed, and a test that does: words, mistake, test. To show
+they take a node that is lost for good in the middle of a snapshot, or several such moments."""
 
 MUTANTS = [
     # Of the model.

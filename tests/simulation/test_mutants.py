@@ -6,7 +6,7 @@ import pytest
 
 from softadastra.testing import BrokenPromiseError
 
-from .mutants import MUTANTS, Mutant
+from .mutants import MUTANTS, RARE, Mutant
 from .run import run
 
 
@@ -18,3 +18,13 @@ def test_a_mistake_is_caught_by_its_checker(mutant: Mutant, monkeypatch):
         run(mutant.seed)
 
     assert caught.value.checker == mutant.checker, caught.value
+
+
+@pytest.mark.parametrize(("words", "patch", "test"), RARE, ids=[words for words, *_ in RARE])
+def test_a_mistake_that_few_seeds_show_is_caught_by_a_test_of_its_rule(
+    words, patch, test, monkeypatch
+):
+    patch(monkeypatch)
+
+    with pytest.raises(AssertionError):
+        test()
