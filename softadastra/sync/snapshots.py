@@ -45,6 +45,8 @@ class Serving:
     id: int
     have: dict[int, DotSet]
     """H: what this node had when it began."""
+    link: int
+    """The connection on which it was begun, or taken up again."""
     heard_ms: int
     """When the peer was last there; without it the snapshot is given up after a while."""
     sent_to: str | None = None
@@ -167,6 +169,7 @@ class Snapshots:
         if serving is None:
             return
         if resume is not None and resume[0] == serving.id:
+            serving.link = session.link
             serving.finished_to = serving.sent_to = resume[1]
             serving.is_sent = serving.is_committing = False
         else:
@@ -186,11 +189,12 @@ class Snapshots:
         """Give the next message of a peer's snapshot; None while its answers are waited for."""
         message_id = session.batches_sent + 1
         serving = self.serving.get(session.peer_id)
-        if serving is None:
+        if serving is None or serving.link != session.link:
+            # Another connection may have taken its place, whose end knows of no beginning.
             self._last_id += 1
             number = replica.origins.number
             had = {number(origin): dots.copy() for origin, dots in have.items()}
-            self.serving[session.peer_id] = Serving(self._last_id, had, now_ms)
+            self.serving[session.peer_id] = Serving(self._last_id, had, session.link, now_ms)
             self.unequal.discard(session.peer_id)
             # Of an earlier one its receiver acknowledges nothing any more: it would be sent again
             # for ever, and the commit of this one would wait for it.

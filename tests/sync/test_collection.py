@@ -175,6 +175,23 @@ def test_a_second_greeting_in_a_snapshot_does_not_keep_it_from_ending():
     assert not network["a"].engine.delivery.snapshots.serving
 
 
+def test_a_snapshot_that_began_on_a_connection_which_another_one_replaces_is_begun_anew():
+    """A restarted peer greets while its silent former connection is still asked, and served."""
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i}", i) for i in range(10)])
+    network.advance(400_000, step=1_000)
+    network["b"].log.clear()
+    network["b"].start()
+    network.join("b", "a")
+    network.run()
+
+    network["a"].engine.delivery.snapshots.unequal.add("b")
+    network.advance(20_000, step=500)
+
+    assert network["b"].items() == network["a"].items()
+    assert not network["a"].engine.delivery.snapshots.serving
+
+
 def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
     network = line("a", "b", options=SMALL)
     network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
