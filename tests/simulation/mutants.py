@@ -351,7 +351,7 @@ MUTANTS = [
     Mutant("live-dots-only", "convergence", 4, mistakes.live_dots_only),
     Mutant("collect-while-serving", "progress", 36, mistakes.collect_while_serving),
     Mutant("early-have", "convergence", 4, mistakes.early_have),
-    Mutant("put-beats-remove", "progress", 19, mistakes.put_beats_remove),
+    Mutant("put-beats-remove", "keeping", 54, mistakes.put_beats_remove),
     # Of collection and conflicts.
     Mutant(
         "a late batch counts as one made after all that was told",
