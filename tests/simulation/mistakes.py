@@ -13,6 +13,7 @@ import pytest
 from softadastra.runtime import recovery
 from softadastra.store import replica as replica_module
 from softadastra.store.changes import Arrivals, Committed, Merged
+from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica, fingerprint
 from softadastra.store.siblings import context_of, shown, siblings_of, simplest
 from softadastra.store.siblings import merge as merge_states
@@ -160,8 +161,11 @@ def put_beats_remove(patch: pytest.MonkeyPatch) -> None:
 
 
 def tombstone_collected_too_early(patch: pytest.MonkeyPatch) -> None:
-    original = collection.barrier
-    patch.setattr(collection, "barrier", lambda replica, rows: original(replica, rows[:1]))
+    def barrier(replica: Replica, _rows: Any) -> Any:
+        have = {number: DotSet(log.base, log.ranges_beyond()) for number, log in replica.haves()}
+        return have, {}
+
+    patch.setattr(collection, "barrier", barrier)
 
 
 def wait_for_what_is_lost(patch: pytest.MonkeyPatch) -> None:

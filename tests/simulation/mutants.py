@@ -309,7 +309,7 @@ RARE = [
         rules.test_a_tombstone_stays_until_the_clock_has_passed_its_stamp,
     ),
     (
-        "a tombstone goes when one member has it",
+        "a tombstone goes when this node alone has it",
         mistakes.tombstone_collected_too_early,
         test_collection.test_a_member_that_is_away_holds_back_collection,
     ),
