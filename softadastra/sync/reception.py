@@ -6,6 +6,7 @@ durable and evolved before anything is answered.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -141,7 +142,7 @@ class Reception:
                 landed = session.land(message.batches, now.mono_ms)
                 for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
-                self._learn(session, message.have)
+                self._learn(session, self._replica.origins.numbered(message.have))
                 if landed or not session.flights:
                     self._delivery.recovered(session.peer_id)
                 if message.batches:
@@ -252,11 +253,11 @@ class Reception:
         session.hear_have(number, said)
         for origin in (session.known.keys() | session.sent.keys()) - said.keys():
             session.learn(origin, DotSet())
-        self._learn(session, have)
+        self._learn(session, said)
 
-    def _learn(self, session: Session, have: Haves) -> None:
+    def _learn(self, session: Session, said: Mapping[int, DotSet]) -> None:
         """Take what a peer says that it has; it is believed, also when it is less than before."""
-        for origin, dots in self._replica.origins.numbered(have).items():
+        for origin, dots in said.items():
             session.learn(origin, dots)
         member = self._members.connected(session.peer_id)
         base = session.known[self._replica.me].base

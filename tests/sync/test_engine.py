@@ -688,21 +688,6 @@ def test_two_nodes_of_one_name_refuse_each_other():
     assert any("called 'a'" in str(n.fields) for n in network["a"].engine.notices.take())
 
 
-def test_without_acknowledgements_a_lost_batch_of_an_unknown_origin_is_sent_again():
-    """A peer that has nothing of an origin does not name it when it tells what it has."""
-    network = Network("a", "b", options=replace(OPTIONS, require_ack=False))
-    network.join("a", "b")
-    network.run()
-    network.passes = lambda *args: not isinstance(args[2], Batch)
-    network["a"].write(("k", 1))
-    network.run()
-    network.passes = lambda *args: True
-
-    network.advance(45_000)
-
-    assert network["b"].get("k") == 1
-
-
 def test_without_acknowledgements_a_batch_that_a_full_connection_did_not_take_is_sent_again_soon():
     network = Network("a", "b", options=replace(OPTIONS, require_ack=False))
     network.join("a", "b")
