@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from softadastra.store.changes import OWN
+from softadastra.store.index import OriginLog
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
@@ -100,13 +101,14 @@ def split(replica: Replica, change: Split) -> None:
     else:
         kept, moved = origin, origins.number(name)
     renaming = Renaming(origin, change.after, kept, moved, known)
-    low, high = replica.logs.pop(origin).parted(change.after)
+    low, high = replica.logs.pop(origin, OriginLog()).parted(change.after)
     replica.logs[renaming.kept] = low
     if known is not None and known in replica.logs:
         # Another node has told of some of the branch under its new name.
         high.absorb(replica.logs.pop(known))
     replica.logs[renaming.moved] = high
     split_lives(replica, renaming, change)
+    split_named(replica, renaming, change)
     affected = [
         (key, renaming.state(state, replica.rank))
         for key, state in replica.entries.items()
@@ -130,3 +132,11 @@ def split_lives(replica: Replica, renaming: Renaming, change: Split) -> None:
         Life(life.first - change.after, life.id) for life in lives if life.first > change.after
     ]
     replica.lives[renaming.moved] = [life for life in branch if life.first > 1]
+
+
+def split_named(replica: Replica, renaming: Renaming, change: Split) -> None:
+    """Give each name the numbers that came in contexts."""
+    named = replica.named.pop(renaming.origin, 0)
+    moved = replica.named.pop(renaming.known, 0) if renaming.known is not None else 0
+    replica.named[renaming.kept] = min(named, change.after)
+    replica.named[renaming.moved] = max(named - change.after, moved)
