@@ -8,7 +8,7 @@ node that claims a value it does not hold, and a third node would drop the only 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from softadastra.store.dots import DotSet, Range
@@ -102,6 +102,34 @@ class OriginLog:
         beyond = self.beyond
         while beyond and (n := self.base + 1) in beyond:
             self._rows.append(beyond.pop(n))
+
+    @classmethod
+    def restored(cls, have: DotSet, collected: DotSet) -> OriginLog:
+        """Make the writes that are had again, none of them with a row."""
+        log = cls()
+        log.collected = collected.copy()
+        log._rows = [None] * (have.base - collected.base)
+        for first, last in have.above:
+            log.beyond.update(dict.fromkeys(range(first, last + 1)))
+        return log
+
+    def fill(self, numbers: Iterable[int], keys: Iterable[str]) -> None:
+        """Give writes that are had their rows again, but for those that are collected."""
+        collected, rows, beyond = self.collected, self._rows, self.beyond
+        first = collected.base + 1
+        is_whole = not collected.above
+        for n, key in zip(numbers, keys, strict=False):
+            if n >= first and (is_whole or n not in collected):
+                if n - first < len(rows):
+                    rows[n - first] = key
+                else:
+                    beyond[n] = key
+
+    def stretches(self) -> list[tuple[int, list[str | None]]]:
+        """Copy all rows: the number of the first of each stretch, and their keys in order."""
+        found = [(self.collected.base + 1, self._rows.copy())]
+        found += ((n, [key]) for n, key in self.beyond.items())
+        return found
 
     def parted(self, after: int) -> tuple[OriginLog, OriginLog]:
         """Give the writes up to `after`, and those behind it numbered from 1."""

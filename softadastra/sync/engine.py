@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import replace
-from typing import Final
+from typing import Final, assert_never
 
-from softadastra.store.changes import OWN, Collected, Committed, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
+from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
 from softadastra.store.doubling import undouble
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
@@ -44,6 +45,7 @@ from softadastra.sync.reception import Reception
 from softadastra.sync.records import (
     REPLAYED,
     Arrived,
+    Counted,
     Forgotten,
     Lived,
     Placed,
@@ -170,6 +172,12 @@ class Engine:
                 self._evolve_split(record)
             case Placed():
                 self.place = record
+            case Counted(retries):
+                self.members.forgotten_retries = retries
+            case History() | Entries() | Rows() | Lost() | Totals():
+                restore(self.replica, record)
+            case _ as unreachable:
+                assert_never(unreachable)
 
     def _evolve_split(self, record: Split) -> None:
         """Give a branch of a history its name; everybody is greeted anew."""

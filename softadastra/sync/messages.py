@@ -16,6 +16,7 @@ from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.siblings import KeyState
+from softadastra.sync.columns import Columns
 
 __all__ = [
     "PROTOCOL",
@@ -124,8 +125,8 @@ class Batch:
     """By origin: those behind what the receiver has, or the last one."""
     claims: list[Claim]
     keys: list[str]
-    columns: tuple[list[int], list[int], list[int], list[int], list[bytes], list[int]]
-    """Origins, numbers, stamps, versions, values and flags of the entries with one sibling."""
+    columns: Columns
+    """Of the entries with one sibling."""
     states: list[KeyState]
     """The states of the keys behind those."""
 

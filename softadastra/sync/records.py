@@ -6,19 +6,21 @@ Recovery is `Engine.evolve` over them. A peer's batch is kept as the very bytes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
 from itertools import chain, repeat, starmap
 from typing import Any, Final, NamedTuple, TypeAlias, assert_never
 
 import msgpack
 
 from softadastra.errors import StoreError
-from softadastra.store.changes import OWN, Arrivals, Collected, Committed, Visitor, Writes
-from softadastra.store.dots import DotSet, Range
+from softadastra.store.changes import OWN, Arrivals, Collected, Committed, Lost, Visitor, Writes
+from softadastra.store.checkpoint import Entries, History, Part, Rows, Totals
+from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.siblings import KeyState, State, context_of, siblings_of
 from softadastra.store.splitting import Split
+from softadastra.sync.checkpoint_records import decode_part, encode_part, pairs
+from softadastra.sync.kinds import Kind
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Batch, SnapshotRange
 from softadastra.sync.wire import decode
@@ -27,6 +29,7 @@ from softadastra.types import Peer, PeerSource
 __all__ = [
     "REPLAYED",
     "Arrived",
+    "Counted",
     "Forgotten",
     "Lived",
     "Placed",
@@ -37,25 +40,6 @@ __all__ = [
     "Released",
     "decode_record",
 ]
-
-
-class Kind(IntEnum):
-    """The kind of a frame in the log. 0 is invalid; numbers are never given out again."""
-
-    WRITES = 1
-    ARRIVED = 2
-    MEMBER = 3
-    PRUNED = 4
-    RELEASED = 5
-    FORGOTTEN = 6
-    COLLECTED = 7
-    COMMITTED = 8
-    REGISTERED = 9
-    LIVED = 11
-    SPLIT = 12
-    PLACED = 13
-    ARRIVED_OVER = 10
-    """As ARRIVED, with `outlived` and `whereabouts` before the message."""
 
 
 REPLAYED: Final = -1
@@ -109,6 +93,12 @@ class Placed(NamedTuple):
     inode: int
 
 
+class Counted(NamedTuple):
+    """Counts that are told of this node, and belong to nobody it knows any more."""
+
+    retries: int
+
+
 class Registered(NamedTuple):
     """Where a peer is, as somebody said. What is known of it otherwise stays."""
 
@@ -135,6 +125,8 @@ Record: TypeAlias = (
     | Lived
     | Split
     | Placed
+    | Counted
+    | Part
 )
 
 
@@ -213,6 +205,11 @@ class RecordEncoder:
                 return Kind.SPLIT, self._pack([*record.origin, record.after, record.life])
             case Placed():
                 return Kind.PLACED, self._pack(record)
+            case Counted():
+                return Kind.COUNTED, self._pack(record)
+            case History() | Entries() | Rows() | Lost() | Totals():
+                kind, plain = encode_part(record)
+                return kind, self._pack(plain)
             case _ as unreachable:
                 assert_never(unreachable)
 
@@ -292,11 +289,6 @@ def arrived_of(
     )
 
 
-def pairs(flat: list[int]) -> list[Range]:
-    """Give first, last, first, last ... as ranges."""
-    return list(zip(flat[::2], flat[1::2], strict=True))
-
-
 def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
     """Read a record of the log. Its bytes are intact, the log has checked them.
 
@@ -362,6 +354,10 @@ def decode_record(kind: int, payload: bytes, origins: Origins) -> Record:
             return Split(Origin(node_id, incarnation), after, life)
         case Kind.PLACED:
             return Placed(*fields)
+        case Kind.COUNTED:
+            return Counted(*fields)
+        case Kind.HISTORY | Kind.ENTRIES | Kind.ROWS | Kind.LOST | Kind.TOTALS:
+            return decode_part(kind, fields)
         case _:
             raise StoreError(
                 f"the log holds a record of kind {kind}, which this version does not know: "

@@ -18,6 +18,7 @@ import msgpack
 from softadastra.errors import ProtocolError
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
+from softadastra.sync.columns import shrunk
 from softadastra.sync.fields import BATCH_ENTRIES_MAX, CLAIMED_MAX, RANGES_MAX, clipped
 from softadastra.sync.messages import (
     PROTOCOL,
@@ -169,10 +170,7 @@ def plain_lives(told: Iterable[tuple[int, Sequence[Life]]]) -> list[list[int]]:
 
 
 def plain_batch(batch: Batch) -> list[Any]:
-    """Give a batch's array: columns that are regular shrink to their first number."""
-    origins, numbers, stamps, versions, values, flags = batch.columns
-    base = min(stamps, default=0)
-    rows = len(values)
+    """Give a batch's array."""
     return [
         batch.id,
         batch.told,
@@ -180,13 +178,7 @@ def plain_batch(batch: Batch) -> list[Any]:
         plain_lives(batch.lives),
         [[o, first, [n for run in runs for n in run]] for o, first, runs in batch.claims],
         batch.keys,
-        origins[0] if rows and len(set(origins)) == 1 else origins,
-        numbers[0] if rows and numbers == list(range(numbers[0], numbers[0] + rows)) else numbers,
-        base,
-        0 if rows and max(stamps) == base else [stamp - base for stamp in stamps],
-        versions[0] if rows and len(set(versions)) == 1 else versions,
-        values,
-        flags[0] if rows and len(set(flags)) == 1 else flags,
+        *shrunk(batch.columns),
         [
             [state.siblings, [n for pair in state.context.items() for n in pair]]
             for state in batch.states

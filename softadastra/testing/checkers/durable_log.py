@@ -18,8 +18,9 @@ from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life, history, joined, lived
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.splitting import Split
+from softadastra.sync.kinds import Kind
 from softadastra.sync.messages import Batch, Haves
-from softadastra.sync.records import Arrived, Kind, Lived, decode_record
+from softadastra.sync.records import Arrived, Lived, decode_record
 from softadastra.testing.checkers.lineage import Lineage
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.wal.frames import (
