@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from softadastra.store.changes import OWN
 from softadastra.store.index import OriginLog
-from softadastra.store.lives import Life
+from softadastra.store.lives import Life, joined
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import (
@@ -131,7 +131,10 @@ def split_lives(replica: Replica, renaming: Renaming, change: Split) -> None:
     branch = [
         Life(life.first - change.after, life.id) for life in lives if life.first > change.after
     ]
-    replica.lives[renaming.moved] = [life for life in branch if life.first > 1]
+    known = replica.lives.pop(renaming.known, []) if renaming.known is not None else []
+    replica.lives[renaming.moved] = joined(
+        change.life, known, [life for life in branch if life.first > 1]
+    )
 
 
 def split_named(replica: Replica, renaming: Renaming, change: Split) -> None:
