@@ -13,6 +13,7 @@ from typing import TypeVar, overload
 from softadastra.batch import Batch
 from softadastra.errors import InvalidArgumentError, NotFoundError
 from softadastra.lifecycle import Lifecycle
+from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
@@ -146,7 +147,7 @@ class Client(Lifecycle, MutableMapping[str, Value]):
 
     def _scan(self, prefix: str) -> Iterator[str]:
         after: str | None = None
-        while page := self._opened().page(prefix, after):
+        while page := page_of(self._opened(), prefix, after):
             yield from page.keys
             after = page.last
 
@@ -382,6 +383,19 @@ class Client(Lifecycle, MutableMapping[str, Value]):
             InvalidStateError: the client is not open, or keeps no log.
         """
         self._opened().backup(Path(path))
+
+    def compact(self) -> None:
+        """Rewrite the log without what is obsolete, while writes go on; returns when it is done.
+
+        It starts by itself when more than half of the log is obsolete. Nothing that can be read or
+        is owed to a peer is lost, and a crash at any moment leaves the old file or the new one.
+        Takes about as long as opening the log. A memory-only client has nothing to do.
+
+        Raises:
+            StorageError: the disk refused; the log is as it was, or nothing more is written.
+            InvalidStateError: the client is not open, or is being closed.
+        """
+        self._opened().compact()
 
     def node_info(self) -> NodeInfo:
         """Describe this node. The machine's name and system are those of when it was opened."""

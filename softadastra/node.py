@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
 
 from softadastra.errors import (
     InvalidArgumentError,
@@ -27,6 +26,8 @@ from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.compaction import Compaction
+from softadastra.runtime.compactor import Compactor
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.reactor import Reactor
@@ -51,19 +52,6 @@ from softadastra.wal.log import WriteAheadLog
 __all__ = ["Node"]
 
 
-PAGE_KEYS = 512
-"""Keys that a scan reads at a time, so that it holds up nobody."""
-
-
-class Page(NamedTuple):
-    """Some keys of a scan."""
-
-    keys: list[str]
-    """Those that have a value."""
-    last: str
-    """The last one that was looked at; the scan goes on behind it."""
-
-
 class Node:
     """One node: open from `open` to `close`, once.
 
@@ -85,6 +73,7 @@ class Node:
         self._events = Events(options.node_id)
         self._reactor: Reactor | None = None
         self._settler: Settler | None = None
+        self._compactor: Compactor | None = None
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
@@ -106,6 +95,11 @@ class Node:
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
         self._committer.dirtied = self.wake
+        if self._log is not None:
+            self._compactor = Compactor(Compaction(self._committer, self._log), self._has_notices)
+            self._compactor.start()
+            self._committer.outgrown = self._compactor.look
+            self._compactor.look()
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
@@ -116,6 +110,8 @@ class Node:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
         if self._is_recovered:
             self._stop_reactor()
+            if self._compactor is not None:
+                self._compactor.stop()
             self._committer.close()
         try:
             if self._is_recovered:
@@ -172,20 +168,19 @@ class Node:
         assert result is not None, "a resolution is always written"
         return result
 
+    def _has_notices(self) -> None:
+        """Have it told what another thread has noted."""
+        if self._reactor is None:
+            self._tell()
+        else:
+            self.wake()
+
     def _tell(self) -> None:
         """Emit what there is to tell, when there is no reactor to do it."""
         with self.lock:
             notices = self.engine.notices.take()
         for notice in notices:
             self._events.emit(notice)
-
-    def page(self, prefix: str, after: str | None) -> Page | None:
-        """Give the next keys of a scan that have a value now; None at its end."""
-        with self.lock:
-            keys = self.replica.page(prefix=prefix, after=after, limit=PAGE_KEYS)
-        if not keys:
-            return None
-        return Page([key for key in keys if self.replica.sibling(key) is not None], keys[-1])
 
     # The outbox.
 
@@ -432,6 +427,11 @@ class Node:
             raise InvalidStateError("a memory-only node has no log to back up")
         self._committer.sync()
         self._log.copy_to(path)
+
+    def compact(self) -> None:
+        """Rewrite the log without what is obsolete."""
+        if self._compactor is not None:
+            self._compactor.compact()
 
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""

@@ -11,10 +11,12 @@ Nothing is visible before it is durable: reads show evolved state.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from itertools import islice
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.tickets import Ticket, copy_of
@@ -25,6 +27,8 @@ from softadastra.sync.notices import Level
 from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer", "Log"]
+
+T = TypeVar("T")
 
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
 
@@ -70,9 +74,12 @@ class Committer:
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
         write instead misses a sync in between, and then nobody ever syncs."""
+        self.outgrown: Callable[[], None] = lambda: None
+        """Called when the log is larger than `size_max`, once: who is told sets that anew."""
+        self.size_max = sys.maxsize
         self._log = log
         self._flush = flush and log is not None
-        self._wall_ms = wall_ms
+        self.wall_ms = wall_ms
         self._encode = RecordEncoder(engine.replica.origins).encode
         self._leader: Ticket | None = None
         """Whose caller has the right to decide and to append; None: nobody is at work."""
@@ -153,6 +160,32 @@ class Committer:
             self._append(self._log, records)
         return True
 
+    def exclusively(self, action: Callable[[], T], *, needs_state: bool = False) -> T:
+        """Run something while nothing is appended, and all that was appended has evolved.
+
+        Args:
+            action: what to run; it must not commit.
+            needs_state: whether nothing else of the state may change meanwhile either. With
+                `flush=False` nothing does in any case.
+
+        Raises:
+            InvalidStateError: nothing is written any more. And what `action` raises.
+        """
+        if not self._flush:
+            with self.lock:
+                self._check_writable()
+                return action()
+        ticket = Ticket((), ())
+        gate = self._join(ticket, is_first=True)
+        if gate is not None:
+            gate.acquire()
+        assert ticket.group is not None, "who waits in front leads next"
+        try:
+            with self.lock if needs_state else nullcontext():
+                return action()
+        finally:
+            self._lead(ticket.group)
+
     def sync(self) -> None:
         """Make durable what `flush=False` has left. Not holding the lock; one caller at a time.
 
@@ -183,8 +216,13 @@ class Committer:
             raise ticket.error
         return ticket.results
 
-    def _join(self, ticket: Ticket) -> Lock | None:
-        """Take the lead when nobody is at work; else give the gate to wait at."""
+    def _join(self, ticket: Ticket, *, is_first: bool = False) -> Lock | None:
+        """Take the lead when nobody is at work; else give the gate to wait at.
+
+        Args:
+            ticket: what is wanted.
+            is_first: whether to lead next, in front of all who wait.
+        """
         with self.lock:
             self._check_writable()
             if self._leader is None:
@@ -192,7 +230,7 @@ class Committer:
                 self._leader = ticket
                 return None
             gate = ticket.gate = closed_gate()
-            self._waiting.append(ticket)
+            self._waiting.insert(0 if is_first else len(self._waiting), ticket)
             return gate
 
     def _commit_at_once(
@@ -239,6 +277,9 @@ class Committer:
         except StorageError as error:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
+        if log.size_bytes > self.size_max:
+            self.size_max = sys.maxsize
+            self.outgrown()
 
     def _sync(self, log: Log) -> None:
         try:
@@ -383,7 +424,7 @@ class Committer:
         if not asked:
             return records, []
         engine = self.engine
-        writes, results = decide_writes(engine.replica, asked, wall_ms=self._wall_ms())
+        writes, results = decide_writes(engine.replica, asked, wall_ms=self.wall_ms())
         if writes is None:
             return records, results
         if engine.life is not None:

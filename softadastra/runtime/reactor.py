@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Thread
-from typing import Generic, TypeVar
+from typing import TypeVar
 
+from softadastra.runtime.calls import Call
 from softadastra.runtime.clock import read_clocks
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
@@ -27,26 +28,6 @@ T = TypeVar("T")
 
 STOP_MAX_SECONDS = 1.0
 """How long `close` waits for the thread: it may be inside one sync of a slow disk."""
-
-
-class Call(Generic[T]):
-    """A function to be run by the reactor, and its outcome."""
-
-    def __init__(self, function: Callable[[], T]) -> None:
-        self.function = function
-        # Not an Event, whose own lock an interrupt of the caller may leave taken: the reactor
-        # would wait for it for ever.
-        self.done = closed_gate()
-        self.result: T | None = None
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        """Run it, and keep what it returns or raises for the caller."""
-        try:
-            self.result = self.function()
-        except BaseException as error:  # belongs to the caller, who raises it
-            self.error = error
-        open_gate(self.done)
 
 
 class Reactor:

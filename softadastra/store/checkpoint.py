@@ -28,7 +28,7 @@ PART_KEYS: Final = 128
 longer, and so many that the headers of frames are a hundredth of the file."""
 PART_BYTES: Final = 1 << 16
 """And about as many bytes of values, unless one has more."""
-ROWS_MAX: Final = 1_024
+ROWS_MAX: Final = 4_096
 """Rows that are looked at for one record."""
 
 

@@ -41,6 +41,14 @@ class Origins:
         self._numbers: dict[Origin, int] = {}
         self._size_bytes = 0
 
+    def copy(self) -> Origins:
+        """Give an independent copy: in this one a number may stand for another origin later."""
+        copied = Origins()
+        copied._origins = self._origins.copy()
+        copied._numbers = self._numbers.copy()
+        copied._size_bytes = self._size_bytes
+        return copied
+
     def number(self, origin: Origin) -> int:
         """Give the number of an origin, a new one when it was never met."""
         number = self._numbers.get(origin)

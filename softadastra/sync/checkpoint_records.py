@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, repeat
+from itertools import accumulate, chain, pairwise, repeat
 from typing import Any, assert_never
 
 from softadastra.store.changes import Lost
@@ -31,8 +31,10 @@ def encode_part(part: Part) -> tuple[Kind, Any]:
             ]
             return Kind.ENTRIES, (keys, *shrunk(columns), others)
         case Rows(origin, numbers, keys):
-            named = {key: i for i, key in enumerate(dict.fromkeys(keys))}
-            return Kind.ROWS, (origin, numbers, list(named), [named[key] for key in keys])
+            table = {key: i for i, key in enumerate(dict.fromkeys(keys))}
+            # Nearly each is one more than the one before: a byte.
+            steps = [n - before for before, n in pairwise([0, *numbers])]
+            return Kind.ROWS, (origin, steps, list(table), [table[key] for key in keys])
         case Lost():
             return Kind.LOST, part
         case Totals():
@@ -58,8 +60,8 @@ def decode_part(kind: int, fields: Sequence[Any]) -> Part:
             ]
             return Entries(keys, siblings_of(columns), states)
         case Kind.ROWS:
-            origin_position, numbers, keys, positions = fields
-            return Rows(origin_position, numbers, [keys[i] for i in positions])
+            position, steps, keys, positions = fields
+            return Rows(position, list(accumulate(steps)), [keys[i] for i in positions])
         case Kind.LOST:
             key, loser, winner = fields
             return Lost(key, tuple(loser), tuple(winner))

@@ -252,6 +252,10 @@ class Engine:
         snapshots.forget_absent(self.connections.active, now.mono_ms)
         return None if snapshots.serving else self.membership.decide_collection(now)
 
+    def decide_alone(self, wall_ms: int) -> Collected | None:
+        """Decide what may be let go when there is nobody whom it is kept for."""
+        return None if self.delivery.snapshots.serving else self.membership.decide_alone(wall_ms)
+
     def decide_split(self) -> Split | None:
         """Decide what of a history goes on under another name, when one has parted."""
         return self._reception.identity.take_split()

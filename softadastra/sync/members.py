@@ -72,6 +72,11 @@ class Members:
         """Whether it was struck off, and has not been here since."""
         return node_id in self._forgotten
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Who was struck off, and has not been here since."""
+        return frozenset(self._forgotten)
+
     def register(self, peer: Peer, source: PeerSource) -> None:
         """Note where a peer is."""
         known = self._by_id.get(peer.node_id) or Member(node_id=peer.node_id)

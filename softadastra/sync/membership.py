@@ -11,8 +11,9 @@ from dataclasses import replace
 from typing import Final
 
 from softadastra.store.changes import Collected
+from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
-from softadastra.sync.collection import Collector
+from softadastra.sync.collection import Collector, collectable
 from softadastra.sync.fields import MEMBERS_MAX
 from softadastra.sync.members import Member, Members
 from softadastra.sync.messages import Haves, Report
@@ -125,6 +126,26 @@ class Membership:
             member.node_id for member in self._members if self.holds_back(member, now.wall_ms)
         ]
         return self.collector.decide(self._replica, active, now.wall_ms)
+
+    def decide_alone(self, wall_ms: int) -> Collected | None:
+        """Decide what may be let go by a node that waits for no member, when that is most.
+
+        Who comes later gets a snapshot. While most is not obsolete, a delta is as small.
+        """
+        replica = self._replica
+        rows = sum(len(log) for log in replica.logs.values())
+        is_mostly_obsolete = rows > 2 * len(replica.entries) or len(replica.tombstones) > len(
+            replica
+        )
+        if not is_mostly_obsolete or any(self.holds_back(m, wall_ms) for m in self._members):
+            return None
+        everything = {
+            number: DotSet(log.base, log.ranges_beyond()) for number, log in replica.haves()
+        }
+        collected = collectable(replica, everything, wall_ms)
+        # Who was named and never met may bring writes that are older than a remove.
+        is_awaited = any(not (m.accepted or m.witnessed) for m in self._members)
+        return collected._replace(keys=[]) if collected and is_awaited else collected
 
     def is_time_to_collect(self, now: Now) -> bool:
         """Whether to look now; the next time is noted."""

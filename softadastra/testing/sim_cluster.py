@@ -67,6 +67,8 @@ class SimCluster:
         topology: who dials whom at the start.
         trace: takes a line for each event; None: none are made.
         allocation_bytes_max: what the disks reserve at a time for a growing file.
+        slack_bytes: how much of a log may be obsolete before it is rewritten, beside as much as is
+            not.
         options: fields of `ClientOptions` for all nodes, as `auto_flush=False`.
 
     Raises:
@@ -81,6 +83,7 @@ class SimCluster:
         topology: SimTopology | str = SimTopology.MESH,
         trace: Callable[[str], object] | None = None,
         allocation_bytes_max: int = 65_536,
+        slack_bytes: int = 65_536,
         **options: object,
     ) -> None:
         if not 1 <= nodes_count <= NODES_MAX:
@@ -101,6 +104,7 @@ class SimCluster:
         self.network = SimNetwork(self.schedule, chance(seed, "network"), self.trace)
         self._seed = seed
         self._allocation_bytes_max = allocation_bytes_max
+        self._slack_bytes = slack_bytes
         self._clones_made: Counter[str] = Counter()
         self.clones: list[SimNode] = []
         """Second nodes of a name, in the order in which they were made; some may be lost by now."""
@@ -121,6 +125,7 @@ class SimCluster:
             checks=self.checks,
             rng=chance(self._seed, machine),
             allocation_bytes_max=self._allocation_bytes_max,
+            slack_bytes=self._slack_bytes,
         )
 
     def open(self) -> None:

@@ -7,14 +7,15 @@ product code: what it does wrong, the product does wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from softadastra.errors import InvalidStateError
+from softadastra.errors import InvalidStateError, SoftadastraError
 from softadastra.node_settings import engine_options, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.compaction import Compaction
 from softadastra.runtime.driver import Driver
 from softadastra.runtime.recovery import recover, settle_place
 from softadastra.runtime.settling import Settling
@@ -56,6 +57,8 @@ class SimLife:
         disk: its disk.
         clock: its clocks.
         rng: for incarnation, nonce and jitter.
+        slack_bytes: how much of its log may be obsolete before it is rewritten, as in
+            `runtime.compaction.Compaction`.
     """
 
     def __init__(
@@ -66,6 +69,7 @@ class SimLife:
         disk: SimDisk,
         clock: SimClock,
         rng: Random,
+        slack_bytes: int,
     ) -> None:
         self.options = options
         self.log = WriteAheadLog(options.resolved_wal_path(), disk=disk)
@@ -73,13 +77,18 @@ class SimLife:
         self._disk = disk
         self._clock = clock
         self._rng = rng
+        self._slack_bytes = slack_bytes
 
     engine: Engine
     committer: Committer
     transport: SimTransport
     is_settling_due: bool
     """Whether there may be conflicts to settle: `settle` does what a node does in a thread."""
+    is_compacting_due: bool
+    """Whether most of the log may be obsolete: `compact` does what a node does in a thread."""
     _driver: Driver
+    _compaction: Compaction
+    _rewriting: Generator[None] | None
     _settling: Settling
 
     def open(self, transport: SimTransport, *, write_if: WriteIf, is_traced: bool) -> None:
@@ -125,10 +134,15 @@ class SimLife:
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._conflicts_arrived,
         )
+        self._compaction = Compaction(self.committer, self.log, slack_bytes=self._slack_bytes)
+        self.committer.outgrown = self._outgrown
+        self._compaction.is_due()
         self._settling = Settling(
             self.committer, write_if=write_if, merge=_unmerged, settled=transport.wake
         )
         self.is_settling_due = True
+        self.is_compacting_due = False
+        self._rewriting = None
 
     def dial(self, peer: Peer) -> None:
         """Register a peer, as `Client.connect` does, without waiting for it."""
@@ -157,6 +171,31 @@ class SimLife:
         """Settle the conflicts whose policy needs nobody."""
         self.is_settling_due = False
         self.is_settling_due |= self._settling.settle()
+
+    def compact(self) -> bool:
+        """Do a step of rewriting the log, as a node does in a thread.
+
+        Returns:
+            Whether there is more to do.
+        """
+        steps = self._rewriting
+        if steps is None:
+            if not self._compaction.is_due():
+                return False
+            steps = self._rewriting = self._compaction.rewrite()
+        try:
+            next(steps)
+        except StopIteration:
+            self._rewriting = None
+            return self._compaction.is_due()
+        except SoftadastraError as error:
+            self._rewriting = None
+            self._compaction.put_off(error)
+            return False
+        return True
+
+    def _outgrown(self) -> None:
+        self.is_compacting_due = True
 
     def _conflicts_arrived(self) -> None:
         self.is_settling_due = True
@@ -212,6 +251,8 @@ class SimLife:
         Raises:
             StorageError: the last sync failed.
         """
+        if self._rewriting is not None:
+            self._rewriting.close()
         self._driver.close()
         self.transport.close()
         try:

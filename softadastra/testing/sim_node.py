@@ -30,6 +30,7 @@ __all__ = ["NodeState", "SimNode"]
 
 
 SETTLING_DELAY_MS: Final = 5
+COMPACTING_STEP_MS: Final = 3
 """Between the arrival of a conflict and its settlement: other things may come in between."""
 
 
@@ -61,6 +62,7 @@ class SimNode(SimClient):
         checks: Checks,
         rng: Random,
         allocation_bytes_max: int,
+        slack_bytes: int,
     ) -> None:
         super().__init__(options, machine)
         self.path = options.resolved_wal_path()
@@ -75,6 +77,7 @@ class SimNode(SimClient):
         self._network = network
         self._checks = checks
         self._rng = rng
+        self._slack_bytes = slack_bytes
         self._is_turn_due = False
         self._alarm_ms: int | None = None
 
@@ -146,6 +149,7 @@ class SimNode(SimClient):
             disk=self.disk,
             clock=self.clock,
             rng=self._rng,
+            slack_bytes=self._slack_bytes,
         )
         transport = self._network.attach(self.machine, partial(self._wake, life))
         transport.sending = partial(self._checks.sending, self)
@@ -320,6 +324,17 @@ class SimNode(SimClient):
             life.settle()
         self._wake(life)
 
+    def _compact(self, life: SimLife) -> None:
+        if life is not self.life:
+            return
+        if self.state is not NodeState.RUNNING:
+            # It goes on at the first turn after the pause.
+            life.is_compacting_due = True
+        elif life.compact():
+            self._schedule.after(COMPACTING_STEP_MS, partial(self._compact, life))
+        else:
+            self._wake(life)
+
     def _wake(self, life: SimLife) -> None:
         if life is self.life and not self._is_turn_due:
             self._is_turn_due = True
@@ -342,6 +357,9 @@ class SimNode(SimClient):
             # It is done by a thread of its own, a little later.
             life.is_settling_due = False
             self._schedule.after(SETTLING_DELAY_MS, partial(self._settle, life))
+        if life.is_compacting_due:
+            life.is_compacting_due = False
+            self._schedule.after(COMPACTING_STEP_MS, partial(self._compact, life))
         self._set_alarm(life, turn.timeout_ms)
 
     def _set_alarm(self, life: SimLife, timeout_ms: int | None) -> None:

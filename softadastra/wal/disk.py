@@ -14,7 +14,7 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
@@ -29,6 +29,8 @@ __all__ = [
     "File",
     "OpenMode",
     "OsDisk",
+    "aside_of",
+    "pieces_of",
     "replace_file",
     "write_all",
 ]
@@ -45,6 +47,9 @@ _CANNOT_ALLOCATE_ERRNOS: Final = NO_SPACE_ERRNOS | {
     errno.ENODEV,
 }
 """What posix_fallocate answers where there is no room, or no such thing (its man page)."""
+
+_COPY_BYTES: Final = 1 << 20
+"""Read and written at a time: large enough that the calls cost nothing beside the bytes."""
 
 _MODE_PRIVATE: Final = 0o600
 """Values are the owner's business; etcd and Redis create their logs the same way."""
@@ -318,6 +323,18 @@ def write_all(file: File, data: Bytes, offset: int) -> None:
         written += taken
 
 
+def pieces_of(file: File, end: int) -> Iterator[bytes]:
+    """Read a file up to an offset, a piece at a time."""
+    return (
+        file.pread(min(_COPY_BYTES, end - offset), offset) for offset in range(0, end, _COPY_BYTES)
+    )
+
+
+def aside_of(path: Path) -> Path:
+    """Give where a new file is written before it takes its name."""
+    return path.with_name(f"{path.name}.new")
+
+
 def replace_file(disk: Disk, path: Path, pieces: Iterable[bytes]) -> None:
     """Give a path this content, durably; a crash leaves the old file or the new one, whole.
 
@@ -327,7 +344,7 @@ def replace_file(disk: Disk, path: Path, pieces: Iterable[bytes]) -> None:
     Raises:
         StorageError: the system refused; the path is as it was, or has the new content.
     """
-    aside = path.with_name(f"{path.name}.new")
+    aside = aside_of(path)
     disk.remove(aside)
     file = disk.open(aside, OpenMode.NEW)
     try:

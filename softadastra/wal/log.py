@@ -13,15 +13,15 @@ Rules:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
-from typing import Final, assert_never
-from weakref import WeakSet
+from threading import Lock
+from typing import Final
 
 from softadastra.errors import AlreadyExistsError, InvalidStateError, SoftadastraError, StorageError
-from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, replace_file, write_all
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, pieces_of, replace_file, write_all
+from softadastra.wal.forks import open_logs
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
@@ -31,6 +31,7 @@ from softadastra.wal.frames import (
 )
 from softadastra.wal.lock import LockFile
 from softadastra.wal.log_file import open_log_file
+from softadastra.wal.log_state import LogState, refusal
 from softadastra.wal.recovery import (
     End,
     Record,
@@ -40,23 +41,14 @@ from softadastra.wal.recovery import (
     rewrite,
     torn_bytes,
 )
+from softadastra.wal.rewriting import Rewrite
 
 __all__ = ["WriteAheadLog"]
 
-_ALLOCATION_BYTES: Final = 4 * 2**20
+_ALLOCATION_BYTES_MAX: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
-
-
-_COPY_BYTES: Final = 1 << 20
-"""Read and written at a time: large enough that the calls cost nothing beside the bytes."""
-
-
-class _State(Enum):
-    CLOSED = 0
-    OPENED = 1
-    """Locked and known to be ours; what it holds has not been replayed."""
-    READY = 2
-    POISONED = 3
+_ALLOCATION_BYTES_MIN: Final = 1 << 16
+"""And in a small file: else most of it would be reserved space."""
 
 
 class WriteAheadLog:
@@ -77,11 +69,13 @@ class WriteAheadLog:
         "_durable",
         "_end",
         "_file",
+        "_header",
         "_held",
         "_lock",
         "_path",
         "_seed",
         "_state",
+        "_swapping",
         "torn_tail",
     )
 
@@ -89,6 +83,7 @@ class WriteAheadLog:
     """What is read and written, once it was opened."""
     _held: File | None
     """The same, for as long as it is open."""
+    _header: Header
     _seed: int
     _allocated: int
     """Up to where space was reserved, or asked for in vain. Invariant: never below the end
@@ -104,7 +99,9 @@ class WriteAheadLog:
         self._disk = disk
         self._lock = LockFile(path, disk=disk)
         self._held = None
-        self._state = _State.CLOSED
+        self._state = LogState.CLOSED
+        self._swapping = Lock()
+        """Held while the file is synced, copied or replaced: each is for a thread of its own."""
         self._durable = FILE_HEADER_BYTES
         self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
         self.torn_tail: TornTail | None = None
@@ -133,7 +130,7 @@ class WriteAheadLog:
     @property
     def is_poisoned(self) -> bool:
         """Whether a failure left the file in an unknown state: only `close` is of use now."""
-        return self._state is _State.POISONED
+        return self._state is LogState.POISONED
 
     def open(self, *, node_id: str, incarnation: int) -> Header:
         """Lock the log, create it when it is missing, and check whose it is.
@@ -153,20 +150,21 @@ class WriteAheadLog:
             WalCorruptionError: its header is damaged.
             StorageError: the system refused, as in a directory that is not writable.
         """
-        if self._state is not _State.CLOSED:
+        if self._state is not LogState.CLOSED:
             raise InvalidStateError(f"{self._path} is open already: close it first")
         header = Header(node_id=node_id, incarnation=incarnation, generation=1)
         self._disk.make_directory(self._path.parent)
         # First: a child that is forked while another thread is in here lets go of the lock too.
-        _open_logs.add(self)
+        open_logs.add(self)
         try:
             self._lock.acquire(node_id=node_id)
             self._held, header, self._seed = open_log_file(self._disk, self._path, header)
+            self._header = header
             self._file = self._held
             self._durable = FILE_HEADER_BYTES
             self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
             self.torn_tail = None
-            self._state = _State.OPENED
+            self._state = LogState.OPENED
         except BaseException:
             self._let_go()
             raise
@@ -185,7 +183,7 @@ class WriteAheadLog:
             WalCorruptionError: it is damaged; nothing was changed on disk.
             StorageError: the system refused; close the log and open it again.
         """
-        if self._state is not _State.OPENED:
+        if self._state is not LogState.OPENED:
             raise self._refusal("replay")
         end = yield from read_records(self._file, self._seed)
         torn = None
@@ -199,7 +197,7 @@ class WriteAheadLog:
         self._end = end
         self._allocated = self._file.size()
         self.torn_tail = torn
-        self._state = _State.READY
+        self._state = LogState.READY
 
     def copy_to(self, path: Path) -> None:
         """Copy all frames to a new file, durably; from any thread, while others append.
@@ -211,17 +209,57 @@ class WriteAheadLog:
             StorageError: the system refused; nothing is left at the path.
             InvalidStateError: the log is not open, or not replayed to its end.
         """
-        if self._state is not _State.READY:
+        if self._state is not LogState.READY:
             raise self._refusal("copy")
-        file, end = self._file, self._end[0]
         self._disk.make_directory(path.parent)
         if self._disk.exists(path):
             raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
-        pieces = (
-            file.pread(min(_COPY_BYTES, end - offset), offset)
-            for offset in range(0, end, _COPY_BYTES)
+        with self._swapping:
+            replace_file(self._disk, path, pieces_of(self._file, self._end[0]))
+
+    def rewrite(self, *, incarnation: int) -> Rewrite:
+        """Begin a new file in place of this one, in which what is obsolete is left out.
+
+        It is to hold all that is here now, in whatever records. What is appended from now on
+        follows it. `adopt` ends that; until then this log goes on as if nothing was.
+
+        Args:
+            incarnation: of the new file.
+
+        Raises:
+            InvalidStateError: as in `append`.
+            StorageError: the system refused; nothing has changed.
+        """
+        if self._state is not LogState.READY:
+            raise self._refusal("rewrite")
+        header = replace(
+            self._header, incarnation=incarnation, generation=self._header.generation + 1
         )
-        replace_file(self._disk, path, pieces)
+        return Rewrite(self._disk, self._path, header, self._file, self._seed, End(*self._end))
+
+    def adopt(self, rewrite: Rewrite) -> None:
+        """Go on in the new file, under the same path. No append may be under way.
+
+        Raises:
+            InvalidStateError: as in `append`.
+            StorageError: the system refused. The old file goes on; or the log is poisoned, since
+                it is not known which of the two a power cut would leave.
+        """
+        if self._state is not LogState.READY:
+            raise self._refusal("rewrite")
+        with self._swapping:
+            rewrite.put_in_place(self._end[0])
+            old = self._file
+            self._file = self._held = rewrite.file
+            self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end
+            self._durable = self._allocated = rewrite.end.offset
+            try:
+                self._disk.sync_directory(self._path.parent)
+            except BaseException:
+                self._state = LogState.POISONED
+                raise
+            finally:
+                old.close()
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
@@ -237,7 +275,7 @@ class WriteAheadLog:
                 later append works as soon as there is room. Or the log is poisoned.
         """
         assert 1 <= kind <= 255, kind
-        if self._state is not _State.READY:
+        if self._state is not LogState.READY:
             raise self._refusal("append to")
         offset, sequence, chain, _ = self._end
         mark = self._durable
@@ -261,7 +299,7 @@ class WriteAheadLog:
             InvalidStateError: as in `append`.
             StorageError: as in `append`.
         """
-        if self._state is not _State.READY:
+        if self._state is not LogState.READY:
             raise self._refusal("append to")
         offset, sequence, chain, _ = self._end
         mark = self._durable
@@ -287,12 +325,13 @@ class WriteAheadLog:
             StorageError: the outcome is unknown, and the log is poisoned. It is never tried
                 again: the system may have dropped the data and report success the next time.
         """
-        if self._state is not _State.READY:
+        if self._state is not LogState.READY:
             raise self._refusal("sync")
-        end = self._end[0]
-        if end > self._durable:
-            self._sync_file()
-            self._durable = end
+        if self._end[0] > self._durable:
+            with self._swapping:
+                end = self._end[0]
+                self._sync_file()
+                self._durable = end
 
     def close(self) -> None:
         """Sync, mark all as durable, give allocated space back, and unlock; again is no error.
@@ -305,7 +344,7 @@ class WriteAheadLog:
             BaseException: an interrupt, of a signal handler for one; close it again.
         """
         try:
-            if self._state is _State.READY:
+            if self._state is LogState.READY:
                 self.sync()
                 self._write_mark()
                 self._file.truncate(self._end[0])
@@ -314,21 +353,22 @@ class WriteAheadLog:
 
     def _let_go(self) -> None:
         """Close and unlock what is open; again is no error."""
-        self._state = _State.CLOSED
+        self._state = LogState.CLOSED
         try:
             if self._held is not None:
                 self._held.close()
                 self._held = None
         finally:
             self._lock.release()
-            _open_logs.discard(self)
+            open_logs.discard(self)
 
     def _write(self, data: bytes, end: tuple[int, int, int, int]) -> None:
         """Write at the end and move the end, or do neither."""
         if end[0] > self._allocated:
             # Overwriting reserved zeros leaves the file's size alone, so a sync has less to
             # write to the journal. Asked for once a chunk, also when it was in vain.
-            until = end[0] + _ALLOCATION_BYTES
+            ahead = min(max(end[0] // 4, _ALLOCATION_BYTES_MIN), _ALLOCATION_BYTES_MAX)
+            until = end[0] + ahead
             self._file.allocate(self._end[0], until - self._end[0])
             self._allocated = until
         try:
@@ -341,9 +381,9 @@ class WriteAheadLog:
             raise
         except BaseException:
             # An interrupt. Another one may keep this from being cut off.
-            self._state = _State.POISONED
+            self._state = LogState.POISONED
             self._cut_off()
-            self._state = _State.READY
+            self._state = LogState.READY
             raise
 
     def _cut_off(self) -> None:
@@ -352,7 +392,7 @@ class WriteAheadLog:
         try:
             self._file.truncate(end)
         except StorageError as error:
-            self._state = _State.POISONED
+            self._state = LogState.POISONED
             raise StorageError(
                 f"{self._path} ends in a partial frame that cannot be cut off: {error.message}; "
                 "close the log and open it again",
@@ -379,7 +419,7 @@ class WriteAheadLog:
             self._write(frame, (offset + len(frame), sequence, chain, offset))
         except StorageError as error:
             # A full disk is no reason to fail: all is durable, and the frame was cut off.
-            if self._state is not _State.READY or error.errno not in NO_SPACE_ERRNOS:
+            if self._state is not LogState.READY or error.errno not in NO_SPACE_ERRNOS:
                 raise
 
     def _sync_file(self) -> None:
@@ -390,7 +430,7 @@ class WriteAheadLog:
             failure = error if isinstance(error, OSError) else error.__context__
             if not isinstance(failure, OSError):
                 raise
-            self._state = _State.POISONED
+            self._state = LogState.POISONED
             raise StorageError(
                 f"{failure}: the outcome of the last writes is unknown, and nothing more is "
                 "written; close the log and open it again, recovery will find out",
@@ -398,42 +438,13 @@ class WriteAheadLog:
                 filename=str(self._path),
             ) from error
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""
-        self._state = _State.CLOSED
+        self._state = LogState.CLOSED
         if self._held is not None:
             self._held.close()
             self._held = None
         self._lock.abandon()
 
     def _refusal(self, action: str) -> SoftadastraError:
-        match self._state:
-            case _State.CLOSED:
-                reason = "it is not open, call open() first (a forked child too)"
-            case _State.OPENED:
-                reason = "take replay() to its end first"
-            case _State.READY:
-                reason = "it was replayed already, close it and open it again"
-            case _State.POISONED:
-                return StorageError(
-                    f"cannot {action} {self._path}: an earlier failure left its end unknown; close "
-                    "the log and open it again, recovery will find out",
-                    filename=str(self._path),
-                )
-            case _:
-                assert_never(self._state)
-        return InvalidStateError(f"cannot {action} {self._path}: {reason}", path=str(self._path))
-
-
-_open_logs: WeakSet[WriteAheadLog] = WeakSet()
-
-
-def _abandon_in_child() -> None:
-    for log in list(_open_logs):
-        log._abandon()
-    _open_logs.clear()
-
-
-# A forked child shares descriptors and file offsets with its parent: its writes would damage
-# the parent's log, and its copy of the lock would outlive the parent.
-os.register_at_fork(after_in_child=_abandon_in_child)
+        return refusal(self._state, action, self._path)

@@ -6,7 +6,7 @@ import errno
 from pathlib import Path
 
 from softadastra.errors import StorageError, StoreError
-from softadastra.wal.disk import Disk, File, OpenMode, replace_file
+from softadastra.wal.disk import Disk, File, OpenMode, aside_of, replace_file
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     Header,
@@ -32,6 +32,8 @@ def open_log_file(disk: Disk, path: Path, header: Header) -> tuple[File, Header,
     try:
         found, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
         _check_owner(path, found.node_id, header.node_id)
+        # A crash while it was rewritten may have left a file of that size.
+        disk.remove(aside_of(path))
         # A process that was killed while it created the file may have left a name that a power
         # cut would take away, and with it all that is synced into the file.
         disk.sync_directory(path.parent)

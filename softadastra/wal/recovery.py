@@ -84,30 +84,37 @@ class TornTail:
     """The copy of what was cut off; nothing reads it, remove it at will."""
 
 
-def read_records(file: File, seed: int) -> Generator[Record, None, End]:
-    """Give the records of the intact frames in order, and return where they end."""
-    chain = seed
-    offset = mark = FILE_HEADER_BYTES
-    sequence = 0
+def read_records(
+    file: File, seed: int, *, start: End | None = None, stop: int | None = None
+) -> Generator[Record, None, End]:
+    """Give the records of the intact frames in order, and return where they end.
+
+    Args:
+        file: the log.
+        seed: of its frames.
+        start: behind which frame to begin; None: with the first one.
+        stop: up to where to read, a boundary of frames; None: as far as there are any.
+    """
+    offset, sequence, chain, mark = start or End(FILE_HEADER_BYTES, 0, seed, FILE_HEADER_BYTES)
     wanted = READ_BYTES
     unpack_header, unpack_trailer = FRAME_HEADER.unpack_from, FRAME_TRAILER.unpack_from
     while True:
-        data = file.pread(wanted, offset)
+        data = file.pread(wanted if stop is None else min(wanted, stop - offset), offset)
         view = memoryview(data)
         last = len(data) - FRAME_OVERHEAD_BYTES
         position = 0
         while position <= last:
             tag, length, number, frame_mark, _ = unpack_header(data, position)
-            stop = position + FRAME_HEADER_BYTES + length
+            behind = position + FRAME_HEADER_BYTES + length
             if length > last - position:
                 break
-            found = crc32(view[position:stop], chain)
-            if found != unpack_trailer(data, stop)[0] or number != sequence + 1:
+            found = crc32(view[position:behind], chain)
+            if found != unpack_trailer(data, behind)[0] or number != sequence + 1:
                 return End(offset + position, sequence, chain, mark)
             chain, sequence, mark = found, number, frame_mark
             if kind := tag >> KIND_SHIFT:
-                yield kind, data[position + FRAME_HEADER_BYTES : stop]
-            position = stop + FRAME_TRAILER.size
+                yield kind, data[position + FRAME_HEADER_BYTES : behind]
+            position = behind + FRAME_TRAILER.size
         if position:
             offset += position
             wanted = READ_BYTES
@@ -115,7 +122,8 @@ def read_records(file: File, seed: int) -> Generator[Record, None, End]:
         # Not even one frame was whole. Its length is believed only when the header's own CRC
         # is right, so that no damaged length makes this read, and hold, the whole file.
         header = decode_frame_header(data, 0, seed)
-        if header is None or offset + FRAME_OVERHEAD_BYTES + header.length > file.size():
+        end = file.size() if stop is None else stop
+        if header is None or offset + FRAME_OVERHEAD_BYTES + header.length > end:
             return End(offset, sequence, chain, mark)
         wanted = FRAME_OVERHEAD_BYTES + header.length
 

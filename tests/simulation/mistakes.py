@@ -13,8 +13,9 @@ import pytest
 from softadastra.runtime import recovery
 from softadastra.store import replica as replica_module
 from softadastra.store.changes import Arrivals, Committed, Merged
+from softadastra.store.digest import fingerprint
 from softadastra.store.dots import DotSet
-from softadastra.store.replica import Replica, fingerprint
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import context_of, shown, siblings_of, simplest
 from softadastra.store.siblings import merge as merge_states
 from softadastra.store.splitting import Renaming
@@ -173,11 +174,11 @@ def wait_for_what_is_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def hidden_values_count(patch: pytest.MonkeyPatch) -> None:
-    def weigh(self: Replica, key: str, siblings: Any) -> tuple[int, int]:
+    def weigh(key: str, siblings: Any) -> tuple[int, int]:
         parts = (fingerprint(key, sibling) for sibling in siblings if sibling[4])
         return sum(parts), any(sibling[4] for sibling in shown(siblings))
 
-    patch.setattr(Replica, "_weigh", weigh)
+    patch.setattr(replica_module, "weigh", weigh)
 
 
 def nothing_outlived(patch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,7 @@ class Plan:
     topology: SimTopology
     options: dict[str, object]
     allocation_bytes_max: int
+    slack_bytes: int
     keys_count: int
     remove_chance: float
     is_rested: bool
@@ -82,6 +83,7 @@ class Plan:
             topology=topology,
             options=options(rng),
             allocation_bytes_max=rng.choice([0, 4_096, 65_536]),
+            slack_bytes=slack_bytes(seed),
             keys_count=rng.choice([1, 2, 5, 20, 200]),
             remove_chance=rng.choice([0.15, 0.15, 0.5]),
             is_rested=rng.random() < 0.3,
@@ -111,6 +113,7 @@ class Plan:
             topology=rng.choice([SimTopology.MESH, SimTopology.LINE, SimTopology.RANDOM]),
             options=collecting_options,
             allocation_bytes_max=0,
+            slack_bytes=slack_bytes(seed),
             keys_count=rng.choice([2, 5, 10]),
             remove_chance=0.5,
             is_rested=rng.random() < 0.3,
@@ -119,6 +122,11 @@ class Plan:
             armed=tuple(fault for fault in COLLECTING_FAULTS if rng.random() < 0.5),
             hostile_ms=hostile_ms,
         )
+
+
+def slack_bytes(seed: int) -> int:
+    """Choose when logs are rewritten: all the time, now and then, or never."""
+    return chance(seed, "slack").choice([-4_000, 0, 2_000, 65_536])
 
 
 def options(rng: Random) -> dict[str, object]:

@@ -52,6 +52,7 @@ def run(seed: int, trace: Callable[[str], object] | None = None) -> Summary:
         topology=plan.topology,
         trace=trace,
         allocation_bytes_max=plan.allocation_bytes_max,
+        slack_bytes=plan.slack_bytes,
         **plan.options,
     )
     with cluster:

@@ -7,12 +7,13 @@ from typing import Final
 
 from softadastra.store.changes import Arrivals
 from softadastra.store.clock import next_stamp, observed
+from softadastra.store.digest import fingerprint
 from softadastra.store.dots import DotSet, contains, intersect, subtract
 from softadastra.store.lives import begun, history, joined, parting
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.outliving import outlived
 from softadastra.store.policies import LAST_WRITE_WINS
-from softadastra.store.replica import Replica, fingerprint
+from softadastra.store.replica import Replica
 from softadastra.store.siblings import (
     State,
     context_of,

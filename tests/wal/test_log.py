@@ -211,15 +211,17 @@ def test_kind_that_is_no_kind_is_a_bug_of_the_caller(tmp_path: Path, kind: int) 
     assert records_of(tmp_path / "node-a.wal") == []
 
 
-def test_space_is_allocated_once_a_chunk_and_given_back(tmp_path: Path) -> None:
+def test_space_is_allocated_in_growing_chunks_and_given_back(tmp_path: Path) -> None:
     disk = FaultyDisk(only=frozenset({"allocate"}))
     path = tmp_path / "node-a.wal"
 
     with opened(path, disk=disk) as (log, _):
-        for _ in range(9):
-            log.append(1, bytes(2**20))
-        assert disk.count == 3
-        assert path.stat().st_size >= log.size_bytes
+        for i in range(1, 4 * 2**10):
+            log.append(1, bytes(2**10))
+            if i % 2**8 == 0:
+                spare_bytes = path.stat().st_size - log.size_bytes
+                assert 0 <= spare_bytes <= max(2**16, log.size_bytes // 4)
+        assert disk.count < 25
         size_bytes = log.size_bytes
 
     assert path.stat().st_size == size_bytes + FRAME_OVERHEAD_BYTES

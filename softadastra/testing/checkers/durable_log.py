@@ -14,6 +14,7 @@ from zlib import crc32
 
 from softadastra.errors import InternalError, StoreError
 from softadastra.store.changes import Committed, Writes
+from softadastra.store.checkpoint import History
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life, history, joined, lived
 from softadastra.store.origins import Origin, Origins
@@ -34,7 +35,15 @@ from softadastra.wal.frames import (
 __all__ = ["DurableLog", "held"]
 
 TELLING: Final = frozenset(
-    {Kind.WRITES, Kind.ARRIVED, Kind.ARRIVED_OVER, Kind.COMMITTED, Kind.LIVED, Kind.SPLIT}
+    {
+        Kind.WRITES,
+        Kind.ARRIVED,
+        Kind.ARRIVED_OVER,
+        Kind.COMMITTED,
+        Kind.LIVED,
+        Kind.SPLIT,
+        Kind.HISTORY,
+    }
 )
 """The kinds of records that bring writes, or say what they are called."""
 
@@ -189,6 +198,8 @@ def recorded(kind: int, payload: bytes, writer: Origin) -> Recorded | Lived | Sp
                 {origins[number]: told for number, told in told_lives.items()},
                 DotSet(),
             )
+        case History() as past:
+            return Recorded({past.origin: past.have}, {past.origin: past.lives}, DotSet())
         case Lived() | Split() as told:
             return told
         case record:

@@ -1,0 +1,148 @@
+"""A new file for a log, in which what is obsolete is left out.
+
+It is written aside, at the path with ".new" appended, while the log goes on in the old file. Then
+what was appended meanwhile is copied behind it, and it takes the name of the old one in one step.
+A crash at any point leaves the old file or the new one, whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from softadastra.errors import StorageError
+from softadastra.wal.disk import Disk, File, OpenMode, aside_of, write_all
+from softadastra.wal.frames import FILE_HEADER_BYTES, Header, encode_file_header, encode_frame
+from softadastra.wal.recovery import End, Record, read_records
+
+__all__ = ["Rewrite"]
+
+COPY_BYTES: Final = 1 << 18
+"""Frames of the old file that are copied at a time."""
+
+
+class Rewrite:
+    """The new file of a log. For one thread.
+
+    Args:
+        disk: where it is.
+        path: of the log.
+        header: of the new file.
+        old: the file that it is to replace.
+        old_seed: of its frames.
+        start: where in it those frames begin that are to follow in the new one.
+
+    Raises:
+        StorageError: the system refused; nothing is left.
+    """
+
+    def __init__(
+        self, disk: Disk, path: Path, header: Header, old: File, old_seed: int, start: End
+    ) -> None:
+        self.header = header
+        self._disk = disk
+        self._path = path
+        self._old = old
+        self._old_seed = old_seed
+        self._copied = start
+        self._reading: Generator[Record, None, End] | None = None
+        self._stop = start.offset
+        disk.remove(aside_of(path))
+        self.file: File = disk.open(aside_of(path), OpenMode.NEW)
+        self._is_open = True
+        try:
+            block = encode_file_header(header)
+            write_all(self.file, block, 0)
+        except BaseException:
+            self.abandon()
+            raise
+        self.seed = int.from_bytes(block[-4:], "little")
+        self.end = End(FILE_HEADER_BYTES, 0, self.seed, FILE_HEADER_BYTES)
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and number of the new file."""
+        return self.file.identity()
+
+    def lag_bytes(self, end: int) -> int:
+        """How much of the old file, up to an offset, is still to be copied."""
+        return end - self._copied.offset
+
+    def append(self, records: Sequence[Record]) -> None:
+        """Write records, in one call to the system.
+
+        Raises:
+            StorageError: the system refused; the new file is of no use any more.
+        """
+        offset, sequence, chain, mark = self.end
+        frames = []
+        for kind, payload in records:
+            sequence += 1
+            frame, chain = encode_frame(
+                kind, payload, sequence=sequence, mark=mark, seed=self.seed, chain=chain
+            )
+            frames.append(frame)
+        data = b"".join(frames)
+        write_all(self.file, data, offset)
+        self.end = End(offset + len(data), sequence, chain, mark)
+
+    def copy_some(self, end: int) -> None:
+        """Copy some of the frames of the old file, up to this offset.
+
+        Raises:
+            StorageError: as in `append`, or what is read back is not what was written.
+        """
+        if self._reading is None:
+            self._stop = end
+            self._reading = read_records(
+                self._old, self._old_seed, start=self._copied, stop=self._stop
+            )
+        records: list[Record] = []
+        size_bytes = 0
+        while size_bytes < COPY_BYTES:
+            try:
+                records.append(next(self._reading))
+            except StopIteration as found:
+                self._reading, self._copied = None, found.value
+                if self._copied.offset != self._stop:
+                    raise StorageError(
+                        f"{self._path} cannot be read back at offset {self._copied.offset}, where "
+                        "a frame was written; check the device",
+                        filename=str(self._path),
+                    ) from None
+                break
+            size_bytes += len(records[-1][1])
+        self.append(records)
+
+    def put_in_place(self, end: int) -> None:
+        """Copy the rest of the old file, make all durable, and take its name.
+
+        It is durable under that name when the directory is synced.
+
+        Raises:
+            StorageError: the system refused; the old file has its name still.
+        """
+        while self.lag_bytes(end):
+            self.copy_some(end)
+        self.file.sync()
+        self._disk.rename(aside_of(self._path), self._path)
+        self._is_open = False
+
+    def sync(self) -> None:
+        """Make durable what is there, so that the last sync has little to do.
+
+        Raises:
+            StorageError: the new file is of no use any more.
+        """
+        self.file.sync()
+
+    def abandon(self) -> None:
+        """Remove the new file, unless it has taken the name of the old one. Again is no error."""
+        if self._is_open:
+            self._is_open = False
+            self.file.close()
+            # What cannot be removed now is removed when the log is opened again.
+            with suppress(StorageError):
+                self._disk.remove(aside_of(self._path))
