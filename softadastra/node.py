@@ -18,10 +18,7 @@ from softadastra.errors import (
     TransportError,
 )
 from softadastra.metadata.node import describe_node
-from softadastra.node_settings import (
-    capabilities_of,
-    merge_function,
-)
+from softadastra.node_settings import capabilities_of, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
@@ -95,16 +92,11 @@ class Node:
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
         self._committer.dirtied = self.wake
-        if self._log is not None:
-            self._compactor = Compactor(Compaction(self._committer, self._log), self._has_notices)
-            self._compactor.start()
-            self._committer.outgrown = self._compactor.look
-            self._compactor.look()
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
         self._is_recovered = True
-        shielded(self._go_offline)
+        shielded(self._start)
 
     def close(self) -> None:
         """Stop the reactor, sync, unlock. Never raises: what fails becomes an event."""
@@ -219,6 +211,15 @@ class Node:
         """The port that is bound; None when the transport does not run, or has failed."""
         reactor = self._reactor
         return self._port if reactor is not None and reactor.is_running else None
+
+    def _start(self) -> None:
+        """Start what runs beside the callers."""
+        if self._log is not None:
+            self._compactor = Compactor(Compaction(self._committer, self._log), self._has_notices)
+            self._committer.outgrown = self._compactor.look
+            self._compactor.start()
+            self._compactor.look()
+        self._go_offline()
 
     def _go_offline(self) -> None:
         """Run without connections; without a thread when there is nothing to sync in time."""

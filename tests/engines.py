@@ -10,12 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
+from softadastra.store.changes import OWN
 from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, TOMBSTONE
 from softadastra.store.values import pack_value, unpack_value
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
+from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Message
 from softadastra.sync.output import Push
@@ -119,6 +121,14 @@ class Node:
         """Lose all that is not in the log, and every connection."""
         self.network.cut(self)
         self.start()
+
+    def compact(self) -> None:
+        """Rewrite the log as what is left of it, and restart from that."""
+        origins = self.engine.replica.origins
+        encode = RecordEncoder(origins.copy()).encode
+        self.log = [encode(record) for record in checkpoint(self.engine)]
+        self.incarnation = origins[OWN].incarnation
+        self.restart()
 
     def remember(self) -> None:
         for member in self.engine.members.changed:

@@ -30,6 +30,7 @@ LAYERS = {
     "metadata": VALUES,
     "runtime": {*VALUES, "store", "sync", "transport.links"},
     "views": VALUES,
+    "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},
     "node_settings": {*VALUES, "options", "store", "sync"},
     "opening": {*VALUES, "options", "node_settings", "sync", "wal", "metadata", "runtime"},
@@ -46,7 +47,7 @@ LAYERS = {
         "runtime",
     },
     "lifecycle": {*VALUES, "options", "node"},
-    "client": {*VALUES, "options", "store", "sync", "lifecycle", "batch", "views"},
+    "client": {*VALUES, "options", "store", "sync", "lifecycle", "batch", "views", "scans"},
     "testing": {
         *VALUES,
         "options",

@@ -16,12 +16,11 @@ from typing import Final, Protocol
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer, Log
-from softadastra.store.checkpoint import Checkpoint
-from softadastra.sync.checkpoint import outline
+from softadastra.store.changes import OWN
+from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
-from softadastra.sync.records import Placed, Record, RecordEncoder
-from softadastra.wal.rewriting import Rewrite
+from softadastra.sync.records import Placed, RecordEncoder
 
 __all__ = ["Compaction", "RewritableLog"]
 
@@ -40,14 +39,41 @@ LAG_BYTES: Final = 1 << 16
 """How much may be left to be copied when nothing is appended any more: less than a millisecond."""
 
 
+class NewFile(Protocol):
+    """A new file for a log, as `wal.rewriting.Rewrite` is one."""
+
+    @property
+    def size_bytes(self) -> int:
+        """How large it is by now."""
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and number."""
+
+    def append(self, records: Sequence[tuple[int, bytes]]) -> None:
+        """Write records."""
+
+    def lag_bytes(self, end: int) -> int:
+        """How much of the old file, up to an offset, is still to be copied."""
+
+    def copy_some(self, end: int) -> None:
+        """Copy some of that."""
+
+    def sync(self) -> None:
+        """Make durable what is there."""
+
+    def adopt(self) -> None:
+        """Have the log go on in it. No append may be under way."""
+
+    def abandon(self) -> None:
+        """Remove it, unless the log goes on in it."""
+
+
 class RewritableLog(Log, Protocol):
     """A log that can be rewritten, as `wal.log.WriteAheadLog` is one."""
 
-    def rewrite(self, *, incarnation: int) -> Rewrite:
+    def rewrite(self, *, incarnation: int) -> NewFile:
         """Begin a new file in place of this one."""
-
-    def adopt(self, rewrite: Rewrite) -> None:
-        """Go on in the new file. No append may be under way."""
 
 
 class Compaction:
@@ -87,20 +113,20 @@ class Compaction:
         before = self._log.size_bytes
         rewrite, records = self._committer.exclusively(self._begin, needs_state=True)
         try:
-            for group in records:
-                rewrite.append(group)
+            for record in records:
+                rewrite.append([record])
                 yield
             while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
                 rewrite.copy_some(self._log.size_bytes)
                 yield
-            if rewrite.end.offset > LARGE_BYTES:
+            if rewrite.size_bytes > LARGE_BYTES:
                 # While nobody waits for it: the sync before the file takes its name is short then.
                 rewrite.sync()
                 yield
                 while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
                     rewrite.copy_some(self._log.size_bytes)
                     yield
-            self._committer.exclusively(lambda: self._log.adopt(rewrite))
+            self._committer.exclusively(rewrite.adopt)
         finally:
             rewrite.abandon()
         facts = {"bytes_before": before, "bytes_after": self._log.size_bytes}
@@ -118,19 +144,15 @@ class Compaction:
         if record is not None:
             self._committer.commit([record])
 
-    def _begin(self) -> tuple[Rewrite, Iterator[Sequence[tuple[int, bytes]]]]:
+    def _begin(self) -> tuple[NewFile, Iterator[tuple[int, bytes]]]:
         """Take the state and begin the new file, at the same moment."""
-        engine = self._engine
-        replica = engine.replica
-        # Of the same moment as the state: a branch that is renamed later is renamed behind it.
-        encode = RecordEncoder(replica.origins.copy()).encode
-        checkpoint = Checkpoint(replica)
-        rewrite = self._log.rewrite(incarnation=replica.origins[replica.me].incarnation)
-        own: list[Record] = outline(engine)
+        engine, origins = self._engine, self._engine.replica.origins
+        encode = RecordEncoder(origins.copy()).encode
+        records = checkpoint(engine)
+        rewrite = self._log.rewrite(incarnation=origins[OWN].incarnation)
         if engine.place is not None:
-            own.append(Placed(engine.place.host, *rewrite.identity))
-        groups = chain(([encode(part)] for part in checkpoint.parts()), [[*map(encode, own)]])
-        return rewrite, groups
+            records = chain(records, [Placed(engine.place.host, *rewrite.identity)])
+        return rewrite, map(encode, records)
 
 
 def live_bytes(engine: Engine) -> int:

@@ -221,7 +221,7 @@ class WriteAheadLog:
         """Begin a new file in place of this one, in which what is obsolete is left out.
 
         It is to hold all that is here now, in whatever records. What is appended from now on
-        follows it. `adopt` ends that; until then this log goes on as if nothing was.
+        follows it. Its `adopt` ends that; until then this log goes on as if nothing was.
 
         Args:
             incarnation: of the new file.
@@ -235,16 +235,10 @@ class WriteAheadLog:
         header = replace(
             self._header, incarnation=incarnation, generation=self._header.generation + 1
         )
-        return Rewrite(self._disk, self._path, header, self._file, self._seed, End(*self._end))
+        start, seed = End(*self._end), self._seed
+        return Rewrite(self._disk, self._path, header, self._file, seed, start, adopt=self._adopt)
 
-    def adopt(self, rewrite: Rewrite) -> None:
-        """Go on in the new file, under the same path. No append may be under way.
-
-        Raises:
-            InvalidStateError: as in `append`.
-            StorageError: the system refused. The old file goes on; or the log is poisoned, since
-                it is not known which of the two a power cut would leave.
-        """
+    def _adopt(self, rewrite: Rewrite) -> None:
         if self._state is not LogState.READY:
             raise self._refusal("rewrite")
         with self._swapping:

@@ -7,7 +7,7 @@ A crash at any point leaves the old file or the new one, whole.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -33,13 +33,22 @@ class Rewrite:
         old: the file that it is to replace.
         old_seed: of its frames.
         start: where in it those frames begin that are to follow in the new one.
+        adopt: has the log go on in this file.
 
     Raises:
         StorageError: the system refused; nothing is left.
     """
 
     def __init__(
-        self, disk: Disk, path: Path, header: Header, old: File, old_seed: int, start: End
+        self,
+        disk: Disk,
+        path: Path,
+        header: Header,
+        old: File,
+        old_seed: int,
+        start: End,
+        *,
+        adopt: Callable[[Rewrite], None],
     ) -> None:
         self.header = header
         self._disk = disk
@@ -49,6 +58,7 @@ class Rewrite:
         self._copied = start
         self._reading: Generator[Record, None, End] | None = None
         self._stop = start.offset
+        self._adopt = adopt
         disk.remove(aside_of(path))
         self.file: File = disk.open(aside_of(path), OpenMode.NEW)
         self._is_open = True
@@ -60,6 +70,11 @@ class Rewrite:
             raise
         self.seed = int.from_bytes(block[-4:], "little")
         self.end = End(FILE_HEADER_BYTES, 0, self.seed, FILE_HEADER_BYTES)
+
+    @property
+    def size_bytes(self) -> int:
+        """How large it is by now."""
+        return self.end.offset
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -115,6 +130,16 @@ class Rewrite:
                 break
             size_bytes += len(records[-1][1])
         self.append(records)
+
+    def adopt(self) -> None:
+        """Have the log go on in this file, under the same path. No append may be under way.
+
+        Raises:
+            InvalidStateError: the log is not open.
+            StorageError: the system refused. The old file goes on; or the log is poisoned, since
+                it is not known which of the two a power cut would leave.
+        """
+        self._adopt(self)
 
     def put_in_place(self, end: int) -> None:
         """Copy the rest of the old file, make all durable, and take its name.

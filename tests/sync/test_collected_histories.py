@@ -1,8 +1,8 @@
 """Random histories with collection, suspension, snapshots and loss, as in the design's model.
 
 Nodes write and remove what they see, meet and part at any moment, are away for so long that
-they are suspended, restart, and may be lost for good. After healing they agree; without loss
-and where siblings are kept, on exactly the writes that nobody superseded.
+they are suspended, restart, rewrite their logs, and may be lost for good. After healing they agree;
+without loss and where siblings are kept, on exactly the writes that nobody superseded.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from softadastra.store.siblings import siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.batches import Limits
 from softadastra.sync.notices import Level
+from tests.described import described
 from tests.engines import OPTIONS, Network, Node
 
 MANUAL = Policies(Policy.MANUAL, {}, "manual")
@@ -75,8 +76,12 @@ class History:
             network.join(node.name, peer.name)
         elif chance < 0.55 and network.links:
             network.close(self.random.choice(sorted(network.links)))
-        elif chance < 0.6:
+        elif chance < 0.57:
             node.restart()
+        elif chance < 0.6:
+            before = described(node.engine)
+            node.compact()
+            assert described(node.engine) == before
         elif chance < 0.8:
             for _ in range(self.random.randint(1, 4)):
                 for other in self.nodes:

@@ -22,6 +22,7 @@ from softadastra.sync.messages import (
 )
 from softadastra.sync.snapshots import LAST_KEY
 from softadastra.sync.status import conflicts
+from tests.described import described
 from tests.engines import OPTIONS, Network, Node
 
 MANUAL = Policies(Policy.MANUAL, {}, "manual")
@@ -386,6 +387,11 @@ def test_numbers_that_stand_for_two_writes_are_found_and_both_are_kept(policies,
     assert network["b"].digest == before
 
 
+def image(node: Node) -> tuple[int, list[tuple[int, bytes]]]:
+    """A copy of a log: the incarnation in its header, and its records."""
+    return node.incarnation, list(node.log)
+
+
 def held(network: Network) -> set[str]:
     return {key for node in network.nodes.values() for key in node.items()}
 
@@ -395,7 +401,7 @@ def play(seed: int) -> None:
     rng = random.Random(seed)
     policies = rng.choice([LAST_WRITE_WINS, MANUAL])
     network = Network(*"abcd"[: rng.choice([2, 3, 4])], policies=policies)
-    copies = {name: [list(node.log)] for name, node in network.nodes.items()}
+    copies = {name: [image(node)] for name, node in network.nodes.items()}
     for step in range(rng.choice([20, 40])):
         before = held(network)
         name = rng.choice(list(network.nodes))
@@ -409,10 +415,15 @@ def play(seed: int) -> None:
             meet(network, left, right)
             assert network[left].items().keys() == network[right].items().keys() == both
         elif chance < 0.8:
-            copies[name].append(list(node.log))
+            copies[name].append(image(node))
         elif chance < 0.95:
-            restore(node, rng.choice(copies[name]))
+            node.incarnation, copy = rng.choice(copies[name])
+            restore(node, copy)
             before &= held(network)
+        elif chance < 0.98:
+            known = described(node.engine)
+            node.compact()
+            assert described(node.engine) == known
         else:
             node.restart()
         assert held(network) >= before

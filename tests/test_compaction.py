@@ -1,0 +1,191 @@
+"""The log stays small by itself, while writes go on, and nothing is lost by it."""
+
+from __future__ import annotations
+
+import errno
+import random
+import threading
+from pathlib import Path
+
+import pytest
+
+from softadastra import Client, ClientOptions, StorageError, configure_logging
+from softadastra.testing import LocalCluster, wait_until
+from softadastra.wal.rewriting import Rewrite
+from tests.test_processes import kill_while_writing
+
+KEYS = 500
+VALUE = "v" * 100
+DEADLINE_SECONDS = 30.0
+
+
+def overwrite(client: Client, writes: int, *, name: str = "") -> dict[str, str]:
+    """Write the same keys over and over; give what they hold at last."""
+    held = {}
+    for i in range(writes):
+        key = f"key{name}/{i % KEYS}"
+        held[key] = f"{VALUE}{i}"
+        client.put(key, held[key])
+    return held
+
+
+def is_settled(path: Path, limit_bytes: int) -> bool:
+    return path.stat().st_size < limit_bytes and not path.with_suffix(".wal.new").exists()
+
+
+def test_a_log_of_overwrites_stays_within_four_times_what_is_alive(tmp_path: Path) -> None:
+    path = tmp_path / "a.wal"
+    live_bytes = KEYS * len(f"key/400{VALUE}10000")
+    with Client(ClientOptions.fast("a", path)) as client:
+        held = overwrite(client, 20 * KEYS)
+        digest = client.digest()
+        assert wait_until(lambda: is_settled(path, 4 * live_bytes), DEADLINE_SECONDS)
+    assert path.stat().st_size < 4 * live_bytes
+
+    with Client(ClientOptions.fast("a", path)) as client:
+        assert dict(client) == held
+        assert client.digest() == digest
+        assert client.sync_state().last_submitted_version == 20 * KEYS
+        assert client.put("next", 1).sync_id == f"a-{20 * KEYS + 1}"
+
+
+def test_removed_keys_leave_the_log_of_a_node_without_peers(tmp_path: Path) -> None:
+    """As with a queue: else it would grow for ever."""
+    path = tmp_path / "a.wal"
+    with Client(ClientOptions.fast("a", path)) as client:
+        for i in range(5_000):
+            client.put(f"job/{i}", VALUE)
+            client.remove(f"job/{i}")
+        client.compact()
+        assert client.is_empty
+        assert path.stat().st_size < 2**16
+    with Client(ClientOptions.fast("a", path)) as client:
+        assert client.is_empty
+        assert client.put("job/next", 1).sync_id == "a-10001"
+
+
+def test_a_compacted_log_is_opened_by_what_is_alive(tmp_path: Path) -> None:
+    path = tmp_path / "a.wal"
+    log_file = tmp_path / "events.jsonl"
+    with Client(ClientOptions.fast("a", path)) as client:
+        held = overwrite(client, 10 * KEYS)
+        client.compact()
+    size_bytes = path.stat().st_size
+    configure_logging("info", format="json", file=log_file)
+    try:
+        with Client(ClientOptions.fast("a", path)) as client:
+            assert dict(client) == held
+            client.compact()
+    finally:
+        configure_logging("warning")
+    assert abs(path.stat().st_size - size_bytes) < 100
+    assert '"event":"wal.compacted"' in log_file.read_text()
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_what_eight_threads_write_while_it_is_compacted_is_all_there(
+    tmp_path: Path, auto_flush: bool
+) -> None:
+    path = tmp_path / "a.wal"
+    options = ClientOptions.persistent("a", path, auto_flush=auto_flush)
+    held: dict[str, str] = {}
+    with Client(options) as client:
+        threads = [
+            threading.Thread(
+                target=lambda i=i: held.update(overwrite(client, 2 * KEYS, name=str(i)))
+            )
+            for i in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            client.compact()
+        for thread in threads:
+            thread.join()
+        assert dict(client) == held
+        digest = client.digest()
+
+    with Client(options) as client:
+        assert (dict(client), client.digest()) == (held, digest)
+        assert client.sync_state().last_submitted_version == 16 * KEYS
+
+
+def test_a_full_disk_leaves_the_log_as_it_is_and_writes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wal"
+    log_file = tmp_path / "events.jsonl"
+
+    def refuse(self: Rewrite, records: object) -> None:
+        raise StorageError("no space left", errno=errno.ENOSPC, filename=str(path))
+
+    configure_logging("info", format="json", file=log_file)
+    try:
+        with Client(ClientOptions.fast("a", path)) as client:
+            with monkeypatch.context() as patch:
+                patch.setattr(Rewrite, "append", refuse)
+                held = overwrite(client, 10 * KEYS)
+                with pytest.raises(StorageError, match="no space left"):
+                    client.compact()
+                assert wait_until(
+                    lambda: "compaction.failed" in log_file.read_text(), DEADLINE_SECONDS
+                )
+            assert not path.with_suffix(".wal.new").exists()
+            held |= overwrite(client, KEYS, name="after")
+            client.compact()
+            assert dict(client) == held
+    finally:
+        configure_logging("warning")
+    with Client(ClientOptions.fast("a", path)) as client:
+        assert dict(client) == held
+
+
+def test_a_backup_while_it_is_compacted_is_whole(tmp_path: Path) -> None:
+    with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
+        held = overwrite(client, 2 * KEYS)
+
+        def compact() -> None:
+            for _ in range(20):
+                client.compact()
+
+        compacting = threading.Thread(target=compact)
+        compacting.start()
+        for i in range(10):
+            client.backup(tmp_path / f"backup-{i}.wal")
+        compacting.join()
+    for i in range(10):
+        with Client(ClientOptions.fast("a", tmp_path / f"backup-{i}.wal")) as client:
+            assert dict(client) == held
+
+
+def test_a_memory_only_client_has_nothing_to_compact() -> None:
+    with Client(ClientOptions.memory_only("a")) as client:
+        client.put("k", 1)
+        client.compact()
+        assert client["k"] == 1
+
+
+def test_closing_ends_a_compaction_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    path = tmp_path / "a.wal"
+    for _ in range(5):
+        with Client(ClientOptions.fast("a", path)) as client:
+            held = overwrite(client, 5 * KEYS)
+    assert [each.name for each in tmp_path.iterdir()] == ["a.wal", "a.wal.lock"]
+    with Client(ClientOptions.fast("a", path)) as client:
+        assert dict(client) == held
+
+
+def test_processes_that_are_killed_while_they_compact_lose_nothing() -> None:
+    """Their keys are few and overwritten all the time, so that the log is always rewritten."""
+    rng = random.Random(1)
+    with LocalCluster(2) as cluster:
+        for _ in range(4):
+            for node in cluster.nodes:
+                pairs = [
+                    (f"key/{rng.randrange(50)}", rng.randbytes(250).hex()) for _ in range(20_000)
+                ]
+                kill_while_writing(cluster.history, node, pairs, answered=rng.randrange(100, 2_000))
+                node.restart()
+
+        assert cluster.wait_converged(DEADLINE_SECONDS)
+        assert cluster.judge().is_clean

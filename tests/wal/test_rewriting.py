@@ -1,0 +1,193 @@
+"""A log goes on in a new file: whatever fails, one of the two is there, whole."""
+
+from __future__ import annotations
+
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from softadastra.errors import InvalidStateError, StorageError
+from softadastra.testing.sim_disk import SimDisk
+from softadastra.wal import WriteAheadLog
+from softadastra.wal.disk import Disk
+
+from .faulty_disk import FaultyDisk
+from .logs import NODE_ID, Record, opened, records_of
+
+OLD: list[Record] = [(1, b"obsolete" * 30), (1, b"old"), (2, b"of what is left")]
+KEPT: list[Record] = [(2, b"of what is left")]
+MEANWHILE: list[Record] = [(1, b"meanwhile" * 40), (3, b"later")]
+BEHIND: list[Record] = [(1, b"behind it")]
+
+
+def rewritten(log: WriteAheadLog) -> None:
+    """Rewrite a log while two records are appended."""
+    rewrite = log.rewrite(incarnation=2)
+    try:
+        rewrite.append(KEPT)
+        log.append(*MEANWHILE[0])
+        log.sync()
+        while rewrite.lag_bytes(log.size_bytes):
+            rewrite.copy_some(log.size_bytes)
+        log.append(*MEANWHILE[1])
+        rewrite.sync()
+        rewrite.adopt()
+    finally:
+        rewrite.abandon()
+
+
+def test_the_new_file_has_what_is_left_and_what_came_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    with opened(path) as (log, _):
+        log.append_many(OLD)
+        before = log.identity
+
+        rewritten(log)
+
+        assert log.identity != before
+        assert not log.has_unsynced
+        log.append_many(BEHIND)
+    assert records_of(path) == KEPT + MEANWHILE + BEHIND
+    assert [each.name for each in tmp_path.iterdir()] == ["node-a.wal", "node-a.wal.lock"]
+
+
+def test_the_new_file_is_of_the_next_generation_and_of_the_incarnation_that_it_is_given(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "node-a.wal"
+    with opened(path) as (log, _):
+        log.append_many(OLD)
+        rewritten(log)
+        rewritten(log)
+
+    log = WriteAheadLog(path, disk=FaultyDisk())
+    header = log.open(node_id=NODE_ID, incarnation=9)
+    log.close()
+    assert (header.incarnation, header.generation) == (2, 3)
+
+
+def test_frames_of_the_old_file_are_none_in_the_new_one(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    with opened(path) as (log, _):
+        log.append_many(OLD)
+    old = path.read_bytes()
+    with opened(path) as (log, _):
+        rewritten(log)
+        size_bytes = log.size_bytes
+    with path.open("r+b") as file:
+        file.truncate(size_bytes)
+        file.seek(size_bytes)
+        file.write(old[4096:])
+
+    assert records_of(path) == KEPT + MEANWHILE
+
+
+@pytest.mark.parametrize("sticky", [False, True])
+def test_whatever_fails_while_it_is_rewritten_nothing_is_lost(tmp_path: Path, sticky: bool) -> None:
+    for number in count(1):
+        path = tmp_path / str(number) / "node-a.wal"
+        disk = FaultyDisk()
+        with opened(path, disk=disk) as (log, _):
+            log.append_many(OLD)
+            log.sync()
+            disk.count, disk.fail_at, disk.sticky = 0, number, sticky
+            try:
+                rewritten(log)
+            except StorageError:
+                assert disk.has_failed
+            was_poisoned = log.is_poisoned
+            disk.fail_at = 0
+            if not was_poisoned:
+                log.append_many(BEHIND)
+        found = records_of(path)
+        rest = BEHIND if not was_poisoned else []
+        allowed = [
+            whole[: len(whole) - left] + rest
+            for whole in (OLD + MEANWHILE, KEPT + MEANWHILE)
+            for left in range(3)
+        ]
+        assert found in allowed, number
+        assert not list(path.parent.glob("*.new")), number
+        if not disk.has_failed:
+            break
+    assert number > 8
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_a_power_cut_at_any_step_leaves_one_of_the_two_files_with_all_that_was_synced(
+    seed: int,
+) -> None:
+    """The disk keeps any part of what was not synced, names included."""
+    rng = Random(seed)
+    disk = SimDisk(rng, allocation_bytes_max=0)
+    path = Path("/node-a.wal")
+    log = opened_on(disk, path)
+    log.append_many(OLD)
+    log.sync()
+    steps = 0
+    stop_at = rng.randrange(9)
+
+    def stop() -> bool:
+        nonlocal steps
+        steps += 1
+        return steps > stop_at
+
+    synced = list(OLD)
+    is_new = False
+    if not stop():
+        rewrite = log.rewrite(incarnation=2)
+    if not stop():
+        rewrite.append(KEPT)
+    if not stop():
+        log.append(*MEANWHILE[0])
+    if not stop():
+        log.sync()
+        synced.append(MEANWHILE[0])
+    if not stop():
+        rewrite.copy_some(log.size_bytes)
+    if not stop():
+        log.append(*MEANWHILE[1])
+    if not stop():
+        rewrite.put_in_place(log.size_bytes)
+    if not stop():
+        disk.sync_directory(path.parent)
+        is_new = True
+    disk.end_process()
+    disk.lose_power()
+
+    found: list[Record] = []
+    opened_on(disk, path, takes=found)
+    assert found == KEPT + MEANWHILE or (not is_new and found[: len(synced)] == synced)
+    assert not disk.exists(Path("/node-a.wal.new"))
+
+
+def opened_on(disk: Disk, path: Path, takes: list[Record] | None = None) -> WriteAheadLog:
+    log = WriteAheadLog(path, disk=disk)
+    log.open(node_id=NODE_ID, incarnation=1)
+    records = list(log.replay())
+    if takes is not None:
+        takes += records
+    return log
+
+
+def test_a_log_that_is_closed_is_not_rewritten(tmp_path: Path) -> None:
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        rewrite = log.rewrite(incarnation=2)
+        log.close()
+        with pytest.raises(InvalidStateError, match="not open"):
+            rewrite.adopt()
+        rewrite.abandon()
+        with pytest.raises(InvalidStateError, match="not open"):
+            log.rewrite(incarnation=2)
+
+
+def test_what_a_crash_left_of_a_rewriting_goes_when_the_log_is_opened(tmp_path: Path) -> None:
+    aside = tmp_path / "node-a.wal.new"
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        log.append_many(OLD)
+    aside.write_bytes(bytes(1_000))
+
+    assert records_of(tmp_path / "node-a.wal") == OLD
+    assert not aside.exists()
