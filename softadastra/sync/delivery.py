@@ -7,8 +7,9 @@ about once a receiver, and in a line it waits for no timer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from softadastra.store.changes import Merged
 from softadastra.store.dots import DotSet, Range
@@ -16,6 +17,7 @@ from softadastra.store.origins import Origins
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.sync.batches import build_batch, missing
+from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
@@ -29,9 +31,7 @@ RELAY_TICKS = 20
 """How many tick intervals a peer has to get writes from their origin before we relay them:
 longer than it takes it to tell us that it got them."""
 
-DEFERRED_WRITES_MIN = 1_024
-"""More than so many writes that a peer lacks are relayed by one of its neighbours first: about what
-one batch carries, so that less than that waits for nobody."""
+NONE: Final = DotSet()
 
 
 class Delivery:
@@ -40,6 +40,7 @@ class Delivery:
     Args:
         replica: what this node has.
         members: where resends are counted.
+        known: what other nodes have, by node id, as far as this one has heard.
         options: settings.
         notices: where to tell what happens.
         jitter: gives a number from 0 to 1, uniformly.
@@ -50,6 +51,7 @@ class Delivery:
         self,
         replica: Replica,
         members: Members,
+        known: Mapping[str, Known],
         options: EngineOptions,
         notices: Notices,
         jitter: Callable[[], float],
@@ -64,6 +66,7 @@ class Delivery:
         """Members that did not answer after `max_retries` resends."""
         self._replica = replica
         self._members = members
+        self._known = known
         self._options = options
         self._notices = notices
         self._jitter = jitter
@@ -150,35 +153,57 @@ class Delivery:
     def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
         """Give the writes that the peer lacks and that are due, own ones first."""
         me, origins = self._replica.me, self._replica.origins
-        is_served = True
-        for number, log in self._replica.haves():
-            last = self.last_sendable if number == me else None
-            ranges = list(missing(log, session.sent[number], last))
-            if not ranges:
-                session.relay_ms.pop(number, None)
-                continue
-            is_served = False
+        lacked = list(self._lacked(session))
+        if not lacked:
+            session.served_at = self.evolved
+        session.lags(sum(count(ranges) for number, ranges in lacked if number != me))
+        rivals = self._rivals(session)
+        for number, ranges in lacked:
             writer = origins[number].node_id
-            if number != me and self._comes_elsewhere(session, writer, ranges):
+            is_relayed = number != me and writer != session.peer_id
+            if is_relayed and (
+                writer in session.neighbours
+                or rivals is None
+                or any(ranges[0][0] in have.get(number, NONE) for have in rivals)
+            ):
+                # It probably gets them from somebody else.
                 due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
                 if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
                     continue
             for found in ranges:
                 yield number, found
-        if is_served:
-            session.served_at = self.evolved
 
-    def _comes_elsewhere(self, session: Session, writer: str, ranges: list[Range]) -> bool:
-        """Whether a peer probably gets another node's writes from somebody else."""
-        if writer == session.peer_id:
-            return False
-        if writer in session.neighbours:
-            return True
-        if sum(last - first + 1 for first, last in ranges) <= DEFERRED_WRITES_MIN:
-            return False
-        # A newcomer would get all of it from each of its neighbours. Who they are, it tells soon.
-        node_id = self._replica.node_id
-        return not session.told_number or any(peer < node_id for peer in session.neighbours)
+    def _rivals(self, session: Session) -> list[Known] | None:
+        """Give what those have who go before this node when a peer lacks many writes of others.
+
+        It would get all of them from each of its neighbours. Of those who have a write, the one of
+        the smallest name sends it.
+
+        Returns:
+            None when it is not known yet who they are, or what they have: the peer tells that soon.
+        """
+        if session.lag_least is None:
+            return []
+        if not session.told_number:
+            return None
+        rivals: list[Known] = []
+        for peer in session.neighbours:
+            if peer < self._replica.node_id:
+                have = self._known.get(peer)
+                if have is None:
+                    return None
+                rivals.append(have)
+        return rivals
+
+    def _lacked(self, session: Session) -> Iterator[tuple[int, list[Range]]]:
+        """Give what the peer lacks of each origin of which it lacks anything."""
+        for number, log in self._replica.haves():
+            last = self.last_sendable if number == self._replica.me else None
+            ranges = list(missing(log, session.sent[number], last))
+            if ranges:
+                yield number, ranges
+            else:
+                session.relay_ms.pop(number, None)
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""
@@ -223,6 +248,11 @@ class Delivery:
             dots.setdefault(origin, DotSet()).add(first, last)
         ids = sync_ids(self._replica.origins, dots.items())
         self._notices.note(Level.DEBUG, "batch.sent", peer=peer, batch=batch.id, sync_id=ids)
+
+
+def count(ranges: Iterable[Range]) -> int:
+    """Count the writes in ranges."""
+    return sum(last - first + 1 for first, last in ranges)
 
 
 def have_of(replica: Replica, only: Container[int] | None = None) -> Haves:

@@ -14,11 +14,12 @@ Not thread-safe: the driver calls it under one lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Final
 
 from softadastra.store.changes import OWN, Collected, Committed, Writes
+from softadastra.store.dots import DotSet
 from softadastra.store.doubling import undouble
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
@@ -97,7 +98,15 @@ class Engine:
             self.notices,
             tick_interval_ms=options.tick_interval_ms,
         )
-        self.delivery = Delivery(replica, self.members, options, self.notices, jitter, nonce)
+        self.delivery = Delivery(
+            replica,
+            self.members,
+            self.membership.collector.known,
+            options,
+            self.notices,
+            jitter,
+            nonce,
+        )
         self.life: int | None = None
         """What the writes of this opening are told from those of others by, until the first one."""
         self.place: Placed | None = None
@@ -216,6 +225,8 @@ class Engine:
         session = self.connections.sessions.get(record.link)
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
+        dots_brought = covered(record.arrivals)
+        fresh = self._fresh(dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
         doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
@@ -226,15 +237,22 @@ class Engine:
         if session is None:
             return
         session.acks_due.append(message.id)
-        origins = self.replica.origins
-        dots_brought = covered(record.arrivals)
         for origin, dots in dots_brought.items():
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        writers = {origin: origins[origin].node_id for origin in dots_brought}
-        self.connections.arrivals_from(session, writers, record.received_ms)
+        self.connections.arrivals_from(session, fresh, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
+
+    def _fresh(self, brought: Mapping[int, DotSet]) -> list[tuple[int, int, str]]:
+        """Give a write of each origin, and its writer, that is brought and not here yet."""
+        fresh = []
+        for origin, dots in brought.items():
+            log = self.replica.logs[origin]
+            n = next((last for _, last in dots.ranges() if last not in log), None)
+            if n is not None:
+                fresh.append((origin, n, self.replica.origins[origin].node_id))
+        return fresh
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now, when it is time to look."""

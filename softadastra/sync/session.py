@@ -40,6 +40,9 @@ SILENCE_MAX_MS: Final = 6_000
 """A peer that was silent for so long is lost: three pings without an answer."""
 BLOCKED_MS: Final = 20
 """How long to wait when a connection is full: about what it takes to drain one batch."""
+LAG_MIN: Final = 1_024
+"""A peer lags when it lacks more writes than this: about what one batch carries, so that less than
+that waits for nobody."""
 BACKOFF_MAX_MS: Final = 60_000
 JITTER: Final = 0.2
 """Retries of many nodes must not meet: each waits up to this part longer."""
@@ -105,6 +108,10 @@ class Session:
     """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
     relay_ms: dict[int, int] = field(default_factory=dict)
     """Origin number -> when to relay its writes though the peer is connected to it."""
+    lag_least: int | None = None
+    """The fewest writes of others that the peer lacked since it lags; None: it does not."""
+    has_gained: bool = False
+    """Whether it got writes from somebody else since that was last looked at."""
     have_ms: int = 0
     """When to tell what this node has."""
     reconcile_ms: int = 0
@@ -155,6 +162,9 @@ class Session:
     def hear_have(self, number: int, had: dict[int, DotSet]) -> None:
         """Take the whole of what the peer says that it has; an earlier one may come late."""
         if number >= self.told_number:
+            if not self.told_number:
+                # Only now it is known who else brings it what it lacks.
+                self.relay_ms.clear()
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
 
@@ -169,9 +179,10 @@ class Session:
 
     def learn(self, origin: int, dots: DotSet) -> None:
         """Take what the peer says that it has of an origin: it is believed, also if it is less."""
-        if dots.base > self.known[origin].base:
+        if dots.base > self.sent[origin].base:
             # It gets these writes from elsewhere: another delay before they are relayed.
             self.relay_ms.pop(origin, None)
+            self.has_gained = True
         self.known[origin] = dots
         self.served_at = None
         sent = dots.copy()
@@ -180,6 +191,22 @@ class Session:
                 if number == origin:
                     sent.add(first, last)
         self.sent[origin] = sent
+
+    def lags(self, writes: int) -> None:
+        """Take in how many writes of others than this node the peer lacks.
+
+        It lags until it lacks none: else the last of what one of its neighbours sends would come
+        from all of them. While somebody brings it nearer, who waits for that goes on waiting.
+        """
+        if self.lag_least is None:
+            self.lag_least = writes if writes > LAG_MIN else None
+        elif not writes:
+            self.lag_least = None
+        elif writes < self.lag_least:
+            if self.has_gained:
+                self.relay_ms.clear()
+            self.lag_least = writes
+        self.has_gained = False
 
     def holds(self, origin: int, first: int, last: int) -> None:
         """Take in that the peer has these writes: it sent them."""
