@@ -345,6 +345,8 @@ class Engine:
             session.withdraw(message.id, now.mono_ms)
         elif session is not None and isinstance(message, Have):
             session.have_ms = now.mono_ms + BLOCKED_MS
+            # Of whom it told the peer has not heard, and hears next time.
+            session.reports_begin = next(iter(message.known), session.reports_begin)
 
     # What people ask for.
 

@@ -118,6 +118,8 @@ class Session:
     """Before this time unequal digests begin no other reconciliation."""
     known_ms: int = 0
     """When to tell what others have, too."""
+    reports_begin: str | None = None
+    """Of whom to tell first then; None: of anybody."""
     pinged_ms: int = -1
     pong_due: int | None = None
     blocked_ms: int | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -102,6 +103,15 @@ def test_a_greeting_has_23_bytes_for_each_node_that_has_written():
 
     assert (many.hello_bytes - few.hello_bytes) / 50 == pytest.approx(23, abs=0.1)
     assert (many.have_bytes - few.have_bytes) / 50 == pytest.approx(23, abs=0.1)
+
+
+@pytest.mark.parametrize(("count", "haves"), [(116, 1), (117, 2), (300, 7)])
+def test_of_more_others_than_one_have_tells_of_each_is_told_before_any_is_told_of_twice(
+    count, haves
+):
+    everyone = measure_everyone(count)
+
+    assert everyone.haves_until_all == haves == math.ceil((count - 2) / everyone.told)
 
 
 @pytest.mark.parametrize("writers", [1, 100, None])
