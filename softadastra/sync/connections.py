@@ -6,7 +6,7 @@ one by the same rule: that of the smaller node id. The dialler of the other one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from softadastra.store.dots import DotSet
@@ -169,7 +169,7 @@ class Connections:
             session.tell_have_by(now.mono_ms + self.have_delay_ms)
 
     def arrivals_from(
-        self, source: Session, fresh: Iterable[tuple[int, int, str]], now_ms: int
+        self, source: Session, writes: Collection[tuple[int, int, str]], now_ms: int
     ) -> None:
         """Let know soon that writes are here now: who may be about to send them, too.
 
@@ -177,10 +177,9 @@ class Connections:
 
         Args:
             source: who brought them.
-            fresh: origin number, a write of it that was not here before, node id of the origin.
+            writes: origin number, a write of it that came, node id of the origin.
             now_ms: the time.
         """
-        writes = list(fresh)
         for session in self.sessions.values():
             if session is source:
                 continue

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Final
 
 from softadastra.store.changes import Merged
-from softadastra.store.dots import DotSet, Range
+from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.origins import Origins
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
@@ -21,7 +21,7 @@ from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.session import Flight, Session, backoff_ms
+from softadastra.sync.session import LAG_MIN, Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
 
@@ -70,6 +70,7 @@ class Delivery:
         self._options = options
         self._notices = notices
         self._jitter = jitter
+        self._relay_delay_ms = RELAY_TICKS * options.tick_interval_ms
 
     @property
     def last_sendable(self) -> int:
@@ -118,6 +119,8 @@ class Delivery:
             if self.last_sendable < self._replica.top:
                 # A range has to hold all of its keys, and some may not leave yet.
                 return None
+            if self._is_snapshot_elsewhere(session, now):
+                return None
             return self._next_of_snapshot(session, now, due_ms)
         load = build_batch(
             self._replica,
@@ -157,7 +160,7 @@ class Delivery:
         if not lacked:
             session.served_at = self.evolved
         session.lags(sum(count(ranges) for number, ranges in lacked if number != me))
-        rivals = self._rivals(session)
+        rivals = [] if session.lag_least is None else self._rivals(session)
         for number, ranges in lacked:
             writer = origins[number].node_id
             is_relayed = number != me and writer != session.peer_id
@@ -167,23 +170,21 @@ class Delivery:
                 or any(ranges[0][0] in have.get(number, NONE) for have in rivals)
             ):
                 # It probably gets them from somebody else.
-                due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
+                due_ms = now.mono_ms + self._relay_delay_ms
                 if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
                     continue
             for found in ranges:
                 yield number, found
 
     def _rivals(self, session: Session) -> list[Known] | None:
-        """Give what those have who go before this node when a peer lacks many writes of others.
+        """Give what those have who go before this node when a peer lacks much of others.
 
-        It would get all of them from each of its neighbours. Of those who have a write, the one of
-        the smallest name sends it.
+        It would get all of that from each of its neighbours. Of those who have it, the one of the
+        smallest name sends it.
 
         Returns:
             None when it is not known yet who they are, or what they have: the peer tells that soon.
         """
-        if session.lag_least is None:
-            return []
         if not session.told_number:
             return None
         rivals: list[Known] = []
@@ -194,6 +195,26 @@ class Delivery:
                     return None
                 rivals.append(have)
         return rivals
+
+    def _is_snapshot_elsewhere(self, session: Session, now: Now) -> bool:
+        """Whether a peer that needs a snapshot probably gets one from somebody else.
+
+        It does as long as more and more arrives of what is collected here, and a second longer.
+        """
+        if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= LAG_MIN:
+            return False
+        lacked = [
+            (number, ranges)
+            for number, log in self._replica.haves()
+            if (ranges := list(subtract(log.collected.ranges(), session.known[number])))
+        ]
+        writes = sum(count(ranges) for _, ranges in lacked)
+        if writes != session.snapshot_lag:
+            session.snapshot_lag = writes
+            session.snapshot_ms = now.mono_ms + self._relay_delay_ms
+        rivals = self._rivals(session)
+        is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)
+        return is_expected and now.mono_ms < session.snapshot_ms
 
     def _lacked(self, session: Session) -> Iterator[tuple[int, list[Range]]]:
         """Give what the peer lacks of each origin of which it lacks anything."""
@@ -253,6 +274,13 @@ class Delivery:
 def count(ranges: Iterable[Range]) -> int:
     """Count the writes in ranges."""
     return sum(last - first + 1 for first, last in ranges)
+
+
+def has_all(have: Known, writes: Iterable[tuple[int, Iterable[Range]]]) -> bool:
+    """Whether a node has all of these writes, by origin number."""
+    return not any(
+        True for number, ranges in writes for _ in subtract(ranges, have.get(number, NONE))
+    )
 
 
 def have_of(replica: Replica, only: Container[int] | None = None) -> Haves:

@@ -38,6 +38,7 @@ from softadastra.sync.messages import (
     Have,
     Haves,
     Message,
+    SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.output import Output, Push
@@ -226,7 +227,7 @@ class Engine:
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
         dots_brought = covered(record.arrivals)
-        fresh = self._fresh(dots_brought)
+        told = self._to_tell(record, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
         doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
@@ -241,18 +242,25 @@ class Engine:
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        self.connections.arrivals_from(session, fresh, record.received_ms)
+        self.connections.arrivals_from(session, told, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
 
-    def _fresh(self, brought: Mapping[int, DotSet]) -> list[tuple[int, int, str]]:
-        """Give a write of each origin, and its writer, that is brought and not here yet."""
-        fresh = []
+    def _to_tell(
+        self, record: Arrived, brought: Mapping[int, DotSet]
+    ) -> list[tuple[int, int, str]]:
+        """Give a write, with its writer, of each origin of which others are to hear that it came.
+
+        That is what was not here before. Of a snapshot it is all: while one comes, nobody is to
+        begin another one, also when the most of it is here already.
+        """
+        is_all = isinstance(record.message, SnapshotRange)
+        told = []
         for origin, dots in brought.items():
             log = self.replica.logs[origin]
-            n = next((last for _, last in dots.ranges() if last not in log), None)
+            n = next((last for _, last in dots.ranges() if is_all or last not in log), None)
             if n is not None:
-                fresh.append((origin, n, self.replica.origins[origin].node_id))
-        return fresh
+                told.append((origin, n, self.replica.origins[origin].node_id))
+        return told
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now, when it is time to look."""
@@ -333,7 +341,11 @@ class Engine:
                 if push is Push.ALL:
                     # What was due at the last poll, and could not leave (a full window, a write
                     # that is held), waits for something to happen, not for a time.
-                    waits = (*session.relay_ms.values(), session.blocked_ms or 0)
+                    waits = (
+                        *session.relay_ms.values(),
+                        session.snapshot_ms,
+                        session.blocked_ms or 0,
+                    )
                     times += (time for time in waits if time > self._pushed_ms)
                     times += (flight.due_ms for flight in session.flights.values())
         return min(times, default=None)

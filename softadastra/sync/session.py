@@ -7,7 +7,7 @@ ends with its connection; the next greeting starts from what the peer then says 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -23,6 +23,7 @@ from softadastra.sync.messages import (
 
 __all__ = [
     "BLOCKED_MS",
+    "LAG_MIN",
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
     "Flight",
@@ -112,6 +113,10 @@ class Session:
     """The fewest writes of others that the peer lacked since it lags; None: it does not."""
     has_gained: bool = False
     """Whether it got writes from somebody else since that was last looked at."""
+    snapshot_lag: int | None = None
+    """How many of the writes that are collected here the peer lacked when that was looked at."""
+    snapshot_ms: int = 0
+    """When to send a snapshot though the peer may get one from somebody else."""
     have_ms: int = 0
     """When to tell what this node has."""
     reconcile_ms: int = 0
@@ -167,8 +172,17 @@ class Session:
             if not self.told_number:
                 # Only now it is known who else brings it what it lacks.
                 self.relay_ms.clear()
+                self.snapshot_lag = None
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
+
+    def hear_arrivals(self, had: Mapping[int, DotSet]) -> None:
+        """Take in that something has come to the peer, and what it now has of its origins.
+
+        What it had before comes again with a snapshot: so it is getting one.
+        """
+        if any(self.known.get(origin) == dots for origin, dots in had.items()):
+            self.snapshot_lag = None
 
     def tell_arrivals_by(self, origins: Iterable[int], due_ms: int) -> None:
         """Let the peer be told by this time what this node has of some origins."""
@@ -181,7 +195,8 @@ class Session:
 
     def learn(self, origin: int, dots: DotSet) -> None:
         """Take what the peer says that it has of an origin: it is believed, also if it is less."""
-        if dots.base > self.sent[origin].base:
+        sent = self.sent[origin]
+        if dots.base > sent.base or dots.top > sent.top:
             # It gets these writes from elsewhere: another delay before they are relayed.
             self.relay_ms.pop(origin, None)
             self.has_gained = True

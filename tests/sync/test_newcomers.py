@@ -9,10 +9,10 @@ from itertools import combinations
 import pytest
 
 from softadastra.sync.batches import Limits
-from softadastra.sync.messages import Ack, Batch
+from softadastra.sync.messages import Ack, Batch, Message, SnapshotRange
 from softadastra.sync.session import LAG_MIN
 from softadastra.sync.settings import EngineOptions
-from tests.engines import OPTIONS, Network
+from tests.engines import OPTIONS, Network, Node
 
 NAMES = "abcdefgh"
 CROSSING_MS = 150
@@ -26,15 +26,24 @@ def settled(
     edges: list[tuple[str, str]], *, writers: str, each: int, options: EngineOptions = OPTIONS
 ) -> Network:
     """Give a network at rest, of which some nodes have written."""
-    network = Network(*NAMES, "new", options=options)
+    network = Network(*NAMES, options=options)
     for name in writers:
         network[name].write(*[(f"{name}-{i}", i) for i in range(each)])
     for one, other in edges:
         network.join(one, other)
     network.advance(5_000)
     assert len({network[name].digest for name in NAMES}) == 1
+    network.nodes["new"] = Node(network, "new", options, network["a"].policies)
     network.sent.clear()
     return network
+
+
+def let_collect(network: Network) -> None:
+    """Let time pass until all index rows are collected."""
+    network.advance(240_000, step=1_000)
+    for name in NAMES:
+        assert not any(len(log) for _, log in network[name].engine.replica.haves())
+    network.sent.clear()
 
 
 def pass_slowly(network: Network, duration_ms: int) -> None:
@@ -142,7 +151,7 @@ def test_what_the_chosen_neighbour_may_not_send_yet_comes_from_another_one():
     for name in "abd":
         network.join("new", name)
 
-    pass_slowly(network, 6_000)
+    pass_slowly(network, 9_000)
 
     assert network["new"].digest == network["b"].digest
     assert network["new"].get("c-0") == 0
@@ -192,3 +201,110 @@ def test_what_was_here_before_is_told_to_nobody_but_who_sent_it_again():
     network.advance(1_000)
 
     assert network.messages(Ack) == [("b", "a")]
+
+
+def ranges_sent_to_the_newcomer(network: Network) -> Counter[str]:
+    """Count the ranges of snapshots, by who sent them."""
+    return Counter(a for a, to in network.messages(SnapshotRange) if to == "new")
+
+
+@pytest.mark.parametrize(("edges", "neighbours"), [(RING, "ah"), (RANDOM, "bdgh"), (MESH, NAMES)])
+def test_where_all_is_collected_a_newcomer_gets_one_snapshot(edges, neighbours):
+    network = settled(edges, writers=NAMES, each=500)
+    let_collect(network)
+
+    for name in neighbours:
+        network.join("new", name)
+    pass_slowly(network, 10_000)
+
+    assert network["new"].digest == network["a"].digest
+    assert network["new"].engine.have() == network["a"].engine.have()
+    assert ranges_sent_to_the_newcomer(network) == {neighbours[0]: 63}
+    assert copies_sent_to(network, "new").total() == 0
+
+
+def test_while_a_newcomer_gets_its_snapshot_from_another_it_is_not_forgotten():
+    """What is written meanwhile comes too: at the latest when the snapshot is there."""
+    network = settled(MESH, writers=NAMES, each=500)
+    let_collect(network)
+    for name in NAMES:
+        network.join("new", name)
+
+    for i in range(20):
+        for name in NAMES:
+            network[name].write((f"meanwhile-{name}-{i}", i))
+        pass_slowly(network, 300)
+    pass_slowly(network, 4_000)
+
+    assert len({node.digest for node in network.nodes.values()}) == 1
+    assert ranges_sent_to_the_newcomer(network).keys() == {"a"}
+
+
+@pytest.mark.parametrize("after_ranges", range(1, 15))
+def test_when_the_sender_of_a_snapshot_dies_another_one_sends_one_at_once(after_ranges):
+    network = settled(MESH, writers=NAMES, each=500, options=CUTS)
+    let_collect(network)
+    links = {name: network.join("new", name) for name in NAMES}
+    while ranges_sent_to_the_newcomer(network)["a"] < after_ranges:
+        pass_slowly(network, CROSSING_MS)
+
+    network.close(links["a"])
+    told_ms = network.now_ms + 250 + 2 * CROSSING_MS
+    while not ranges_sent_to_the_newcomer(network)["b"]:
+        pass_slowly(network, CROSSING_MS)
+    went_on_ms = network.now_ms
+    pass_slowly(network, 10_000)
+
+    # Its beginning is acknowledged before its first range leaves.
+    assert went_on_ms <= told_ms + 3 * CROSSING_MS
+    assert network["new"].digest == network["b"].digest
+    assert network["new"].engine.have() == network["b"].engine.have()
+    assert ranges_sent_to_the_newcomer(network).keys() == {"a", "b"}
+
+
+def is_no_range_of_a(sender: Node, _receiver: Node, message: Message) -> bool:
+    return sender.name != "a" or not isinstance(message, SnapshotRange)
+
+
+def test_when_the_chosen_neighbour_brings_no_snapshot_the_others_do_after_a_second():
+    network = settled(MESH, writers=NAMES, each=500)
+    let_collect(network)
+    network.passes = is_no_range_of_a
+    for name in "abd":
+        network.join("new", name)
+
+    network.advance(1_000, step=50)
+    assert network["new"].items() == {}
+    network.advance(400, step=50)
+
+    assert network["new"].digest == network["b"].digest
+
+
+def test_a_neighbour_that_may_send_no_snapshot_is_not_waited_for_while_others_go_on_writing():
+    network = settled(MESH, writers=NAMES, each=500)
+    let_collect(network)
+    network["a"].options = replace(OPTIONS, auto_queue=False)
+    network["a"].restart()
+    network["a"].write(("held", 1))
+    for name in NAMES[1:]:
+        network.join("a", name)
+    network.join("new", "a")
+    network.join("new", "b")
+
+    for i in range(20):
+        network["b"].write((f"meanwhile-{i}", i))
+        pass_slowly(network, 300)
+
+    assert network["new"].get("h-0") == 0
+    assert ranges_sent_to_the_newcomer(network).keys() == {"b"}
+
+
+def test_a_small_snapshot_waits_for_nobody():
+    network = settled(MESH, writers="c", each=LAG_MIN)
+    let_collect(network)
+    for name in "ab":
+        network.join("new", name)
+
+    network.run()
+
+    assert network["new"].digest == network["a"].digest
