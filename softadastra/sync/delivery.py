@@ -3,6 +3,10 @@
 A write of another node is relayed at once to a peer that cannot have it from its origin, and
 after a delay to one that is connected to it: so in a full mesh each write crosses the wire
 about once a receiver, and in a line it waits for no timer.
+
+A peer that lacks many writes of others, or a snapshot, could get them from each of its neighbours.
+It gets them from the one of the smallest name that has them; the others go on when it is told
+that this one is gone, or when nothing has come for a second.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.session import LAG_MIN, Flight, Session, backoff_ms
+from softadastra.sync.session import BEHIND_MIN, Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
 
@@ -159,8 +163,8 @@ class Delivery:
         lacked = list(self._lacked(session))
         if not lacked:
             session.served_at = self.evolved
-        session.lags(sum(count(ranges) for number, ranges in lacked if number != me))
-        rivals = [] if session.lag_least is None else self._rivals(session)
+        session.note_lacked(sum(count(ranges) for number, ranges in lacked if number != me))
+        rivals = [] if session.behind_least is None else self._rivals(session)
         for number, ranges in lacked:
             writer = origins[number].node_id
             is_relayed = number != me and writer != session.peer_id
@@ -201,7 +205,7 @@ class Delivery:
 
         It does as long as more and more arrives of what is collected here, and a second longer.
         """
-        if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= LAG_MIN:
+        if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= BEHIND_MIN:
             return False
         lacked = [
             (number, ranges)
@@ -209,8 +213,8 @@ class Delivery:
             if (ranges := list(subtract(log.collected.ranges(), session.known[number])))
         ]
         writes = sum(count(ranges) for _, ranges in lacked)
-        if writes != session.snapshot_lag:
-            session.snapshot_lag = writes
+        if writes != session.snapshot_lacked:
+            session.snapshot_lacked = writes
             session.snapshot_ms = now.mono_ms + self._relay_delay_ms
         rivals = self._rivals(session)
         is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)

@@ -226,7 +226,7 @@ class Engine:
         session = self.connections.sessions.get(record.link)
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
-        dots_brought = covered(record.arrivals)
+        dots_brought = {} if session is None else covered(record.arrivals)
         told = self._to_tell(record, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
@@ -251,7 +251,7 @@ class Engine:
         """Give a write, with its writer, of each origin of which others are to hear that it came.
 
         That is what was not here before. Of a snapshot it is all: while one comes, nobody is to
-        begin another one, also when the most of it is here already.
+        begin another one, also when most of it is here already.
         """
         is_all = isinstance(record.message, SnapshotRange)
         told = []

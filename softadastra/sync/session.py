@@ -22,8 +22,8 @@ from softadastra.sync.messages import (
 )
 
 __all__ = [
+    "BEHIND_MIN",
     "BLOCKED_MS",
-    "LAG_MIN",
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
     "Flight",
@@ -41,9 +41,9 @@ SILENCE_MAX_MS: Final = 6_000
 """A peer that was silent for so long is lost: three pings without an answer."""
 BLOCKED_MS: Final = 20
 """How long to wait when a connection is full: about what it takes to drain one batch."""
-LAG_MIN: Final = 1_024
-"""A peer lags when it lacks more writes than this: about what one batch carries, so that less than
-that waits for nobody."""
+BEHIND_MIN: Final = 1_024
+"""A peer is behind when it lacks more writes than this: about what one batch carries, so that less
+than that waits for nobody."""
 BACKOFF_MAX_MS: Final = 60_000
 JITTER: Final = 0.2
 """Retries of many nodes must not meet: each waits up to this part longer."""
@@ -109,11 +109,11 @@ class Session:
     """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
     relay_ms: dict[int, int] = field(default_factory=dict)
     """Origin number -> when to relay its writes though the peer is connected to it."""
-    lag_least: int | None = None
-    """The fewest writes of others that the peer lacked since it lags; None: it does not."""
+    behind_least: int | None = None
+    """The fewest writes of others that the peer lacked since it is behind; None: it is not."""
     has_gained: bool = False
     """Whether it got writes from somebody else since that was last looked at."""
-    snapshot_lag: int | None = None
+    snapshot_lacked: int | None = None
     """How many of the writes that are collected here the peer lacked when that was looked at."""
     snapshot_ms: int = 0
     """When to send a snapshot though the peer may get one from somebody else."""
@@ -172,7 +172,7 @@ class Session:
             if not self.told_number:
                 # Only now it is known who else brings it what it lacks.
                 self.relay_ms.clear()
-                self.snapshot_lag = None
+                self.snapshot_lacked = None
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
 
@@ -182,7 +182,7 @@ class Session:
         What it had before comes again with a snapshot: so it is getting one.
         """
         if any(self.known.get(origin) == dots for origin, dots in had.items()):
-            self.snapshot_lag = None
+            self.snapshot_lacked = None
 
     def tell_arrivals_by(self, origins: Iterable[int], due_ms: int) -> None:
         """Let the peer be told by this time what this node has of some origins."""
@@ -209,20 +209,20 @@ class Session:
                     sent.add(first, last)
         self.sent[origin] = sent
 
-    def lags(self, writes: int) -> None:
+    def note_lacked(self, writes: int) -> None:
         """Take in how many writes of others than this node the peer lacks.
 
-        It lags until it lacks none: else the last of what one of its neighbours sends would come
-        from all of them. While somebody brings it nearer, who waits for that goes on waiting.
+        It is behind until it lacks none: else the last of what one of its neighbours sends would
+        come from all of them. While somebody brings it nearer, who waits goes on waiting.
         """
-        if self.lag_least is None:
-            self.lag_least = writes if writes > LAG_MIN else None
+        if self.behind_least is None:
+            self.behind_least = writes if writes > BEHIND_MIN else None
         elif not writes:
-            self.lag_least = None
-        elif writes < self.lag_least:
+            self.behind_least = None
+        elif writes < self.behind_least:
             if self.has_gained:
                 self.relay_ms.clear()
-            self.lag_least = writes
+            self.behind_least = writes
         self.has_gained = False
 
     def holds(self, origin: int, first: int, last: int) -> None:

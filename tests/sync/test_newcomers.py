@@ -10,7 +10,7 @@ import pytest
 
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Ack, Batch, Message, SnapshotRange
-from softadastra.sync.session import LAG_MIN
+from softadastra.sync.session import BEHIND_MIN
 from softadastra.sync.settings import EngineOptions
 from tests.engines import OPTIONS, Network, Node
 
@@ -165,7 +165,7 @@ def test_who_has_not_got_it_either_is_not_waited_for():
         network.join(near, far)
     network.advance(1_000, step=50)
 
-    network["h"].write(*[(f"k{i}", i) for i in range(3 * LAG_MIN)])
+    network["h"].write(*[(f"k{i}", i) for i in range(3 * BEHIND_MIN)])
     network.run()
 
     assert network["a"].digest == network["h"].digest
@@ -173,7 +173,7 @@ def test_who_has_not_got_it_either_is_not_waited_for():
 
 def test_who_offers_what_has_come_is_told_soon_that_it_has_and_nobody_else():
     network = Network("a", "b", "c", "new")
-    network["a"].write(*[(f"k{i}", i) for i in range(2 * LAG_MIN)])
+    network["a"].write(*[(f"k{i}", i) for i in range(2 * BEHIND_MIN)])
     network.join("a", "b")
     network.advance(1_000)
     for name in "abc":
@@ -300,7 +300,7 @@ def test_a_neighbour_that_may_send_no_snapshot_is_not_waited_for_while_others_go
 
 
 def test_a_small_snapshot_waits_for_nobody():
-    network = settled(MESH, writers="c", each=LAG_MIN)
+    network = settled(MESH, writers="c", each=BEHIND_MIN)
     let_collect(network)
     for name in "ab":
         network.join("new", name)
