@@ -87,6 +87,7 @@ class Replica:
         "logs",
         "lost",
         "me",
+        "named",
         "node_id",
         "origins",
         "policies",
@@ -107,6 +108,8 @@ class Replica:
         self.logs[self.me] = OriginLog()
         self.lives: dict[int, list[Life]] = {}
         """The lives of each origin, by number, but for the one that its incarnation names."""
+        self.named: dict[int, int] = {}
+        """The highest number of each origin, by number, that came in a context."""
         self.clock = 0
         """The last stamp given out here, or a later one that was seen."""
         self.last_remote = 0
@@ -217,6 +220,9 @@ class Replica:
             suspects += ((key, s) for s in state.siblings if self._had(s[0], s[1]))
             wide = widened(state, contexts.get(key))
             self._merge(key, entries.get(key), wide, merged, conflicts, vanished)
+            for origin, n in state.context.items():
+                if n > self.named.get(origin, 0):
+                    self.named[origin] = n
         self.replace(merged)
         self.lost += conflicts
         for claim in arrivals.claims:
@@ -391,6 +397,19 @@ class Replica:
     def history(self, number: int) -> list[Life]:
         """Give the beginning and all lives of an origin."""
         return history(self.origins[number].incarnation, self.lives.get(number, ()))
+
+    def top_of(self, number: int) -> int:
+        """Give the highest number that is here of an origin, 0 when none is."""
+        # Looking adds no origin: their order is what batches follow.
+        log = self.logs.get(number)
+        return 0 if log is None else log.top
+
+    def reach(self, number: int) -> int:
+        """Give up to which number the history of an origin is known, 0 when none of it is.
+
+        Also a number that is only known to be superseded was given out.
+        """
+        return max(self.top_of(number), self.named.get(number, 0))
 
     def learn_lives(self, told: Mapping[int, Sequence[Life]]) -> None:
         """Take in lives of origins, by number."""

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from softadastra.store.changes import OWN
-from softadastra.store.lives import Life
+from softadastra.store.index import OriginLog
+from softadastra.store.lives import Life, joined
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import (
@@ -100,13 +101,14 @@ def split(replica: Replica, change: Split) -> None:
     else:
         kept, moved = origin, origins.number(name)
     renaming = Renaming(origin, change.after, kept, moved, known)
-    low, high = replica.logs.pop(origin).parted(change.after)
+    low, high = replica.logs.pop(origin, OriginLog()).parted(change.after)
     replica.logs[renaming.kept] = low
     if known is not None and known in replica.logs:
         # Another node has told of some of the branch under its new name.
         high.absorb(replica.logs.pop(known))
     replica.logs[renaming.moved] = high
     split_lives(replica, renaming, change)
+    split_named(replica, renaming, change)
     affected = [
         (key, renaming.state(state, replica.rank))
         for key, state in replica.entries.items()
@@ -129,4 +131,15 @@ def split_lives(replica: Replica, renaming: Renaming, change: Split) -> None:
     branch = [
         Life(life.first - change.after, life.id) for life in lives if life.first > change.after
     ]
-    replica.lives[renaming.moved] = [life for life in branch if life.first > 1]
+    known = replica.lives.pop(renaming.known, []) if renaming.known is not None else []
+    replica.lives[renaming.moved] = joined(
+        change.life, known, [life for life in branch if life.first > 1]
+    )
+
+
+def split_named(replica: Replica, renaming: Renaming, change: Split) -> None:
+    """Give each name the numbers that came in contexts."""
+    named = replica.named.pop(renaming.origin, 0)
+    moved = replica.named.pop(renaming.known, 0) if renaming.known is not None else 0
+    replica.named[renaming.kept] = min(named, change.after)
+    replica.named[renaming.moved] = max(named - change.after, moved)

@@ -8,7 +8,7 @@ from typing import Final
 from softadastra.store.replica import Replica
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import have_of
-from softadastra.sync.histories import lives_from, lives_told
+from softadastra.sync.histories import lives_from, lives_told, named_beyond
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import PROTOCOL, Ack, Have, Hello, Message, Ping, Pong, Report
 from softadastra.sync.session import Session
@@ -87,6 +87,7 @@ class Answers:
         return Have(
             session.haves_told,
             have_of(self._replica),
+            named_beyond(self._replica),
             lives_from(self._replica, session.lives_told),
             self._replica.digest,
             frozenset(self._connections.active),
@@ -105,6 +106,7 @@ class Answers:
             wall_ms=now.wall_ms,
             policies=self._replica.policies.names,
             have=have_of(self._replica),
+            named=named_beyond(self._replica),
             lives=lives_told(self._replica),
             digest=self._replica.digest,
             credit=self._options.window,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from softadastra.store.origins import Origin
+from softadastra.sync.fields import REJECT_WORDS_BYTES_MAX
 from softadastra.sync.messages import PROTOCOL, Hello, Reject, RejectReason
-from softadastra.sync.parsing import REJECT_WORDS_BYTES_MAX
 
 __all__ = ["Refusal", "check_greeting", "duplicate_of", "farewell"]
 

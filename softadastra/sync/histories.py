@@ -9,6 +9,7 @@ no data goes over their connection.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Final, NamedTuple
 
 from softadastra.store.changes import OWN
@@ -17,10 +18,20 @@ from softadastra.store.lives import Life, Parting, begun, parting, since
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
-from softadastra.sync.messages import Batch, Haves, Lives
-from softadastra.sync.parsing import LIVES_MAX
+from softadastra.sync.fields import LIVES_MAX
+from softadastra.sync.messages import Batch, Haves, Lives, Named
 
-__all__ = ["Finding", "examine", "examine_batch", "lives_behind", "lives_from", "lives_told"]
+__all__ = [
+    "Finding",
+    "examine",
+    "examine_batch",
+    "lives_behind",
+    "lives_from",
+    "lives_told",
+    "named_beyond",
+    "reach_told",
+    "tops_of",
+]
 
 GREETED_LIVES: Final = 2
 """How many lives of each origin a greeting tells: enough unless both have begun others since."""
@@ -40,6 +51,15 @@ class Finding(NamedTuple):
     """What this node is to do; None: the peer is to, or more has to be told first."""
     is_lost: bool
     """Whether the peer has writes of this node that this node has lost."""
+
+
+def named_beyond(replica: Replica) -> Named:
+    """Give the numbers that contexts name, where they are above all that is here of an origin."""
+    return {
+        replica.origins[number]: n
+        for number, n in replica.named.items()
+        if n > replica.top_of(number)
+    }
 
 
 def lives_told(replica: Replica) -> Lives:
@@ -85,44 +105,54 @@ def lives_behind(
     ]
 
 
-def examine(replica: Replica, have: Haves, lives: Lives, fresh: int) -> Finding | None:
+def reach_told(have: Haves, named: Named) -> dict[Origin, int]:
+    """Give how far a peer knows the history of each origin."""
+    return {origin: dots.top for origin, dots in have.items()} | dict(named)
+
+
+def examine(
+    replica: Replica, tops: Mapping[Origin, int], lives: Lives, fresh: int
+) -> Finding | None:
     """Look whether a peer's histories and ours have parted.
 
     Args:
         replica: what this node has.
-        have: what the peer has.
+        tops: how far the peer knows the history of each origin (`reach_told`).
         lives: what it tells of their lives.
         fresh: an incarnation for this node, should it need a new one.
 
     Returns:
         What is to be done first; None when no history has parted.
     """
-    found = list(findings(replica, have, lives, fresh))
+    found = list(findings(replica, tops, lives, fresh))
     return next((finding for finding in found if finding.split), found[0] if found else None)
 
 
-def findings(replica: Replica, have: Haves, lives: Lives, fresh: int) -> Iterator[Finding]:
+def findings(
+    replica: Replica, tops: Mapping[Origin, int], lives: Lives, fresh: int
+) -> Iterator[Finding]:
     """Give all histories that have parted."""
     here = {replica.origins[number] for number, _ in replica.haves()}
-    for origin, dots in have.items():
+    here |= {replica.origins[number] for number, n in replica.named.items() if n}
+    for origin, their_top in tops.items():
         number = replica.origins.known(origin)
         if number is None:
             continue
-        top = replica.logs[number].top if number in replica.logs else 0
+        top = replica.reach(number)
         told = lives.get(origin) or begun(origin.incarnation)
-        parted = parting(replica.history(number), top, told, dots.top) if top else None
+        parted = parting(replica.history(number), top, told, their_top) if top else None
         if parted is not None:
             yield of_parting(origin, parted, number)
-        elif number == OWN and dots.top > top:
+        elif number == OWN and their_top > top:
             yield Finding(origin, Split(origin, top, fresh), is_lost=True)
-        named = {Origin(origin.node_id, life.id) for life in told} - {origin}
-        if named & here:
+        branches = {Origin(origin.node_id, life.id) for life in told} - {origin}
+        if branches & here:
             # We know the branch by its own name, and the peer does not yet.
             yield Finding(origin, None, is_lost=False)
     for number, ours in replica.lives.items():
         origin = replica.origins[number]
         for life in ours:
-            if Origin(origin.node_id, life.id) in have:
+            if Origin(origin.node_id, life.id) in tops:
                 split = Split(origin, life.first - 1, life.id)
                 yield Finding(origin, split, is_lost=False)
 
@@ -135,31 +165,38 @@ def of_parting(origin: Origin, parted: Parting, number: int) -> Finding:
     return Finding(origin, split, is_lost=number == OWN)
 
 
-def examine_batch(replica: Replica, batch: Batch) -> Finding | None:
-    """Look whether the writes that a batch brings continue ours."""
+def examine_batch(replica: Replica, batch: Batch, tops: Sequence[int]) -> Finding | None:
+    """Look whether the writes that a batch brings and names continue ours.
+
+    Args:
+        replica: what this node has.
+        batch: the batch.
+        tops: of it (`tops_of`).
+    """
     told = dict(batch.lives)
     for position, origin in enumerate(batch.origins):
         number = replica.origins.number(origin)
         if position not in told and not replica.lives.get(number):
             continue
         lives = told.get(position) or begun(origin.incarnation)
-        top = replica.logs[number].top if number in replica.logs else 0
-        parted = parting(
-            replica.history(number), top, lives, max(lives[-1].first, last_of(batch, position))
-        )
+        their_top = max(lives[-1].first, tops[position])
+        parted = parting(replica.history(number), replica.reach(number), lives, their_top)
         if parted is not None:
             return of_parting(origin, parted, number)
     return None
 
 
-def last_of(batch: Batch, position: int) -> int:
-    """Give the highest number of an origin that a batch names."""
-    named = [
-        first + sum(run[0] for run in runs) - 1
-        for origin, first, runs in batch.claims
-        if origin == position
-    ]
+def tops_of(batch: Batch) -> list[int]:
+    """Give the highest number of each origin, by position, that a batch brings or names."""
+    tops = [0] * len(batch.origins)
+    for position, first, runs in batch.claims:
+        tops[position] = max(tops[position], first + sum(run[0] for run in runs) - 1)
     origins, numbers, *_ = batch.columns
-    named += [n for origin, n in zip(origins, numbers, strict=True) if origin == position]
-    named += [s[1] for state in batch.states for s in state.siblings if s[0] == position]
-    return max(named, default=0)
+    for position, n in zip(origins, numbers, strict=True):
+        if n > tops[position]:
+            tops[position] = n
+    for state in batch.states:
+        for position, n in chain((s[:2] for s in state.siblings), state.context.items()):
+            if n > tops[position]:
+                tops[position] = n
+    return tops

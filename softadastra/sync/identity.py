@@ -7,15 +7,17 @@ that one, and what it had lost comes back as a stranger's. `histories.py` finds 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from softadastra.store.changes import OWN
+from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
-from softadastra.sync.histories import Finding, examine, examine_batch
+from softadastra.sync.histories import Finding, examine, examine_batch, reach_told
 from softadastra.sync.members import Member
-from softadastra.sync.messages import Batch, Haves, Hello, Lives
+from softadastra.sync.messages import Batch, Haves, Hello, Lives, Named
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
@@ -46,20 +48,21 @@ class Identity:
         self._due: Split | None = None
         self._empty_splits = 0
 
-    def compare(self, session: Session, have: Haves, lives: Lives, now: Now) -> None:
+    def compare(self, session: Session, have: Haves, named: Named, lives: Lives, now: Now) -> None:
         """Compare a peer's histories with ours, and let no data go over while they have parted."""
         session.lives_told = self._replica.origins.numbered(lives)
-        finding = examine(self._replica, have, lives, self._fresh)
+        tops = reach_told(have, named)
+        finding = examine(self._replica, tops, lives, self._fresh)
         if finding is None:
             session.parted_ms = None
         else:
             self._part(session, finding, now)
             if finding.split is not None:
-                self._plan(session, finding, have)
+                self._plan(session, finding, tops)
 
-    def has_parted(self, session: Session, batch: Batch, now: Now) -> bool:
-        """Whether the writes that a batch brings do not continue ours: it is not taken then."""
-        finding = examine_batch(self._replica, batch)
+    def has_parted(self, session: Session, batch: Batch, tops: Sequence[int], now: Now) -> bool:
+        """Whether the writes of a batch do not continue ours: it is not taken then."""
+        finding = examine_batch(self._replica, batch, tops)
         if finding is not None:
             self._part(session, finding, now)
         return finding is not None
@@ -82,12 +85,12 @@ class Identity:
             # The peer needs to know our lives to find out what it is to do.
             session.tell_have_by(0)
 
-    def _plan(self, session: Session, finding: Finding, have: Haves) -> None:
+    def _plan(self, session: Session, finding: Finding, tops: Mapping[Origin, int]) -> None:
         split = finding.split
         assert split is not None
-        top = self._replica.logs[self._replica.origins.number(split.origin)].top
+        top = self._replica.reach(self._replica.origins.number(split.origin))
         moved = top - split.after
-        lost = have[split.origin].top - split.after if finding.is_lost else 0
+        lost = tops[split.origin] - split.after if finding.is_lost else 0
         if not moved:
             self._empty_splits += 1
             if self._empty_splits > EMPTY_SPLITS_MAX:

@@ -13,9 +13,9 @@ from typing import Final
 from softadastra.store.changes import Collected
 from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector
+from softadastra.sync.fields import MEMBERS_MAX
 from softadastra.sync.members import Member, Members
 from softadastra.sync.messages import Haves, Report
-from softadastra.sync.parsing import MEMBERS_MAX
 from softadastra.sync.settings import Now
 
 __all__ = ["Membership"]

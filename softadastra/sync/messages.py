@@ -27,6 +27,7 @@ __all__ = [
     "Hello",
     "Lives",
     "Message",
+    "Named",
     "Ping",
     "Pong",
     "Reject",
@@ -44,6 +45,14 @@ Haves: TypeAlias = Mapping[Origin, DotSet]
 
 Lives: TypeAlias = Mapping[Origin, Sequence[Life]]
 """The latest lives of origins, without a gap; of those that are not named, the first one alone."""
+
+
+Named: TypeAlias = Mapping[Origin, int]
+"""The highest numbers that contexts name, of origins of which the sender has none as high.
+
+So these writes were made, and it knows them to be superseded: what else is made under those
+numbers, by a log that was restored, belongs to another history.
+"""
 
 
 class Report(NamedTuple):
@@ -82,8 +91,9 @@ class Hello:
     policies: str
     """How the sender settles conflicts; both must do it alike."""
     have: Haves
+    named: Named
     lives: Lives
-    """Of the origins in `have`: two of each."""
+    """Of the origins in `have` and `named`: two of each."""
     digest: bytes
     credit: int
     """How many batches the sender takes before it has acknowledged one."""
@@ -154,8 +164,9 @@ class Have:
     number: int
     """On this connection, from 1."""
     have: Haves
+    named: Named
     lives: Lives
-    """Of the origins in `have`: from the last one on that both know, as far as told."""
+    """Of those origins: from the last one on that both know, as far as told."""
     digest: bytes
     neighbours: frozenset[str]
     known: Mapping[str, Report]

@@ -1,13 +1,10 @@
-"""Reading the fields of messages: each is checked before anything is built from it.
-
-What is wrong is a ProtocolError that says so in a few words, whatever the bytes are.
-"""
+"""Reading messages: each element is checked before anything is built from it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise, repeat
-from typing import Any, Final
+from typing import Any
 
 import msgpack
 
@@ -16,8 +13,30 @@ from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
-from softadastra.store.siblings import RESOLUTION, KeyState
+from softadastra.store.siblings import KeyState
 from softadastra.store.values import check_packed_value
+from softadastra.sync.fields import (
+    BATCH_ENTRIES_MAX,
+    CLAIMED_MAX,
+    FEATURE_BYTES_MAX,
+    FEATURES_MAX,
+    FLAGS_MAX,
+    KEY_BYTES_MAX,
+    LIVES_MAX,
+    MEMBERS_MAX,
+    NODE_ID_BYTES_MAX,
+    ORIGINS_MAX,
+    POLICIES_BYTES_MAX,
+    RANGES_MAX,
+    REJECT_WORDS_BYTES_MAX,
+    U64_MAX,
+    clipped,
+    exactly,
+    listed,
+    number,
+    numbers,
+    text,
+)
 from softadastra.sync.messages import (
     Ack,
     Batch,
@@ -25,6 +44,7 @@ from softadastra.sync.messages import (
     Haves,
     Hello,
     Lives,
+    Named,
     Ping,
     Pong,
     Reject,
@@ -36,13 +56,6 @@ from softadastra.sync.messages import (
 )
 
 __all__ = [
-    "BATCH_ENTRIES_MAX",
-    "CLAIMED_MAX",
-    "LIVES_MAX",
-    "MEMBERS_MAX",
-    "RANGES_MAX",
-    "REJECT_WORDS_BYTES_MAX",
-    "clipped",
     "read_ack",
     "read_batch",
     "read_begin",
@@ -56,23 +69,6 @@ __all__ = [
     "refuse_claimed_lengths",
     "refuse_extension",
 ]
-
-BATCH_ENTRIES_MAX: Final = 4_096
-CLAIMED_MAX: Final = 1 << 20
-"""Writes that one batch may claim: 8 MiB of index at the receiver."""
-ORIGINS_MAX: Final = 16_384
-"""A node without a log is a new origin at each start; about 30 bytes each in a have."""
-MEMBERS_MAX: Final = 1_024
-LIVES_MAX: Final = 4_096
-REJECT_WORDS_BYTES_MAX: Final = 1_024
-FEATURES_MAX: Final = 64
-FEATURE_BYTES_MAX: Final = 64
-RANGES_MAX: Final = 4_096
-NODE_ID_BYTES_MAX: Final = 255
-POLICIES_BYTES_MAX: Final = 4_096
-KEY_BYTES_MAX: Final = 65_536
-U64_MAX: Final = 2**64 - 1
-FLAGS_MAX: Final = RESOLUTION
 
 
 def refuse_claimed_lengths(payload: bytes) -> None:
@@ -91,61 +87,14 @@ def refuse_extension(code: int, _data: bytes) -> None:
     raise ProtocolError(f"extension type {code} in a message")
 
 
-def number(value: object, name: str, low: int = 0, high: int = U64_MAX) -> int:
-    """Check an integer's type and range."""
-    if type(value) is not int or not low <= value <= high:
-        raise ProtocolError(f"{name} is {clipped(value)}, expected {low} to {high}")
-    return value
-
-
-def numbers(
-    value: object, name: str, count: int, *, low: int = 0, high: int = U64_MAX
-) -> list[int]:
-    """Check a list of integers."""
-    if (
-        type(value) is not list
-        or len(value) != count
-        or not set(map(type, value)) <= {int}
-        or (value and not (min(value) >= low and max(value) <= high))
-    ):
-        raise ProtocolError(f"{name} is not a list of {count} numbers from {low} to {high}")
-    return value
-
-
-def text(value: object, name: str, bytes_max: int) -> str:
-    """Check a non-empty text."""
-    if type(value) is not str or not 0 < len(value.encode()) <= bytes_max:
-        raise ProtocolError(f"{name} is {clipped(value)}, expected 1 to {bytes_max} bytes of text")
-    return value
-
-
-def listed(value: object, name: str, count_max: int) -> list[Any]:
-    """Check a list's length."""
-    if type(value) is not list or len(value) > count_max:
-        raise ProtocolError(f"{name} is {clipped(value)}, expected a list of at most {count_max}")
-    return value
-
-
-def clipped(value: object) -> str:
-    """Describe a hostile value without printing all of it."""
-    return repr(value)[:80] if type(value) in (str, bytes, int, float) else type(value).__name__
-
-
 def read_origin(value: object) -> Origin:
     """Read [node id, incarnation]."""
     node_id, incarnation = exactly(value, "an origin", 2)
     return Origin(text(node_id, "a node id", NODE_ID_BYTES_MAX), number(incarnation, "incarnation"))
 
 
-def exactly(value: object, name: str, count: int) -> list[Any]:
-    """Check that a list has this many elements."""
-    if type(value) is not list or len(value) != count:
-        raise ProtocolError(f"{name} is {clipped(value)}, expected a list of {count}")
-    return value
-
-
 def read_haves(value: object) -> Haves:
-    """Read what `plain_haves` makes."""
+    """Read what `plain_haves` makes of what is here."""
     haves: dict[Origin, DotSet] = {}
     left = RANGES_MAX
     for item in listed(value, "have", ORIGINS_MAX):
@@ -183,10 +132,23 @@ def read_lives(value: object, origins: int) -> list[tuple[int, Sequence[Life]]]:
     return told
 
 
-def read_lives_of(haves: Haves, value: object) -> Lives:
+def read_lives_of(origins: Iterable[Origin], value: object) -> Lives:
     """Read the lives of the origins of a have."""
-    origins = list(haves)
-    return {origins[position]: lives for position, lives in read_lives(value, len(origins))}
+    table = list(origins)
+    return {table[position]: lives for position, lives in read_lives(value, len(table))}
+
+
+def read_histories(have: object, lives: object) -> tuple[Haves, Named, Lives]:
+    """Read what `plain_haves` makes of what is here, and of what is named by contexts."""
+    items = listed(have, "have", ORIGINS_MAX)
+    known = [item[:4] if type(item) is list and len(item) == 5 else item for item in items]
+    haves = read_haves(known)
+    named: dict[Origin, int] = {}
+    for item, (origin, dots) in zip(items, haves.items(), strict=True):
+        if len(item) == 5:
+            named[origin] = number(item[4], "the named number of a have", dots.top + 1)
+    has = {origin: dots for origin, dots in haves.items() if dots.top or origin not in named}
+    return has, named, read_lives_of(haves, lives)
 
 
 def read_neighbours(value: object) -> frozenset[str]:
@@ -223,7 +185,7 @@ def read_hello(
     if lowest > highest:
         raise ProtocolError(f"protocols from {lowest} to {highest}")
     names = listed(features, "features", FEATURES_MAX)
-    has = read_haves(have)
+    has, named, told = read_histories(have, lives)
     return Hello(
         protocols=(lowest, highest),
         features=frozenset(text(name, "a feature", FEATURE_BYTES_MAX) for name in names),
@@ -234,7 +196,8 @@ def read_hello(
         wall_ms=number(wall_ms, "wall clock", 0, 2**48),
         policies=text(policies, "policies", POLICIES_BYTES_MAX),
         have=has,
-        lives=read_lives_of(has, lives),
+        named=named,
+        lives=told,
         digest=read_digest(digest),
         credit=number(credit, "credit", 1, 1024),
         neighbours=read_neighbours(neighbours),
@@ -397,11 +360,12 @@ def read_have(
         node_id, age_ms, dots = exactly(item, "a report", 3)
         name = text(node_id, "a node id", NODE_ID_BYTES_MAX)
         reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(dots))
-    has = read_haves(have)
+    has, named, told = read_histories(have, lives)
     return Have(
         number(count, "the number of a Have", 1),
         has,
-        read_lives_of(has, lives),
+        named,
+        told,
         read_digest(digest),
         read_neighbours(neighbours),
         reports,

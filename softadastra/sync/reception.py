@@ -15,10 +15,10 @@ from softadastra.store.clock import observed
 from softadastra.store.dots import DotSet
 from softadastra.store.outliving import outlived
 from softadastra.store.replica import Replica
-from softadastra.sync.batches import covered
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.greeting import Refusal, check_greeting, farewell
+from softadastra.sync.histories import tops_of
 from softadastra.sync.identity import Identity, incarnation_of
 from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
@@ -130,6 +130,13 @@ class Reception:
                 if fault is not None:
                     self.refuse(session.link, fault, now)
                     return None
+                told = snapshots.told_by(session.peer_id, message, self._replica)
+                if told is not None:
+                    # Since the greeting either side may have got writes of another history.
+                    have, lives = told
+                    self.identity.compare(session, have, {}, lives, now)
+                    if session.parted_ms is not None:
+                        return None
                 taken = snapshots.receive(session, message, self._replica)
                 if taken is Verdict.ACKNOWLEDGE:
                     session.acks_due.append(message.id)
@@ -153,7 +160,7 @@ class Reception:
                     self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
             case Have():
                 session.neighbours = message.neighbours
-                self.identity.compare(session, message.have, message.lives, now)
+                self.identity.compare(session, message.have, message.named, message.lives, now)
                 self._learn_all(session, message.number, message.have)
                 self._hear(session)
                 self._membership.hear_of(message.known, self._connections.active, now)
@@ -204,7 +211,7 @@ class Reception:
         known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         member = incarnation_of(hello, known, self._notices)
         self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
-        self.identity.compare(session, hello.have, hello.lives, now)
+        self.identity.compare(session, hello.have, hello.named, hello.lives, now)
         self._learn_all(session, 0, hello.have)
         if is_first:
             self._delivery.snapshots.greeted(session, hello.resume)
@@ -221,16 +228,19 @@ class Reception:
         self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now
     ) -> Arrived | None:
         batch = message if isinstance(message, Batch) else message.batch
+        me = self._replica.origins[self._replica.me]
         if not self._replica.origins.has_room(batch.origins):
             words = f"a batch names more writers than the {len(self._replica.origins)} that fit"
             self.refuse(session.link, words, now)
             return None
         arrivals = batch.arrivals(self._replica.origins)
-        if self.identity.has_parted(session, batch, now):
+        tops = tops_of(batch)
+        if self.identity.has_parted(session, batch, tops, now):
             return None
-        mine = covered(arrivals).get(self._replica.me)
-        if mine is not None and mine.top > self._replica.top:
-            words = f"a batch brings write {mine.top} of this node, which made {self._replica.top}"
+        mine = dict(zip(batch.origins, tops, strict=True)).get(me, 0)
+        if mine > self._replica.top:
+            # Where these were lost, the peer has heard of them since it greeted, and says so anew.
+            words = f"a batch names write {mine} of this node, which made {self._replica.top}"
             self.refuse(session.link, words, now)
             return None
         stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]

@@ -25,7 +25,7 @@ from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits, batch_of, entry_size
 from softadastra.sync.histories import lives_from
-from softadastra.sync.messages import Haves, SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.messages import Haves, Lives, SnapshotBegin, SnapshotCommit, SnapshotRange
 from softadastra.sync.records import Arrived
 from softadastra.sync.session import Session
 from softadastra.sync.wire import BATCH_ENTRIES_MAX
@@ -231,6 +231,20 @@ class Snapshots:
             case SnapshotCommit() if incoming := self.incoming.get(peer):
                 # What came since it began may have made rows that were not there.
                 return unbearable(incoming.have, replica)
+            case _:
+                return None
+
+    def told_by(
+        self, peer: str, message: SnapshotMessage, replica: Replica
+    ) -> tuple[Haves, Lives] | None:
+        """Give what the sender of a snapshot had, with its histories, when it matters."""
+        match message:
+            case SnapshotBegin():
+                return message.have, message.lives
+            case SnapshotCommit() if incoming := self.incoming.get(peer):
+                names = replica.origins
+                have = {names[number]: dots for number, dots in incoming.have.items()}
+                return have, {names[number]: told for number, told in incoming.lives.items()}
             case _:
                 return None
 

@@ -16,7 +16,9 @@ from typing import Any, Final, NamedTuple, assert_never
 import msgpack
 
 from softadastra.errors import ProtocolError
+from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
+from softadastra.sync.fields import BATCH_ENTRIES_MAX, CLAIMED_MAX, RANGES_MAX, clipped
 from softadastra.sync.messages import (
     PROTOCOL,
     Ack,
@@ -27,6 +29,7 @@ from softadastra.sync.messages import (
     Hello,
     Lives,
     Message,
+    Named,
     Ping,
     Pong,
     Reject,
@@ -35,10 +38,6 @@ from softadastra.sync.messages import (
     SnapshotRange,
 )
 from softadastra.sync.parsing import (
-    BATCH_ENTRIES_MAX,
-    CLAIMED_MAX,
-    RANGES_MAX,
-    clipped,
     read_ack,
     read_batch,
     read_begin,
@@ -56,6 +55,9 @@ from softadastra.sync.parsing import (
 __all__ = ["BATCH_ENTRIES_MAX", "CLAIMED_MAX", "PROTOCOL", "decode", "encode"]
 
 NO_LIVES: Final[Lives] = {}
+NONE_NAMED: Final[Named] = {}
+
+NOTHING: Final = DotSet()
 
 MESSAGE_BYTES_MAX: Final = 1_310_720
 """1.25 MiB: a batch of 1 MiB, which holds the largest value, and its claims."""
@@ -91,7 +93,7 @@ def encode(message: Message) -> bytes:
                 message.nonce,
                 message.wall_ms,
                 message.policies,
-                *plain_haves(message.have, message.lives),
+                *plain_haves(message.have, message.lives, message.named),
                 message.digest,
                 message.credit,
                 sorted(message.neighbours),
@@ -105,7 +107,7 @@ def encode(message: Message) -> bytes:
             have, _ = plain_haves(message.have)
             body = [MessageType.ACK, message.batches, have, message.credit]
         case Have():
-            have, lives = plain_haves(message.have, message.lives)
+            have, lives = plain_haves(message.have, message.lives, message.named)
             known = [
                 [node_id, report.age_ms, plain_haves(report.have)[0]]
                 for node_id, report in message.known.items()
@@ -138,20 +140,26 @@ def encode(message: Message) -> bytes:
     return bytes(msgpack.packb([PROTOCOL, *body]))
 
 
-def plain_haves(haves: Haves, lives: Lives = NO_LIVES) -> tuple[list[Any], list[Any]]:
+def plain_haves(
+    haves: Haves, lives: Lives = NO_LIVES, named: Named = NONE_NAMED
+) -> tuple[list[Any], list[Any]]:
     """Give [[node id, incarnation, base, [first, last, first, last ...]] ...], and their lives.
 
+    A fifth element is the number that contexts name, when that is above all that is here.
     Of very many ranges the last are left out: saying that less is here costs a batch that comes
     twice, and they join when what lies between them has come.
     """
     left = RANGES_MAX
     plain: list[list[Any]] = []
-    for origin, dots in haves.items():
+    origins = [*haves, *(origin for origin in named if origin not in haves)]
+    for origin in origins:
+        dots = haves.get(origin, NOTHING)
         above = dots.above[:left]
         left -= len(above)
         flat = [n for found in above for n in found]
-        plain.append([origin.node_id, origin.incarnation, dots.base, flat])
-    told = [(i, lives[origin]) for i, origin in enumerate(haves) if origin in lives]
+        beyond = [named[origin]] if origin in named else []
+        plain.append([origin.node_id, origin.incarnation, dots.base, flat, *beyond])
+    told = [(i, lives[origin]) for i, origin in enumerate(origins) if origin in lives]
     return plain, plain_lives(told)
 
 

@@ -55,6 +55,7 @@ class SimLiar:
             wall_ms=like.clock.now().wall_ms,
             policies=policies_of(like.options).names,
             have={},
+            named={},
             lives={},
             digest=bytes(16),
             credit=8,

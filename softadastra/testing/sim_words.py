@@ -12,6 +12,7 @@ from softadastra.sync.messages import (
     Haves,
     Hello,
     Message,
+    Named,
     Ping,
     Pong,
     Reject,
@@ -27,7 +28,8 @@ def describe(message: Message) -> str:
     """Give a message in one line."""
     match message:
         case Hello():
-            return f"hello, has {has(message.have)}, digest {message.digest.hex()[:8]}"
+            known = f"{has(message.have)}{names(message.named)}"
+            return f"hello, has {known}, digest {message.digest.hex()[:8]}"
         case Reject(reason, words):
             return f"reject {reason.name.lower()}: {words}"
         case Batch():
@@ -38,9 +40,10 @@ def describe(message: Message) -> str:
             return f"batch {message.id}: {' '.join(claims)} as {len(message.keys)} entries"
         case Ack(batches, have, _):
             return f"ack {batches}, has {has(have)}"
-        case Have(number, have, _, digest, neighbours, _):
+        case Have(number, have, named, _, digest, neighbours, _):
             near = " ".join(sorted(neighbours)) or "nobody"
-            return f"have {number}: {has(have)}, digest {digest.hex()[:8]}, connected to {near}"
+            known = f"{has(have)}{names(named)}, digest {digest.hex()[:8]}"
+            return f"have {number}: {known}, connected to {near}"
         case SnapshotBegin(snapshot, _, have, _):
             return f"snapshot {snapshot} begins, of {has(have)}"
         case SnapshotRange(snapshot, after, last, _, batch):
@@ -55,6 +58,12 @@ def describe(message: Message) -> str:
             return "bye"
         case _ as unreachable:
             assert_never(unreachable)
+
+
+def names(named: Named) -> str:
+    """Say what is known by contexts alone."""
+    told = " ".join(f"{origin.node_id}-{n}" for origin, n in named.items())
+    return f", knows of {told}" if told else ""
 
 
 def has(have: Haves) -> str:

@@ -33,7 +33,8 @@ from softadastra.sync.messages import (
     SnapshotRange,
 )
 
-u64 = st.integers(0, 2**64 - 1) | st.sampled_from([0, 1, 2**63, 2**64 - 1])
+U64_MAX = 2**64 - 1
+u64 = st.integers(0, U64_MAX) | st.sampled_from([0, 1, 2**63, 2**64 - 1])
 names = st.text(min_size=1, max_size=8)
 origins = st.builds(Origin, names, u64)
 packed = st.one_of(
@@ -70,11 +71,23 @@ Fields: TypeAlias = dict[str, SearchStrategy[Any]]
 
 
 @st.composite
+def named_beyond(draw: st.DrawFn, has: dict[Origin, DotSet]) -> dict[Origin, int]:
+    """Numbers that only contexts name, of origins of a have and of others."""
+    tops = {origin: 0 for origin in draw(st.lists(origins, max_size=2)) if origin not in has}
+    tops |= {origin: dots.top for origin, dots in has.items() if dots.top}
+    chosen = {origin: top for origin, top in tops.items() if top < U64_MAX and draw(st.booleans())}
+    return {origin: draw(st.integers(top + 1, U64_MAX)) for origin, top in chosen.items()}
+
+
+@st.composite
 def lived(draw: st.DrawFn, kind: Callable[..., Message], fields: Fields) -> Message:
     """A message with a have, and lives of some of its origins."""
     has = draw(haves)
-    told = {origin: draw(lives) for origin in has if draw(st.booleans())}
-    return kind(have=has, lives=told, **{name: draw(field) for name, field in fields.items()})
+    beyond = {} if kind is SnapshotBegin else {"named": draw(named_beyond(has))}
+    known = dict.fromkeys([*has, *beyond.get("named", {})])
+    told = {origin: draw(lives) for origin in known if draw(st.booleans())}
+    drawn = {name: draw(field) for name, field in fields.items()}
+    return kind(have=has, lives=told, **beyond, **drawn)
 
 
 @st.composite

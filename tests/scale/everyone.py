@@ -15,10 +15,10 @@ from softadastra.store.changes import OWN, Arrivals, Claim, Committed
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
 from softadastra.sync.engine import Engine
+from softadastra.sync.fields import MEMBERS_MAX
 from softadastra.sync.membership import REPORTS_BYTES_MAX, size_of
 from softadastra.sync.messages import Have, Haves, Hello, Message, Report
 from softadastra.sync.output import Push
-from softadastra.sync.parsing import MEMBERS_MAX
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.testing.sim_schedule import chance
@@ -81,6 +81,7 @@ def measure_everyone(count: int, writers: int | None = None) -> Everyone:
         wall_ms=WALL_MS,
         policies=hello.policies,
         have=haves_of(written),
+        named={},
         lives={},
         digest=hello.digest,
         credit=1,

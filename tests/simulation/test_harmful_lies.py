@@ -91,7 +91,7 @@ def test_writers_that_are_merely_named_fill_no_memory():
         a, _ = here.nodes
         for number in range(3):
             have = {origin: DotSet(1) for origin in ghosts(number * 10_000, 10_000)}
-            here.liar.say(a, Have(1, have, {}, DIGEST, frozenset(), {}))
+            here.liar.say(a, Have(1, have, {}, {}, DIGEST, frozenset(), {}))
             here.cluster.run(0.1)
 
         assert len(a.running().engine.replica.origins) < 15_000
@@ -164,7 +164,7 @@ def test_a_digest_that_is_wrong_each_time_is_told_once_a_minute():
         here.cluster.run(5)
         have = a.running().engine.have()
         for number in range(50):
-            here.liar.say(a, Have(1, have, {}, bytes([number]) * 16, frozenset(), {}))
+            here.liar.say(a, Have(1, have, {}, {}, bytes([number]) * 16, frozenset(), {}))
             here.cluster.run(0.1)
 
         assert len(here.told("digest.differed")) == 1

@@ -9,6 +9,8 @@ import pytest
 from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
+from softadastra.store.siblings import KeyState
+from softadastra.sync.fields import MEMBERS_MAX
 from softadastra.sync.identity import EMPTY_SPLITS_MAX
 from softadastra.sync.messages import (
     Ack,
@@ -25,7 +27,6 @@ from softadastra.sync.messages import (
     SnapshotCommit,
     SnapshotRange,
 )
-from softadastra.sync.parsing import MEMBERS_MAX
 from tests.simulation.lies import LIAR, ONE, U64_MAX, batch, origin_of, world
 
 GHOST = Origin("ghost", 7)
@@ -122,7 +123,7 @@ def test_a_have_that_claims_everything_or_changes_at_each_message_costs_only_its
         a, _ = here.nodes
         for number in range(100):
             have = {origin_of(a): DotSet(number % 3 * 10**6), GHOST: DotSet(number)}
-            here.liar.say(a, Have(1, have, {}, bytes([number]) * 16, frozenset({"node-b"}), {}))
+            here.liar.say(a, Have(1, have, {}, {}, bytes([number]) * 16, frozenset({"node-b"}), {}))
             here.cluster.run(0.1)
 
         assert here.goes_on()
@@ -142,14 +143,19 @@ def test_neighbours_that_are_claimed_delay_no_delivery_for_ever():
         assert here.goes_on()
 
 
-def test_writes_of_the_receiver_that_it_never_made_are_refused():
+@pytest.mark.parametrize("is_named", [False, True])
+def test_writes_of_the_receiver_that_it_never_made_are_refused(is_named):
+    """Also one that a context only names: what the receiver writes there would be superseded."""
     with world() as here:
         a, _ = here.nodes
         a.put("key", 1)
-        here.liar.say(a, batch(origins=[origin_of(a)], siblings=[(0, U64_MAX, 10, 1, ONE, 0)]))
+        brought = batch(origins=[origin_of(a)], siblings=[(0, U64_MAX, 10, 1, ONE, 0)])
+        over_it = KeyState(((1, 1, 10, 1, ONE, 0),), {0: U64_MAX})
+        named = batch(origins=[origin_of(a), LIAR], states=[over_it])
+        here.liar.say(a, named if is_named else brought)
         here.cluster.run(1)
 
-        assert f"brings write {U64_MAX} of this node, which made 1" in here.told("peer.refused")[0]
+        assert f"names write {U64_MAX} of this node, which made 1" in here.told("peer.refused")[0]
         assert "mallory" not in a.running().engine.connections.active
         assert a.running().engine.replica.top == 1
         assert here.goes_on()
@@ -284,7 +290,7 @@ def test_reports_of_invented_members_are_kept_up_to_a_limit_and_passed_on_within
         a, b = here.nodes
         for number in range(4):
             ghosts = {f"ghost-{number}-{n}": Report(0, {GHOST: DotSet(n)}) for n in range(1_000)}
-            here.liar.say(a, Have(1, {}, {}, DIGEST, frozenset(), ghosts))
+            here.liar.say(a, Have(1, {}, {}, {}, DIGEST, frozenset(), ghosts))
             here.cluster.run(1)
         here.cluster.run(120)
 
@@ -301,7 +307,7 @@ def test_reports_that_fill_messages_are_told_in_parts():
             names = [Origin("g" * 200, 1_000 * number + n) for n in range(1_000)]
             ghosts = {f"ghost-{number}-{part}": {o: DotSet(1) for o in names} for part in range(4)}
             reports = {name: Report(0, have) for name, have in ghosts.items()}
-            here.liar.say(a, Have(1, {}, {}, DIGEST, frozenset(), reports))
+            here.liar.say(a, Have(1, {}, {}, {}, DIGEST, frozenset(), reports))
             here.cluster.run(1)
         here.cluster.run(300)
 
@@ -322,7 +328,14 @@ def test_a_greeting_that_comes_again_changes_nothing():
 
 @pytest.mark.parametrize(
     "message",
-    [Ack([], {}, 1), batch(), Have(1, {}, {}, DIGEST, frozenset(), {}), Ping(1), Pong(1), Bye()],
+    [
+        Ack([], {}, 1),
+        batch(),
+        Have(1, {}, {}, {}, DIGEST, frozenset(), {}),
+        Ping(1),
+        Pong(1),
+        Bye(),
+    ],
     ids=lambda message: type(message).__name__,
 )
 def test_who_speaks_before_its_greeting_is_refused(message: Message):

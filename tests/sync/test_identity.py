@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import pytest
 
 from softadastra.store.changes import OWN
+from softadastra.store.dots import DotSet
 from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
-from softadastra.sync.messages import Reject
+from softadastra.sync.batches import Limits
+from softadastra.sync.messages import (
+    Batch,
+    Message,
+    Reject,
+    SnapshotBegin,
+    SnapshotCommit,
+    SnapshotRange,
+)
+from softadastra.sync.snapshots import LAST_KEY
 from softadastra.sync.status import conflicts
 from tests.engines import OPTIONS, Network, Node
 
 MANUAL = Policies(Policy.MANUAL, {}, "manual")
+EMPTY = Batch(id=0, told=0, origins=[], lives=[], claims=[], keys=[], columns=([],) * 6, states=[])
 
 
 def meet(network: Network, left: str, right: str) -> None:
@@ -128,6 +140,54 @@ def test_whoever_meets_first_after_a_restore_all_keep_all(order, writes):
     assert len(agree(network)) == 4 + writes
 
 
+def wipe(node: Node) -> None:
+    node.log = []
+    node.incarnation += 1
+    node.restart()
+
+
+@pytest.mark.parametrize("writes", [0, 1, 2])
+@pytest.mark.parametrize("relays", [False, True])
+@pytest.mark.parametrize("policies", [LAST_WRITE_WINS, MANUAL])
+def test_a_number_that_only_a_context_names_is_not_given_to_another_write(writes, relays, policies):
+    """Who has the write that overwrote it knows nothing else of it, and all who had it lost it."""
+    options = replace(OPTIONS, batch=Limits(1, 262_144), window=1)
+    network = Network("a", "b", "c", "d", options=options, policies=policies)
+    network["a"].write(("common", 0))
+    meet_all(network)
+    copy = list(network["a"].log)
+    network["a"].write(("k", "lost"))
+    meet(network, "a", "b")
+    network["b"].write(("k", "over it"))
+    network.passes = lambda _from, _to, message: not isinstance(message, Batch) or message.id == 1
+    meet(network, "b", "c")
+    network.passes = lambda *_: True
+    (before,) = [o for o in network["c"].engine.have() if o.node_id == "a"]
+    assert (network["c"].get("k"), network["c"].engine.have()[before]) == ("over it", DotSet(1))
+    wipe(network["b"])
+    restore(network["a"], copy)
+    for i in range(writes):
+        network["a"].write(("k", f"new {i}"))
+
+    if relays:
+        meet(network, "a", "d")
+        meet(network, "d", "c")
+    meet(network, "a", "c")
+    network["a"].write(("k2", "and on"))
+    meet_all(network)
+
+    items = agree(network)
+    assert (items["common"], items["k2"]) == (0, "and on")
+    assert items["k"] == (f"new {writes - 1}" if writes else "over it")
+    listed = {
+        value.value
+        for node in network.nodes.values()
+        for conflict in conflicts(node.engine.replica)
+        for value in conflict.values
+    }
+    assert listed == ({items["k"], "over it"} if writes else set())
+
+
 @pytest.mark.parametrize("first", ["bc", "cd"])
 def test_both_branches_are_kept_when_their_writer_never_comes_back(first):
     network = restored("a", "b", "c", "d")
@@ -189,13 +249,42 @@ def test_copies_of_a_copy_that_all_write_on_lose_nothing():
     assert agree(network).keys() == {"common", "all", *(f"of copy {i}" for i in range(4))}
 
 
+@pytest.mark.parametrize("when", ["it began", "it was complete"])
+def test_a_snapshot_does_not_join_histories_that_parted_since_the_greeting(when):
+    """What its sender had is another history than what came here from elsewhere meanwhile."""
+    network = restored("a", "b", "c", "d", writes=1)
+    meet(network, "a", "d")
+    network.passes = lambda _from, _to, message: not isinstance(message, Batch)
+    link = network.join("b", "c")
+    network.run()
+    network.passes = lambda _from, to, _message: to is not network["b"]
+    b = network["b"]
+    said: list[Message] = [
+        SnapshotBegin(7, 101, b.engine.have(), {}),
+        SnapshotRange(7, None, LAST_KEY, True, replace(EMPTY, id=102)),
+        SnapshotCommit(7, 103),
+    ]
+    for message in said:
+        if isinstance(message, SnapshotBegin if when == "it began" else SnapshotCommit):
+            other = network.join("d", "c")
+            network.run()
+            network.close(other)
+        network.send(b, link, message)
+        network.deliver()
+
+    here = [dots for o, dots in network["c"].engine.have().items() if o.node_id == "a"]
+    assert here == [DotSet(1), DotSet(1)]
+    assert told(network["c"], "history.renamed") == [{"origin": "a", "moved": 1}]
+    network.passes = lambda *_: True
+    meet_all(network)
+    assert len(agree(network)) == 5
+
+
 def test_a_wiped_node_gets_everything_back_and_its_peer_says_so():
     network = Network("a", "b")
     network["a"].write(("k", 1))
     meet(network, "a", "b")
-    network["a"].log.clear()
-    network["a"].incarnation += 1
-    network["a"].restart()
+    wipe(network["a"])
     network["a"].write(("new", 2))
 
     meet(network, "a", "b")

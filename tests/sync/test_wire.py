@@ -33,7 +33,7 @@ from softadastra.sync.messages import (
 )
 from softadastra.sync.wire import decode, encode
 
-A, B = Origin("a", 2**64 - 1), Origin("b", 0)
+A, B, C = Origin("a", 2**64 - 1), Origin("b", 0), Origin("c", 5)
 HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(0, [(2, 2)])}
 LIVES = [Life(3, 1), Life(5, 2)]
 BATCH = Batch(
@@ -57,7 +57,8 @@ MESSAGES: list[Message] = [
         wall_ms=1,
         policies="last_write_wins",
         have=HAVES,
-        lives={B: [Life(2, 3)]},
+        named={C: 12},
+        lives={C: [Life(2, 9)], B: [Life(2, 3)]},
         digest=bytes(16),
         credit=4,
         neighbours=frozenset({"x", "y"}),
@@ -69,6 +70,7 @@ MESSAGES: list[Message] = [
     Have(
         1,
         HAVES,
+        {A: 12, C: 9},
         {A: [Life(3, 1), Life(5, 2)]},
         bytes(range(16)),
         frozenset(),
@@ -139,7 +141,7 @@ def changed(message: Message, position: int, value: object) -> bytes:
         changed(MESSAGES[0], 14, [b"bytes"]),
         changed(MESSAGES[0], 2, [1]),
         changed(MESSAGES[0], 3, [1]),
-        changed(MESSAGES[0], 11, [[2, 1, 1]]),
+        changed(MESSAGES[0], 11, [[3, 1, 1]]),
         changed(MESSAGES[0], 11, [[0, 1]]),
         changed(MESSAGES[0], 11, [[0, 5, 1, 5, 2]]),
         changed(MESSAGES[0], 11, [[]]),

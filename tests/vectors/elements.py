@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from softadastra.sync.messages import PROTOCOL, RejectReason
-from softadastra.sync.parsing import (
+from softadastra.sync.fields import (
     BATCH_ENTRIES_MAX,
     FEATURE_BYTES_MAX,
     FEATURES_MAX,
@@ -19,6 +18,7 @@ from softadastra.sync.parsing import (
     POLICIES_BYTES_MAX,
     U64_MAX,
 )
+from softadastra.sync.messages import PROTOCOL, RejectReason
 from softadastra.sync.wire import MessageType
 
 __all__ = ["ELEMENTS", "Element", "table"]

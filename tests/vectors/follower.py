@@ -37,10 +37,12 @@ from tests.vectors.follower_rules import (
     have_of,
     includes,
     is_conflict,
+    last_of,
     lives_of,
     packed,
     rank,
     shown,
+    tops_of,
     wire_have,
     within,
 )
@@ -67,6 +69,8 @@ class Follower:
         self.nonce = randbits(64)
         self.entries: dict[str, State] = {}
         self.have: dict[Origin, Ranges] = {}
+        self.named: dict[Origin, int] = {}
+        """The highest number of each origin that came in a context."""
         self.lives: dict[Origin, Lives] = {}
         self.own: list[str] = []
         """The key of each own write, from 1."""
@@ -141,12 +145,12 @@ class Follower:
                 self.snapshot = None
         told = [
             [at, *(n for life in self.history(origin)[-2:] for n in life)]
-            for at, origin in enumerate(self.have)
+            for at, origin in enumerate(dict.fromkeys([*self.have, *self.named]))
             if self.lives.get(origin)
         ]
         return packed(
             Type.HELLO, [1, 1], [], self.cluster, *self.origin, self.nonce, wall_ms, self.policies,
-            wire_have(self.have), told, self.digest(), CREDIT, [], resume,
+            wire_have(self.have, self.named), told, self.digest(), CREDIT, [], resume,
         )  # fmt: skip
 
     def history(self, origin: Origin) -> Lives:
@@ -218,7 +222,7 @@ class Follower:
             case Type.HELLO:
                 self.peer = (body[3], body[4])
                 self.credit = body[11]
-                self.hear_have(0, have_of(body[8]), body[9], body[10])
+                self.hear_have(0, body[8], body[9], body[10])
             case Type.REJECT:
                 raise Rejected(*body)
             case Type.BATCH:
@@ -227,7 +231,7 @@ class Follower:
                 self.peer_have |= have_of(body[1])
                 self.credit = body[2]
             case Type.HAVE:
-                self.hear_have(body[0], have_of(body[1]), body[2], body[3])
+                self.hear_have(body[0], body[1], body[2], body[3])
             case Type.SNAPSHOT_BEGIN:
                 return self.begin(body)
             case Type.SNAPSHOT_RANGE:
@@ -242,34 +246,39 @@ class Follower:
                 raise AssertionError(f"a message of type {kind}")
         return []
 
-    def hear_have(
-        self, number: int, have: dict[Origin, Ranges], lives: list[Any], digest: bytes
-    ) -> None:
+    def hear_have(self, number: int, wire: list[Any], lives: list[Any], digest: bytes) -> None:
         """Take what the node has; see whether histories have parted."""
-        told = lives_of(lives, list(have))
+        tops = tops_of(wire)
+        have = {origin: ranges for origin, ranges in have_of(wire).items() if ranges}
+        self.compare_all(tops, lives_of(lives, list(tops)))
         assert self.peer is not None
         for origin, ranges in self.have.items():
             # What a node has lost of its own writes, somebody else has to give it back.
             if origin[0] == self.peer[0] and not includes(have.get(origin, []), ranges):
                 raise Parted(origin)
-        for origin, ranges in have.items():
-            theirs = told.get(origin, begun(origin))
-            self.compare(origin, theirs, ranges[-1][1] if ranges else 0)
-            if any((origin[0], life) in self.have for _, life in theirs if life != origin[1]):
-                raise Parted(origin)
-        for origin, ours in self.lives.items():
-            if any((origin[0], life) in have for _, life in ours):
-                raise Parted(origin)
         self.told, self.told_have, self.peer_have = number, have, dict(have)
         self.has_diverged = have == self.have and digest != self.digest()
+
+    def compare_all(self, tops: dict[Origin, int], told: dict[Origin, Lives]) -> None:
+        for origin, their_top in tops.items():
+            theirs = told.get(origin, begun(origin))
+            self.compare(origin, theirs, their_top)
+            if any(self.reach((origin[0], life)) for _, life in theirs if life != origin[1]):
+                raise Parted(origin)
+        for origin, ours in self.lives.items():
+            if any((origin[0], life) in tops for _, life in ours):
+                raise Parted(origin)
+
+    def reach(self, origin: Origin) -> int:
+        """Up to which number the history of an origin is known here."""
+        return max(last_of(self.have.get(origin, [])), self.named.get(origin, 0))
 
     def compare(self, origin: Origin, theirs: Lives, their_top: int) -> None:
         if origin == self.origin and their_top > len(self.own):
             raise Parted(origin)
-        if origin in self.have:
-            top = self.have[origin][-1][1]
-            if has_parted(self.history(origin), top, theirs, their_top):
-                raise Parted(origin)
+        top = self.reach(origin)
+        if top and has_parted(self.history(origin), top, theirs, their_top):
+            raise Parted(origin)
 
     def learn_lives(self, told: dict[Origin, Lives]) -> None:
         for origin, lives in told.items():
@@ -285,6 +294,8 @@ class Follower:
         if content.top(self.origin) > len(self.own):
             raise Parted(self.origin)
         self.learn_lives(content.lives)
+        for origin, n in content.named.items():
+            self.named[origin] = max(n, self.named.get(origin, 0))
         if self.snapshot is not None:
             for key, (siblings, _) in content.entries.items():
                 self.visit(self.snapshot, key, siblings)
@@ -348,6 +359,7 @@ class Follower:
         number, message_id, wire, lives = body
         if self.snapshot is None or self.snapshot.number != number:
             have = have_of(wire)
+            self.compare_all(tops_of(wire), lives_of(lives, list(have)))
             self.snapshot = Snapshot(number, have, lives_of(lives, list(have)))
         return [self.ack(message_id, [])]
 
@@ -386,6 +398,9 @@ class Follower:
             return [self.ack(message_id, [])]
         if snapshot.number != number or not snapshot.is_complete:
             return []
+        # Since it began, writes of another history may have come from elsewhere.
+        tops = {origin: last_of(ranges) for origin, ranges in snapshot.have.items()}
+        self.compare_all(tops, snapshot.lives)
         for key, origin, n in snapshot.candidates:
             siblings, context = self.entries.get(key, ([], {}))
             kept = [s for s in siblings if s[:2] != (origin, n)]

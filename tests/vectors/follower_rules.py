@@ -63,18 +63,32 @@ def includes(ranges: Ranges, others: Ranges) -> bool:
 
 def have_of(wire: list[Any]) -> dict[Origin, Ranges]:
     have = {}
-    for node_id, incarnation, base, flat in wire:
+    for node_id, incarnation, base, flat, *_ in wire:
         above = list(zip(flat[::2], flat[1::2], strict=True))
         have[node_id, incarnation] = [(1, base), *above] if base else above
     return have
 
 
-def wire_have(have: dict[Origin, Ranges]) -> list[Any]:
+def tops_of(wire: list[Any]) -> dict[Origin, int]:
+    """Up to where each origin is known: what is here, or what is named."""
+    ranges = have_of(wire)
+    tops = {origin: last_of(ranges[origin]) for origin in ranges}
+    return tops | {(item[0], item[1]): item[4] for item in wire if len(item) == 5}
+
+
+def last_of(ranges: Ranges) -> int:
+    return ranges[-1][1] if ranges else 0
+
+
+def wire_have(have: dict[Origin, Ranges], named: dict[Origin, int] | None = None) -> list[Any]:
     wire = []
-    for origin, ranges in have.items():
+    for origin in dict.fromkeys([*have, *(named or {})]):
+        ranges = have.get(origin, [])
         base = base_of(ranges)
         above = ranges[1:] if base else ranges
-        wire.append([*origin, base, [n for found in above for n in found]])
+        beyond = (named or {}).get(origin, 0)
+        told = [beyond] if beyond > last_of(ranges) else []
+        wire.append([*origin, base, [n for found in above for n in found], *told])
     return wire
 
 
@@ -163,6 +177,10 @@ class Content:
             context = {names[o]: n for o, n in zip(flat[::2], flat[1::2], strict=True)}
             held.append(([(names[o], *rest) for o, *rest in siblings], context))
         self.entries: dict[str, State] = dict(zip(keys, held, strict=True))
+        self.named: dict[Origin, int] = {}
+        for _, context in held:
+            for origin, n in context.items():
+                self.named[origin] = max(n, self.named.get(origin, 0))
         self.dots: dict[Origin, Ranges] = {}
         for at, first, runs in claims:
             self.bring(names[at], first, first + sum(runs[::3]) - 1)
@@ -174,7 +192,8 @@ class Content:
         self.dots[origin] = add(self.dots.get(origin, []), first, last)
 
     def top(self, origin: Origin) -> int:
-        return self.dots[origin][-1][1] if origin in self.dots else 0
+        """The highest number that is brought or named."""
+        return max(last_of(self.dots.get(origin, [])), self.named.get(origin, 0))
 
 
 class Rejected(Exception):  # noqa: N818  # the word of the protocol

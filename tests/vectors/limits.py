@@ -11,8 +11,7 @@ from softadastra.store.values import NESTING_MAX
 from softadastra.sync.answers import HAVE_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.engine import GREETING_MAX_MS, PARTED_MAX_MS
-from softadastra.sync.messages import Message
-from softadastra.sync.parsing import (
+from softadastra.sync.fields import (
     BATCH_ENTRIES_MAX,
     CLAIMED_MAX,
     KEY_BYTES_MAX,
@@ -21,6 +20,7 @@ from softadastra.sync.parsing import (
     ORIGINS_MAX,
     RANGES_MAX,
 )
+from softadastra.sync.messages import Message
 from softadastra.sync.reception import RECONCILE_INTERVAL_MS
 from softadastra.sync.session import BACKOFF_MAX_MS, PING_INTERVAL_MS, SILENCE_MAX_MS
 from softadastra.sync.snapshots import SERVING_MAX_MS

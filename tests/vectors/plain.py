@@ -19,6 +19,7 @@ from softadastra.sync.messages import (
     Hello,
     Lives,
     Message,
+    Named,
     Ping,
     Pong,
     Reject,
@@ -46,6 +47,8 @@ __all__ = [
 
 Plain: TypeAlias = dict[str, Any]
 
+NONE_NAMED: Final[Named] = {}
+
 
 def type_of(message: Message) -> MessageType:
     """Give the type that a message has on the wire."""
@@ -69,12 +72,23 @@ def dots_from(plain: Plain) -> DotSet:
     return DotSet(plain["base"], [(first, last) for first, last in plain["above"]])
 
 
-def plain_haves(haves: Haves) -> list[Plain]:
-    return [{**plain_origin(origin), **plain_dots(dots)} for origin, dots in haves.items()]
+def plain_haves(haves: Haves, named: Named = NONE_NAMED) -> list[Plain]:
+    origins = dict.fromkeys([*haves, *named])
+    return [
+        {**plain_origin(origin), **plain_dots(haves.get(origin, DotSet()))}
+        | ({"named": named[origin]} if origin in named else {})
+        for origin in origins
+    ]
 
 
 def haves_from(plain: list[Plain]) -> Haves:
-    return {origin_from(item): dots_from(item) for item in plain}
+    found = {origin_from(item): dots_from(item) for item in plain}
+    named = named_from(plain)
+    return {origin: dots for origin, dots in found.items() if dots.top or origin not in named}
+
+
+def named_from(plain: list[Plain]) -> Named:
+    return {origin_from(item): item["named"] for item in plain if "named" in item}
 
 
 def plain_lives(lives: Iterable[Life]) -> list[Plain]:
@@ -89,12 +103,13 @@ def plain_told(told: Iterable[tuple[int, Sequence[Life]]]) -> list[Plain]:
     return [{"origin": position, "lives": plain_lives(lives)} for position, lives in told]
 
 
-def plain_lives_of(haves: Haves, lives: Lives) -> list[Plain]:
-    return plain_told((i, lives[origin]) for i, origin in enumerate(haves) if origin in lives)
+def plain_lives_of(haves: Haves, lives: Lives, named: Named = NONE_NAMED) -> list[Plain]:
+    origins = dict.fromkeys([*haves, *named])
+    return plain_told((i, lives[origin]) for i, origin in enumerate(origins) if origin in lives)
 
 
-def lives_of(haves: Haves, plain: list[Plain]) -> Lives:
-    origins = list(haves)
+def lives_of(have: list[Plain], plain: list[Plain]) -> Lives:
+    origins = [origin_from(item) for item in have]
     return {origins[item["origin"]]: lives_from(item["lives"]) for item in plain}
 
 
@@ -190,8 +205,8 @@ def plain_message(message: Message) -> Plain:
                 "nonce": message.nonce,
                 "wall_ms": message.wall_ms,
                 "policies": message.policies,
-                "have": plain_haves(message.have),
-                "lives": plain_lives_of(message.have, message.lives),
+                "have": plain_haves(message.have, message.named),
+                "lives": plain_lives_of(message.have, message.lives, message.named),
                 "digest": message.digest.hex(),
                 "credit": message.credit,
                 "neighbours": sorted(message.neighbours),
@@ -203,11 +218,11 @@ def plain_message(message: Message) -> Plain:
             return plain_batch(message)
         case Ack(batches, have, credit):
             return {"batches": batches, "have": plain_haves(have), "credit": credit}
-        case Have(number, have, lives, digest, neighbours, known):
+        case Have(number, have, named, lives, digest, neighbours, known):
             return {
                 "number": number,
-                "have": plain_haves(have),
-                "lives": plain_lives_of(have, lives),
+                "have": plain_haves(have, named),
+                "lives": plain_lives_of(have, lives, named),
                 "digest": digest.hex(),
                 "neighbours": sorted(neighbours),
                 "known": [
@@ -236,15 +251,15 @@ def plain_message(message: Message) -> Plain:
 
 
 def hello_from(plain: Plain) -> Hello:
-    have = haves_from(plain["have"])
     resume = plain["resume"]
     lowest, highest = plain["protocols"]
     same = ("cluster", "node_id", "incarnation", "nonce", "wall_ms", "policies", "credit")
     return Hello(
         protocols=(lowest, highest),
         features=frozenset(plain["features"]),
-        have=have,
-        lives=lives_of(have, plain["lives"]),
+        have=haves_from(plain["have"]),
+        named=named_from(plain["have"]),
+        lives=lives_of(plain["have"], plain["lives"]),
         digest=bytes.fromhex(plain["digest"]),
         neighbours=frozenset(plain["neighbours"]),
         resume=None if resume is None else (resume["snapshot"], resume["key"]),
@@ -253,11 +268,11 @@ def hello_from(plain: Plain) -> Hello:
 
 
 def have_from(plain: Plain) -> Have:
-    have = haves_from(plain["have"])
     return Have(
         plain["number"],
-        have,
-        lives_of(have, plain["lives"]),
+        haves_from(plain["have"]),
+        named_from(plain["have"]),
+        lives_of(plain["have"], plain["lives"]),
         bytes.fromhex(plain["digest"]),
         frozenset(plain["neighbours"]),
         {
@@ -268,8 +283,8 @@ def have_from(plain: Plain) -> Have:
 
 
 def begin_from(plain: Plain) -> SnapshotBegin:
-    have = haves_from(plain["have"])
-    return SnapshotBegin(plain["snapshot"], plain["id"], have, lives_of(have, plain["lives"]))
+    have, lives = haves_from(plain["have"]), lives_of(plain["have"], plain["lives"])
+    return SnapshotBegin(plain["snapshot"], plain["id"], have, lives)
 
 
 READERS: Final[dict[MessageType, Callable[[Plain], Message]]] = {

@@ -48,7 +48,7 @@ __all__ = [
 
 U64 = 2**64 - 1
 STAMP = 1_700_000_000_000 << 16
-A, B = Origin("till", 7), Origin("office", 9)
+A, B, C = Origin("till", 7), Origin("office", 9), Origin("barn", 5)
 HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(2)}
 DIGEST = bytes(range(16))
 
@@ -71,6 +71,7 @@ HELLO = Hello(
     wall_ms=1_700_000_000_000,
     policies="last_write_wins",
     have={A: DotSet(5), B: DotSet(2)},
+    named={},
     lives={},
     digest=DIGEST,
     credit=16,
@@ -112,7 +113,8 @@ MESSAGES: Final[dict[MessageType, list[Sample]]] = {
         Sample("plain", "a node of two origins' writes greets", HELLO),
         Sample(
             "everything",
-            "several protocols, a feature, ranges above a base, lives, neighbours, a resumed "
+            "several protocols, a feature, ranges above a base, an origin that only contexts name, "
+            "lives, neighbours, a resumed "
             "snapshot, and the greatest numbers",
             replace(
                 HELLO,
@@ -122,6 +124,7 @@ MESSAGES: Final[dict[MessageType, list[Sample]]] = {
                 nonce=0,
                 wall_ms=2**48,
                 have=HAVES,
+                named={C: 1},
                 lives={B: [Life(0, 9), Life(1, 9)], A: [Life(3, 8), Life(5, U64)]},
                 credit=1_024,
                 neighbours=frozenset({"office", "bar"}),
@@ -180,14 +183,15 @@ MESSAGES: Final[dict[MessageType, list[Sample]]] = {
         Sample("none", "writes came from elsewhere", Ack([], {B: DotSet(1)}, 1_024)),
     ],
     MessageType.HAVE: [
-        Sample("plain", "the first one", Have(1, {A: DotSet(5)}, {}, DIGEST, frozenset(), {})),
+        Sample("plain", "the first one", Have(1, {A: DotSet(5)}, {}, {}, DIGEST, frozenset(), {})),
         Sample(
             "everything",
-            "with lives, neighbours and reports of others",
+            "with numbers that only contexts name, lives, neighbours and reports of others",
             Have(
                 U64,
                 HAVES,
-                {A: [Life(0, 7), Life(1, 7), Life(4, 3)]},
+                {A: 12, C: U64},
+                {A: [Life(0, 7), Life(1, 7), Life(4, 3)], C: [Life(1, 6)]},
                 DIGEST,
                 frozenset({"office", "bar"}),
                 {"attic": Report(5_000, HAVES), "cellar": Report(2**48, {})},

@@ -65,11 +65,11 @@ class Keeping(Checker):
         puts = {name for name, fact in standing.items() if fact.packed}
         doubled = {fact.name for fact in facts if fact.life in self._lineage.doubled}
         if replica.policies.keeps_siblings(key):
-            is_right = puts <= held <= standing.keys() | doubled
+            # A value that a remove has settled is collected together with it.
+            needed = {name for name in self._counting(replica, standing) if standing[name].packed}
+            is_right = needed <= held <= standing.keys() | doubled
             if all(fact.stamp for fact in standing.values()):
                 expected = self._shown(replica, standing)
-                # A remove that settles a conflict of values is collected together with them.
-                is_right = is_right or not (held or expected)
                 if is_right and not doubled and replica.value(key) != expected:
                     shown = replica.value(key)
                     raise self.fail(f"{node.machine} shows {shown!r} for {key}, not {expected!r}")
@@ -86,18 +86,19 @@ class Keeping(Checker):
             )
 
     def _shown(self, replica: Replica, standing: Mapping[Name, Fact]) -> bytes | None:
-        """Give the value to be shown of several.
+        """Give the value to be shown of several: a put comes before a remove."""
+        counting = (standing[name] for name in self._counting(replica, standing))
+        return next((fact.packed for fact in counting if fact.packed), None)
 
-        Of resolutions and of equal values the greatest counts; a put comes before a remove.
+    def _counting(self, replica: Replica, standing: Mapping[Name, Fact]) -> list[Name]:
+        """Give what counts of several, the greatest first: of resolutions only the greatest.
+
+        While a stamp is unknown, any resolution may be the greatest, so none of them need be here.
         """
         order = sorted(standing, key=self._rank(replica, standing), reverse=True)
         resolutions = [name for name in order if standing[name].is_resolution]
-        counting = [
-            standing[name]
-            for name in order
-            if not standing[name].is_resolution or name == resolutions[0]
-        ]
-        return next((fact.packed for fact in counting if fact.packed), None)
+        greatest = resolutions[:1] if all(fact.stamp for fact in standing.values()) else []
+        return [name for name in order if name not in resolutions or name in greatest]
 
     def _winners(self, replica: Replica, standing: Mapping[Name, Fact]) -> list[set[Name]]:
         """Give what a key may hold under last_write_wins: the greatest, or nothing for a remove.
