@@ -149,7 +149,10 @@ class Reception:
                 landed = session.land(message.batches, now.mono_ms)
                 for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
-                self._learn(session, self._replica.origins.numbered(message.have))
+                said = self._replica.origins.numbered(message.have)
+                if not message.batches:
+                    session.hear_arrivals(said)
+                self._learn(session, said)
                 if landed or not session.flights:
                     self._delivery.recovered(session.peer_id)
                 if message.batches:
