@@ -125,8 +125,8 @@ class Plan:
 
 
 def slack_bytes(seed: int) -> int:
-    """Choose when logs are rewritten: all the time, now and then, or never."""
-    return chance(seed, "slack").choice([*[65_536] * 5, 2_000, 0, -4_000])
+    """Choose when logs are rewritten: often, now and then, or never."""
+    return chance(seed, "slack").choice([*[65_536] * 4, 2_000, 0, 0, -2_000])
 
 
 def options(rng: Random) -> dict[str, object]:
