@@ -8,6 +8,7 @@ from typing import Final
 from softadastra.store.replica import Replica
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import have_of
+from softadastra.sync.fields import HAVES_MAX
 from softadastra.sync.histories import lives_from, lives_told, named_beyond
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import PROTOCOL, Ack, Have, Hello, Message, Ping, Pong, Report
@@ -58,7 +59,8 @@ class Answers:
         messages: list[Message] = []
         if session.hello_due:
             session.hello_due = False
-            messages.append(self._hello(self._connections.name(session), now))
+            session.number_told = self._first_number(session.link)
+            messages.append(self._hello(session, now))
         if not session.is_active:
             return messages
         if session.acks_due or (session.ack_ms is not None and now.mono_ms >= session.ack_ms):
@@ -83,9 +85,9 @@ class Answers:
                 session.peer_id, session.reports_begin, now
             )
         session.have_ms = session.known_ms
-        session.haves_told += 1
+        session.number_told += 1
         return Have(
-            session.haves_told,
+            session.number_told,
             have_of(self._replica),
             named_beyond(self._replica),
             lives_from(self._replica, session.lives_told),
@@ -94,7 +96,14 @@ class Answers:
             reports,
         )
 
-    def _hello(self, peer: str, now: Now) -> Hello:
+    def _first_number(self, link: int) -> int:
+        """Give a connection the number of its greeting: no other one has it, nor those behind it.
+
+        Also of a former life of this node, whose nonce was another one.
+        """
+        return (self._nonce + link * 2 * HAVES_MAX) % (1 << 63)
+
+    def _hello(self, session: Session, now: Now) -> Hello:
         me = self._replica.origins[self._replica.me]
         return Hello(
             protocols=(PROTOCOL, PROTOCOL),
@@ -111,5 +120,6 @@ class Answers:
             digest=self._replica.digest,
             credit=self._options.window,
             neighbours=frozenset(self._connections.active),
-            resume=self._snapshots.resume(peer),
+            resume=self._snapshots.resume(self._connections.name(session)),
+            number=session.number_told,
         )

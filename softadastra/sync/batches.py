@@ -49,8 +49,8 @@ class Load(NamedTuple):
 class Receiver(Protocol):
     """What a batch supposes to be known to its receiver, as `session.Session` does."""
 
-    haves_told: int
-    """How many Haves it was told."""
+    number_told: int
+    """Which number had what it was told last."""
     known: defaultdict[int, DotSet]
     """What it has, by origin number."""
 
@@ -235,7 +235,7 @@ def batch_of(
     ours, ns, stamps, versions, values, flags = columns
     return Batch(
         id=batch_id,
-        told=receiver.haves_told,
+        told=receiver.number_told,
         origins=[replica.origins[origin] for origin in numbers],
         lives=lives_behind(replica, numbers, receiver.known),
         claims=wire_claims,

@@ -189,7 +189,7 @@ class Delivery:
         Returns:
             None when it is not known yet who they are, or what they have: the peer tells that soon.
         """
-        if not session.told_number:
+        if not session.has_told:
             return None
         rivals: list[Known] = []
         for peer in session.neighbours:

@@ -16,6 +16,7 @@ __all__ = [
     "FEATURES_MAX",
     "FEATURE_BYTES_MAX",
     "FLAGS_MAX",
+    "HAVES_MAX",
     "KEY_BYTES_MAX",
     "LIVES_MAX",
     "MEMBERS_MAX",
@@ -39,6 +40,8 @@ CLAIMED_MAX: Final = 1 << 20
 ORIGINS_MAX: Final = 16_384
 """A node without a log is a new origin at each start; about 30 bytes each in a have."""
 MEMBERS_MAX: Final = 1_024
+HAVES_MAX: Final = 1 << 20
+"""On one connection: a year of them."""
 LIVES_MAX: Final = 4_096
 REJECT_WORDS_BYTES_MAX: Final = 1_024
 FEATURES_MAX: Final = 64

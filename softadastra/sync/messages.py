@@ -102,6 +102,8 @@ class Hello:
     """The node ids that the sender is connected to."""
     resume: tuple[int, str] | None
     """Which snapshot of the receiver's the sender has begun, and the last key that it has of it."""
+    number: int
+    """The Haves of this connection have the next numbers, and those of another one have others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Batch:
 
     id: int
     told: int
-    """How many Haves the sender had told the receiver on this connection when it made this."""
+    """The number of what the sender had told the receiver last when it made this: its greeting, or
+    a Have."""
     origins: list[Origin]
     """What the numbers in this message stand for, by position."""
     lives: list[tuple[int, Sequence[Life]]]
@@ -163,7 +166,7 @@ class Have:
     """What the sender has, told now and then, so that what was dropped is found out."""
 
     number: int
-    """On this connection, from 1."""
+    """One more than that of the Have before it on this connection, or of the greeting."""
     have: Haves
     named: Named
     lives: Lives

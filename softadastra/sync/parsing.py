@@ -21,6 +21,7 @@ from softadastra.sync.fields import (
     FEATURE_BYTES_MAX,
     FEATURES_MAX,
     FLAGS_MAX,
+    HAVES_MAX,
     KEY_BYTES_MAX,
     LIVES_MAX,
     MEMBERS_MAX,
@@ -179,6 +180,7 @@ def read_hello(
     credit: object,
     neighbours: object,
     resume: object,
+    count: object,
 ) -> Hello:
     """Read a Hello."""
     lowest, highest = numbers(exactly(protocols, "protocols", 2), "protocols", 2)
@@ -202,6 +204,7 @@ def read_hello(
         credit=number(credit, "credit", 1, 1024),
         neighbours=read_neighbours(neighbours),
         resume=None if resume is None else read_resume(resume),
+        number=number(count, "the number of a greeting", 0, U64_MAX - HAVES_MAX),
     )
 
 

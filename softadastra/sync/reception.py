@@ -158,6 +158,8 @@ class Reception:
                 if message.batches:
                     facts = {"peer": session.peer_id, "batches": message.batches}
                     self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
+            case Have() if not session.is_of_this(message.number):
+                self.refuse(session.link, "a Have of another connection", now)
             case Have():
                 session.neighbours = message.neighbours
                 self.identity.compare(session, message.have, message.named, message.lives, now)
@@ -202,6 +204,9 @@ class Reception:
             self.refuse(session.link, refusal.words, now, refusal)
             return
         is_first = session.peer is None
+        if session.peer is not None and hello.number != session.peer.number:
+            self.refuse(session.link, "a greeting of another connection", now)
+            return
         session.greet(hello, now.wall_ms)
         # Soon: who else there is must be known before anything is collected.
         session.have_ms = session.known_ms = now.mono_ms + self._connections.have_delay_ms
@@ -212,7 +217,7 @@ class Reception:
         member = incarnation_of(hello, known, self._notices)
         self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
         self.identity.compare(session, hello.have, hello.named, hello.lives, now)
-        self._learn_all(session, 0, hello.have)
+        self._learn_all(session, hello.number, hello.have)
         if attempt is not None:
             self._connections.dialer.connected(attempt, now.mono_ms)
         if self._connections.elect(session, now):
@@ -247,7 +252,7 @@ class Reception:
         stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
         clock = observed(self._replica.clock, max(stamps, default=0), now.wall_ms)
         obsolete: list[Visitor] = []
-        if batch.told >= session.told_number:
+        if session.is_of_this(batch.told) and batch.told >= session.told_number:
             # One that was made earlier, and comes late, says nothing of what was told since.
             obsolete = outlived(self._replica, arrivals, session.told)
         rows: list[Visitor] = []

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.lives import Life
+from softadastra.sync.fields import HAVES_MAX
 from softadastra.sync.messages import (
     Batch,
     Hello,
@@ -93,9 +94,9 @@ class Session:
     told: dict[int, DotSet] = field(default_factory=dict)
     """What the peer had, by origin number, when it told the whole of it last."""
     told_number: int = 0
-    """Which of its Haves that was; 0: its greeting."""
-    haves_told: int = 0
-    """How many Haves this node has told the peer."""
+    """Which number that had."""
+    number_told: int = 0
+    """Which number had what this node told the peer last: its greeting, or a Have."""
     flights: dict[int, Flight] = field(default_factory=dict)
     batches_sent: int = 0
     credit: int = 1
@@ -142,6 +143,20 @@ class Session:
     """Since when this one is asked so; None: it is not, or it has answered."""
 
     @property
+    def has_told(self) -> bool:
+        """Whether the peer has told anything since its greeting."""
+        return self.peer is not None and self.told_number > self.peer.number
+
+    def is_of_this(self, number: int) -> bool:
+        """Whether a number that a message names is one of this connection: not of an earlier one.
+
+        A carrier that gives a frame of an earlier connection again must not do harm. What was told
+        since says nothing of the state in such a batch: a write that it lacks would be taken for
+        superseded, and be lost.
+        """
+        return self.peer is not None and 0 <= number - self.peer.number <= HAVES_MAX
+
+    @property
     def is_active(self) -> bool:
         """Whether both have greeted."""
         return self.peer is not None
@@ -161,6 +176,8 @@ class Session:
     def greet(self, hello: Hello, wall_ms: int) -> None:
         """Take in the peer's greeting; one that dialled us is owed ours."""
         self.hello_due = self.hello_due or (self.peer is None and not self.dialled)
+        if self.peer is None:
+            self.told_number = hello.number
         self.peer = hello
         self.credit = hello.credit
         self.neighbours = hello.neighbours
@@ -169,7 +186,7 @@ class Session:
     def hear_have(self, number: int, had: dict[int, DotSet]) -> None:
         """Take the whole of what the peer says that it has; an earlier one may come late."""
         if number >= self.told_number:
-            if not self.told_number:
+            if number > self.told_number and not self.has_told:
                 # Only now it is known who else brings it what it lacks.
                 self.relay_ms.clear()
                 self.snapshot_lacked = None

@@ -99,6 +99,7 @@ def encode(message: Message) -> bytes:
                 message.credit,
                 sorted(message.neighbours),
                 message.resume,
+                message.number,
             ]
         case Reject():
             body = [MessageType.REJECT, message.reason, message.words]
@@ -228,7 +229,7 @@ class Reader(NamedTuple):
 
 
 READERS: Final[dict[int, Reader]] = {
-    MessageType.HELLO: Reader(14, read_hello),
+    MessageType.HELLO: Reader(15, read_hello),
     MessageType.REJECT: Reader(2, read_reject),
     MessageType.BATCH: Reader(14, read_batch),
     MessageType.ACK: Reader(3, read_ack),

@@ -321,6 +321,11 @@ class SimCluster:
         self.trace.tell("network", f"doubles {chance:.0%} of {sender} to {receiver}")
         self.network.conditions(sender, receiver).duplicate_chance = chance
 
+    def reorder(self, sender: str, receiver: str, chance: float) -> None:
+        """Let this part of the frames come up to a second later than those behind them."""
+        self.trace.tell("network", f"reorders {chance:.0%} of {sender} to {receiver}")
+        self.network.conditions(sender, receiver).reorder_chance = chance
+
     def replay(self, sender: str, receiver: str) -> bool:
         """Let an earlier frame come again, also one of an earlier link.
 

@@ -61,6 +61,7 @@ class SimLiar:
             credit=8,
             neighbours=frozenset(),
             resume=None,
+            number=0,
         )
         """What it says first on each connection."""
         self.is_silent = False

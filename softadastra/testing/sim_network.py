@@ -3,7 +3,8 @@
 Links behave as `softadastra.transport.links` says and as ZeroMQ over TCP does: in order, each
 frame at most once, a bounded queue, an end that the dialler is told of and the other side
 finds out when it sends. Beyond that there are faults that such links do not have (frames
-dropped, doubled, replayed from earlier), because the protocol must not rest on the carrier.
+dropped, doubled, out of order, replayed from earlier), because the protocol must not rest on the
+carrier.
 
 Conditions hold for a direction, from one node to another.
 """
@@ -33,6 +34,9 @@ CONNECT_TIMEOUT_MS: Final = 5_000
 HEARTBEAT_TIMEOUT_MS: Final = 6_000
 """A link over which nothing comes for so long is cut; as `transport.sockets`."""
 
+REORDER_MAX_MS: Final = 1_000
+"""How much later a frame comes whose place is lost."""
+
 REMEMBERED_FRAMES: Final = 16
 """Frames of each direction that may be replayed later."""
 
@@ -45,6 +49,7 @@ class Conditions:
     """The least and the greatest; at least 1."""
     drop_chance: float = 0.0
     duplicate_chance: float = 0.0
+    reorder_chance: float = 0.0
     is_blocked: bool = False
     """Nothing arrives; what is sent waits, and the link is cut when it waits too long."""
     remembered: deque[bytes] = field(default_factory=lambda: deque(maxlen=REMEMBERED_FRAMES))
@@ -197,6 +202,12 @@ class SimNetwork:
         end = link.far_end(sender)
         now_ms = self._schedule.now_ms
         delay_ms = self._one_way_ms(sender, receiver)
+        chance = self.conditions(sender, receiver).reorder_chance
+        if chance and self._rng.random() < chance:
+            self.trace.tell(receiver, f"gets a frame of {sender} behind later ones")
+            late_ms = delay_ms + int(self._rng.random() * REORDER_MAX_MS)
+            self._schedule.after(late_ms, partial(link.arrive, sender, payload))
+            return
         end.last_arrival_ms = max(now_ms + delay_ms, end.last_arrival_ms)
         self._schedule.after(end.last_arrival_ms - now_ms, partial(link.arrive, sender, payload))
 

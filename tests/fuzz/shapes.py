@@ -156,6 +156,7 @@ messages: SearchStrategy[Message] = st.one_of(
             "credit": st.integers(1, 1024),
             "neighbours": neighbours,
             "resume": st.none() | st.tuples(u64, names),
+            "number": st.integers(0, 2**64 - 1 - 2**20),
         },
     ),
     st.builds(Reject, st.sampled_from(RejectReason), names),

@@ -49,7 +49,7 @@ class Newcomer:
     """To whom a batch is addressed that all nodes merge: it knows nothing."""
 
     def __init__(self) -> None:
-        self.haves_told = 0
+        self.number_told = 0
         self.known: defaultdict[int, DotSet] = defaultdict(DotSet)
 
 

@@ -87,6 +87,7 @@ def measure_everyone(count: int, writers: int | None = None) -> Everyone:
         credit=1,
         neighbours=frozenset(),
         resume=None,
+        number=0,
     )
     engine.receive(PEER, greeting, b"", Now(0, WALL_MS))
     (have,) = sent(engine, 1_000)

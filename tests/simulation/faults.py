@@ -51,6 +51,7 @@ class Fault(Enum):
     RESTORE = "restore an old copy"
     CLONE = "clone"
     STAY_AWAY = "stay away"
+    REORDER = "reorder"
 
 
 class Nemesis:
@@ -99,6 +100,7 @@ class Nemesis:
             Fault.RESTORE: self._restore,
             Fault.CLONE: self._clone,
             Fault.STAY_AWAY: self._stay_away,
+            Fault.REORDER: self._reorder,
         }
         self._copies: defaultdict[str, list[bytes]] = defaultdict(list)
         self._back_at: dict[str, float] = {}
@@ -194,6 +196,10 @@ class Nemesis:
 
     def _duplicate(self, node: SimNode, other: SimNode) -> bool:
         self._cluster.duplicate(node.machine, other.machine, self._rng.choice([0.1, 1.0]))
+        return True
+
+    def _reorder(self, node: SimNode, other: SimNode) -> bool:
+        self._cluster.reorder(node.machine, other.machine, self._rng.choice([0.05, 0.3]))
         return True
 
     def _replay(self, node: SimNode, other: SimNode) -> bool:

@@ -54,6 +54,7 @@ COLLECTING_FAULTS = (
     Fault.CLONE,
     Fault.STAY_AWAY,
     Fault.CLOCK_JUMP,
+    Fault.REORDER,
 )
 
 PLAYED_CHANCE = 0.1

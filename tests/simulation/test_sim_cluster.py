@@ -116,6 +116,21 @@ def test_a_flipped_bit_in_the_middle_of_a_log_is_refused_and_a_wiped_node_is_fil
         assert a.items() == b.items()
 
 
+def test_frames_out_of_order_lose_nothing_and_all_arrives():
+    lines: list[str] = []
+    with SimCluster(3, seed=3, topology="line", sync_batch_size=1, trace=lines.append) as cluster:
+        cluster.run(1)
+        for one, other in (("node-a", "node-b"), ("node-b", "node-c")):
+            cluster.reorder(one, other, 0.5)
+            cluster.reorder(other, one, 0.5)
+        for number in range(100):
+            cluster.nodes[number % 3].put(f"key/{number % 7}", number)
+            cluster.run(0.05)
+
+        assert cluster.wait_converged(timeout=240)
+        assert any("behind later ones" in line for line in lines)
+
+
 def test_a_replayed_batch_changes_nothing():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes

@@ -770,3 +770,33 @@ def test_the_last_applied_version_never_falls():
     network.run()
 
     assert network["a"].state.last_applied_remote_version == 9
+
+
+def test_what_comes_again_from_an_earlier_connection_supersedes_nothing_and_ends_this_one():
+    """No carrier in use does so. What was told since says nothing of the state in such a batch."""
+    network = Network("a", "b")
+    network["a"].write(("k", "old"))
+    link = network.join("a", "b")
+    network.advance(40_000)
+    network["a"].write(("other", 1))
+    network.run()
+    batch = [m for _, to, m in network.sent if isinstance(m, Batch) and to == "b"][-1]
+    early = next(m for _, to, m in network.sent if isinstance(m, Batch) and to == "b")
+    have = [m for _, to, m in network.sent if isinstance(m, Have) and to == "b"][-1]
+    greeting = [m for _, to, m in network.sent if isinstance(m, Hello) and to == "b"][-1]
+    network.close(link)
+    link = network.join("a", "b")
+    network["b"].write(("k", "new"))
+    network.advance(2_000)
+
+    network.send(network["a"], link, replace(early, told=batch.told))
+    network.run()
+    assert network["b"].get("k") == "new"
+
+    for stale in (have, greeting):
+        network.send(network["a"], link, stale)
+        network.run()
+        assert link not in network.links
+        link = network.join("a", "b")
+        network.run()
+    assert network["b"].get("k") == network["a"].get("k") == "new"

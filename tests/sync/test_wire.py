@@ -63,6 +63,7 @@ MESSAGES: list[Message] = [
         credit=4,
         neighbours=frozenset({"x", "y"}),
         resume=(7, "key"),
+        number=2**63,
     ),
     Reject(RejectReason.BUSY, "later"),
     BATCH,

@@ -11,6 +11,7 @@ from softadastra.sync.fields import (
     FEATURE_BYTES_MAX,
     FEATURES_MAX,
     FLAGS_MAX,
+    HAVES_MAX,
     KEY_BYTES_MAX,
     MEMBERS_MAX,
     NODE_ID_BYTES_MAX,
@@ -170,7 +171,7 @@ def column(name: str, high: int, low: int, meaning: str, *, top: str = "") -> El
 
 BATCH: Final = [
     Element("id", U64, "of this batch, for its acknowledgement; rising on a connection"),
-    Element("told", U64, "how many HAVEs its sender had told on this connection when it made this"),
+    Element("told", U64, "the number of what its sender had told last, HELLO or HAVE"),
     Element(
         "origins",
         Listing(ORIGINS_MAX, "origins", lambda count: [["n", i] for i in range(count)], 1),
@@ -263,6 +264,11 @@ ELEMENTS: Final[dict[MessageType, list[Element]]] = {
             ),
             "which snapshot of the receiver's the sender has begun, and its last finished key",
         ),
+        Element(
+            "number",
+            Number(0, U64_MAX - HAVES_MAX),
+            "the HAVEs of this connection have the next ones; another one on each connection",
+        ),
     ],
     MessageType.REJECT: [
         Element("reason", Number(1, len(RejectReason)), "see section 6"),
@@ -279,7 +285,7 @@ ELEMENTS: Final[dict[MessageType, list[Element]]] = {
         Element("credit", CREDIT, "as in HELLO, from now on"),
     ],
     MessageType.HAVE: [
-        Element("number", Number(1), "of this HAVE on this connection, from 1"),
+        Element("number", Number(1), "one more than that of the HAVE before, or of the greeting"),
         *lived("all that the sender has"),
         Element("digest", Bytes(16), "of the sender's state"),
         Element("neighbours", NAMES, "whom the sender is connected to"),

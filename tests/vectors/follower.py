@@ -48,6 +48,7 @@ from tests.vectors.follower_rules import (
 )
 
 CREDIT = 16
+HAVES_MAX = 2**20
 BATCH_WRITES = 64
 RETRY_MS, PING_MS = 5_000, 2_000
 
@@ -67,6 +68,7 @@ class Follower:
         self.cluster, self.policies = cluster, policies
         self.keeps_siblings: Callable[[str], bool] = lambda _key: policies != "last_write_wins"
         self.nonce = randbits(64)
+        self.randbits = randbits
         self.entries: dict[str, State] = {}
         self.have: dict[Origin, Ranges] = {}
         self.named: dict[Origin, int] = {}
@@ -82,7 +84,9 @@ class Follower:
         """Forget what belonged to a connection."""
         self.peer: Origin | None = None
         self.peer_have: dict[Origin, Ranges] = {}
-        self.told = 0
+        self.number = self.randbits(62)
+        """Of the greeting: another one on each connection."""
+        self.told = self.greeted_with = 0
         self.told_have: dict[Origin, Ranges] = {}
         self.has_diverged = False
         """Whether the node had the same writes and another state when it last told."""
@@ -151,6 +155,7 @@ class Follower:
         return packed(
             Type.HELLO, [1, 1], [], self.cluster, *self.origin, self.nonce, wall_ms, self.policies,
             wire_have(self.have, self.named), told, self.digest(), CREDIT, [], resume,
+            self.number,
         )  # fmt: skip
 
     def history(self, origin: Origin) -> Lives:
@@ -196,7 +201,7 @@ class Follower:
         self.batches += 1
         self.flight = (first + len(claimed) - 1, now_ms + RETRY_MS)
         return packed(
-            Type.BATCH, self.batches, 0, list(origins), told, [[0, first, runs]], keys,
+            Type.BATCH, self.batches, self.number, list(origins), told, [[0, first, runs]], keys,
             [], [], 0, [], [], [], [], states,
         )  # fmt: skip
 
@@ -222,7 +227,8 @@ class Follower:
             case Type.HELLO:
                 self.peer = (body[3], body[4])
                 self.credit = body[11]
-                self.hear_have(0, body[8], body[9], body[10])
+                self.greeted_with = self.told = body[14]
+                self.hear_have(body[14], body[8], body[9], body[10])
             case Type.REJECT:
                 raise Rejected(*body)
             case Type.BATCH:
@@ -258,6 +264,10 @@ class Follower:
                 raise Parted(origin)
         self.told, self.told_have, self.peer_have = number, have, dict(have)
         self.has_diverged = have == self.have and digest != self.digest()
+
+    def is_late(self, told: int) -> bool:
+        """Whether a batch was made before what the node told last, or for another connection."""
+        return not self.told <= told <= self.greeted_with + HAVES_MAX
 
     def compare_all(self, tops: dict[Origin, int], told: dict[Origin, Lives]) -> None:
         for origin, their_top in tops.items():
@@ -300,7 +310,7 @@ class Follower:
             for key, (siblings, _) in content.entries.items():
                 self.visit(self.snapshot, key, siblings)
         merged = {
-            key: self.merged(key, theirs, is_late=content.told < self.told)
+            key: self.merged(key, theirs, is_late=self.is_late(content.told))
             for key, theirs in content.entries.items()
         }
         for key, state in merged.items():

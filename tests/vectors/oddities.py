@@ -148,6 +148,7 @@ REFUSED: Final[dict[MessageType, list[Other]]] = {
         ("no credit", "0", 13, 0),
         ("credit too large", "1,025", 13, 1_025),
         ("resume without a key", "a list of one", 15, [1]),
+        ("number too large", "no room for those of the HAVEs", 16, 2**64 - 2**20),
     ),
     MessageType.REJECT: tampered(
         Reject(RejectReason.BUSY, "later"),

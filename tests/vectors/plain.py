@@ -211,6 +211,7 @@ def plain_message(message: Message) -> Plain:
                 "credit": message.credit,
                 "neighbours": sorted(message.neighbours),
                 "resume": None if snapshot is None else {"snapshot": snapshot, "key": key},
+                "number": message.number,
             }
         case Reject(reason, words):
             return {"reason": reason.name.lower(), "words": words}
@@ -253,7 +254,9 @@ def plain_message(message: Message) -> Plain:
 def hello_from(plain: Plain) -> Hello:
     resume = plain["resume"]
     lowest, highest = plain["protocols"]
-    same = ("cluster", "node_id", "incarnation", "nonce", "wall_ms", "policies", "credit")
+    same = (
+        "cluster", "node_id", "incarnation", "nonce", "wall_ms", "policies", "credit", "number"
+    )  # fmt: skip
     return Hello(
         protocols=(lowest, highest),
         features=frozenset(plain["features"]),

@@ -77,6 +77,7 @@ HELLO = Hello(
     credit=16,
     neighbours=frozenset(),
     resume=None,
+    number=40_000,
 )
 BATCH = Batch(
     id=1,
@@ -129,6 +130,7 @@ MESSAGES: Final[dict[MessageType, list[Sample]]] = {
                 credit=1_024,
                 neighbours=frozenset({"office", "bar"}),
                 resume=(2**40, "key"),
+                number=U64 - 2**20,
             ),
         ),
         Sample("empty", "a newcomer has nothing", replace(HELLO, have={}, digest=bytes(16))),
