@@ -192,7 +192,7 @@ def outlived_by_what_was_told_since(patch: pytest.MonkeyPatch) -> None:
 
     def decide_arrival(self: Reception, session: Any, message: Any, payload: Any, now: Any) -> Any:
         if isinstance(message, Batch):
-            message = replace(message, told=1 << 60)
+            message = replace(message, told=session.told_number)
         return original(self, session, message, payload, now)
 
     patch.setattr(Reception, "_decide_arrival", decide_arrival)
