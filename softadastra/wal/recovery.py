@@ -49,6 +49,7 @@ __all__ = [
     "keep_tail",
     "read_records",
     "rewrite",
+    "size_without_zeros",
     "torn_bytes",
 ]
 
@@ -152,7 +153,7 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
     Raises:
         WalCorruptionError: they are damage, and were durable once.
     """
-    size_bytes = _size_without_zeros(file, end.offset)
+    size_bytes = size_without_zeros(file, end.offset)
     if size_bytes == 0:
         return 0
     behind = None
@@ -190,7 +191,8 @@ def rewrite(file: File, start: int, stop: int) -> None:
         write_all(file, piece, offset)
 
 
-def _size_without_zeros(file: File, start: int) -> int:
+def size_without_zeros(file: File, start: int) -> int:
+    """Give how many bytes there are from an offset up to the last one that is not zero."""
     size_bytes = 0
     for offset, piece in _windows(file, start, file.size()):
         if used := len(piece.rstrip(b"\0")):
