@@ -123,7 +123,7 @@ def recover(
                 raise StoreError(
                     f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
                     f"intact and cannot be read: {error!r:.200}; nothing was changed: open it with "
-                    "the version that wrote it, or move it away and let the peers fill a new one",
+                    "the version that wrote it, or save the rest with 'softadastra wal repair'",
                     kind=kind,
                     record=records + 1,
                 ) from error

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 
 import msgpack
 
+from softadastra.errors import StoreError
 from softadastra.store.adopting import adopted
 from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals
@@ -174,17 +175,27 @@ class Salvage:
         ):
             self._is_own_sure = False
 
-    def take(self, position: int, kind: int, payload: bytes) -> None:
-        """Take a record that is left.
+    def take(self, position: int, kind: int, payload: bytes) -> bool:
+        """Take a record that is left; give whether it could be used.
 
         Args:
             position: in the log, from 1.
             kind: of the record.
             payload: its bytes.
+
+        Raises:
+            StoreError: a newer version wrote it, which knows what to do with it.
         """
+        unusable = len(self._unusable)
+        self._take_record(position, kind, payload)
+        return len(self._unusable) == unusable
+
+    def _take_record(self, position: int, kind: int, payload: bytes) -> None:
         origins = self._replica.origins
         try:
             record = decode_record(kind, payload, origins)
+        except StoreError:
+            raise
         except Exception as error:  # its checksum is right, so nothing is expected of it
             self._unusable.append(Unusable(position, kind, f"it cannot be read: {error!r:.200}"))
             self.miss(

@@ -227,9 +227,10 @@ def _windows(file: File, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
 def _damage(path: Path, end: End, reason: str) -> WalCorruptionError:
     return WalCorruptionError(
         f"{path} is damaged at offset {end.offset}: frame {end.sequence + 1} should be intact, "
-        f"because {reason}; nothing was changed: restore a copy of the file, or move it away and "
-        "let the peers fill a new one",
+        f"because {reason}; nothing was changed: 'softadastra wal repair' saves what is left in a "
+        "new file, or restore a backup, or move it away and let the peers fill a new one",
         path=str(path),
         offset=end.offset,
         sequence=end.sequence + 1,
+        reason=reason,
     )

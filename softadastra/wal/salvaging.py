@@ -111,10 +111,13 @@ def walk(file: File, seed: int) -> Generator[Frame | Gap, None, Ending]:
         try:
             torn = torn_bytes(file, end, seed)
         except WalCorruptionError as error:
-            reason = error.message
+            reason = str(error.context["reason"])
         else:
             return Ending(end.offset, end.sequence, end.mark, torn)
         gap, behind = _gap(file, seed, end, reason)
+        whole = _frame_at(file, seed, end.offset, end.chain)
+        if whole is not None and whole.sequence == end.sequence + 1:
+            continue  # It was being written, and is whole by now.
         yield gap
         if behind is None:
             return Ending(end.offset, end.sequence, end.mark, 0)
