@@ -21,6 +21,7 @@ from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.store.splitting import Split
+from softadastra.sync.checkpoint_records import UNFINISHED
 from softadastra.sync.engine import Engine
 from softadastra.sync.kinds import Kind
 from softadastra.sync.members import Member
@@ -139,8 +140,14 @@ def read_log(
             else:
                 count, size_bytes = frames.get(item.kind, (0, 0))
                 frames[item.kind] = (count + 1, size_bytes + item.size_bytes)
+                if item.is_mended:
+                    reason = (
+                        "its CRC is wrong, though the frame behind it says that all else is right"
+                    )
+                    recovering.faults.append(Fault(item.offset, item.sequence, reason))
                 recovering.take(item)
             yield item
+        recovering.end(ending)
         yield Reading(
             path=path,
             header=header,
@@ -163,10 +170,21 @@ class Recovering:
         self.engine: Engine | None = Engine(replica, options, nonce=0, jitter=random.random)
         self.faults: list[Fault] = []
         self.refusal: StoreError | None = None
+        self._last = KIND_MARK
+
+    def end(self, ending: Ending) -> None:
+        """Take note that nothing follows."""
+        if self._last in UNFINISHED and not self.faults:
+            reason = "the checkpoint that the log begins with goes on there"
+            self.faults.append(Fault(ending.offset, ending.sequence + 1, reason))
+            self.engine = None
 
     def take(self, frame: Frame) -> None:
         """Evolve the state by the record of a frame."""
-        if frame.kind == KIND_MARK or self.engine is None:
+        if frame.kind == KIND_MARK:
+            return
+        self._last = frame.kind
+        if self.engine is None:
             return
         try:
             origins = self.engine.replica.origins

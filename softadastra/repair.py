@@ -59,6 +59,10 @@ class Repaired:
     """Records that are intact, and that nothing could be made of."""
     frames: int
     """Intact ones."""
+    mended: int
+    """Of these, those whose own CRC is damaged and nothing else."""
+    is_cut: bool
+    """Whether it ends within the checkpoint that it begins with."""
     torn_bytes: int
     keys: int
     renamed: int
@@ -110,7 +114,7 @@ def repair(
             found = Found(salvage)
             found.read(walk(file, seed))
             salvaged = salvage.result(draw())
-            is_damaged = bool(found.gaps or salvaged.unusable)
+            is_damaged = bool(found.is_cut or found.gaps or found.mended or salvaged.unusable)
             new = Header(
                 node_id=header.node_id,
                 incarnation=salvaged.engine.replica.origins[0].incarnation,
@@ -129,6 +133,8 @@ def repair(
         damages=found.damages(salvaged.numbers),
         unusable=[found.fault(unusable) for unusable in salvaged.unusable],
         frames=found.frames,
+        mended=found.mended,
+        is_cut=found.is_cut,
         torn_bytes=found.ending.torn_bytes,
         keys=len(salvaged.engine.replica),
         renamed=salvaged.renamed,
@@ -142,7 +148,8 @@ class Found:
 
     def __init__(self, salvage: Salvage) -> None:
         self.salvage = salvage
-        self.frames = 0
+        self.frames = self.mended = 0
+        self.is_cut = False
         self.gaps: list[Gap] = []
         self.ending = Ending(FILE_HEADER_BYTES, 0, FILE_HEADER_BYTES, 0)
         self._offsets: dict[int, int] = {}
@@ -154,24 +161,34 @@ class Found:
                 item = next(reading)
             except StopIteration as end:
                 self.ending = end.value
-                return
+                break
             if isinstance(item, Gap):
                 self.gaps.append(item)
-                self.salvage.miss(
-                    Missing(
-                        first=item.first,
-                        last=item.last,
-                        kinds=item.kinds,
-                        unknown=item.unknown(),
-                        overhead_bytes=FRAME_OVERHEAD_BYTES,
-                    )
-                )
+                self._miss(item.first, item.last, item.kinds, item.unknown())
                 continue
             self.frames += 1
+            self.mended += item.is_mended
             if item.kind != KIND_MARK and not self.salvage.take(
                 item.sequence, item.kind, item.payload
             ):
                 self._offsets[item.sequence] = item.offset
+
+        self.is_cut = self.salvage.is_unfinished
+        if self.is_cut:
+            self._miss(self.ending.sequence + 1, None, [], [])
+
+    def _miss(
+        self, first: int, last: int | None, kinds: list[int], unknown: list[tuple[int, int]]
+    ) -> None:
+        self.salvage.miss(
+            Missing(
+                first=first,
+                last=last,
+                kinds=kinds,
+                unknown=unknown,
+                overhead_bytes=FRAME_OVERHEAD_BYTES,
+            )
+        )
 
     def fault(self, unusable: Unusable) -> Fault:
         """Give where in the file an unusable record is."""
@@ -180,18 +197,13 @@ class Found:
 
     def damages(self, numbers: list[LostNumbers]) -> list[Damage]:
         """Give each gap with the writes that were lost in it."""
-        ends = [gap.first for gap in self.gaps[1:]]
-        return [
-            Damage(
-                gap,
-                [
-                    lost
-                    for lost in numbers
-                    if gap.first < lost.behind and (end is None or lost.behind < end)
-                ],
-            )
-            for gap, end in zip(self.gaps, [*ends, None], strict=True)
-        ]
+        found = [Damage(gap, []) for gap in self.gaps]
+        for lost in numbers:
+            # In one of the gaps before the write that shows it: most likely the last one.
+            before = [damage for damage in found if damage.gap.first < lost.behind]
+            if before:
+                before[-1].numbers.append(lost)
+        return found
 
 
 def draw() -> int:

@@ -132,6 +132,8 @@ def repaired_document(repaired: Repaired) -> dict[str, object]:
         "repaired": None if repaired.target is None else str(repaired.target),
         "node_id": repaired.node_id,
         "frames": repaired.frames,
+        "mended": repaired.mended,
+        "is_cut": repaired.is_cut,
         "keys": repaired.keys,
         "lost": [damage_document(damage) for damage in repaired.damages],
         "unusable": [fault._asdict() for fault in repaired.unusable],
@@ -150,20 +152,18 @@ def _show(output: Output, repaired: Repaired) -> None:
             torn = as_count(repaired.torn_bytes, "byte")
             output.line(f"Its torn tail of {torn} is cut off by the next open.")
         return
-    output.table(
-        "Lost",
-        ("Bytes", "Frames", "What is known of them"),
-        (
-            (f"{d.gap.offset}..{d.gap.end}", frames_of(d), words_of(d, repaired.node_id))
-            for d in repaired.damages
-        ),
-    )
+    if repaired.mended:
+        mended = as_count(repaired.mended, "frame")
+        output.line(f"Of {mended} nothing but the checksum was damaged.")
+    if repaired.is_cut:
+        output.line("The log ends within the checkpoint that it begins with: its end is lost.")
+    if repaired.damages:
+        _show_lost(output, repaired)
     for fault in repaired.unusable:
         output.line(
             f"Frame {fault.sequence} at offset {fault.offset} is intact and of no use: "
             f"{printable(fault.reason)}."
         )
-    output.line("")
     target = printable(str(repaired.target))
     output.line(
         f"Saved {as_count(repaired.frames, 'frame')} with {as_count(repaired.keys, 'key')} in "
@@ -178,6 +178,18 @@ def _show(output: Output, repaired: Repaired) -> None:
         f"{source} was left as it is. To go on with what was saved, move it away and give {target} "
         "its name."
     )
+
+
+def _show_lost(output: Output, repaired: Repaired) -> None:
+    output.table(
+        "Lost",
+        ("Bytes", "Frames", "What is known of them"),
+        (
+            (f"{d.gap.offset}..{d.gap.end}", frames_of(d), words_of(d, repaired.node_id))
+            for d in repaired.damages
+        ),
+    )
+    output.line("")
 
 
 def frames_of(damage: Damage) -> str:

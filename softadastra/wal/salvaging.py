@@ -42,6 +42,8 @@ class Frame(NamedTuple):
     kind: int
     payload: bytes
     mark: int
+    is_mended: bool = False
+    """Whether its own CRC is damaged, and all else of it is proven by the frame behind it."""
 
     @property
     def size_bytes(self) -> int:
@@ -167,7 +169,7 @@ def _proven_by_next(file: File, seed: int, end: End) -> tuple[Frame, End] | None
     if after is None or after.sequence != header.sequence + 1:
         return None
     payload = data[FRAME_HEADER_BYTES:]
-    frame = Frame(end.offset, header.sequence, header.kind, payload, header.mark)
+    frame = Frame(end.offset, header.sequence, header.kind, payload, header.mark, True)
     return frame, End(behind, header.sequence, chain, header.mark)
 
 
