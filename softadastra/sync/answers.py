@@ -79,7 +79,9 @@ class Answers:
         reports: dict[str, Report] = {}
         if now.mono_ms >= session.known_ms:
             session.known_ms = now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
-            reports = self._membership.reports(session.peer_id, now)
+            reports, session.reports_begin = self._membership.reports(
+                session.peer_id, session.reports_begin, now
+            )
         session.have_ms = session.known_ms
         session.haves_told += 1
         return Have(

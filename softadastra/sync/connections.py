@@ -6,8 +6,10 @@ one by the same rule: that of the smaller node id. The dialler of the other one 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from typing import Final
 
+from softadastra.store.dots import DotSet
 from softadastra.sync.dialing import Dialer
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
@@ -21,6 +23,7 @@ CONTEST_MS = 2_000
 always its connection is found closed at the first question."""
 HAVE_TICKS = 5
 """How many tick intervals changes gather before peers are told of them."""
+NONE: Final = DotSet()
 
 
 class Connections:
@@ -165,15 +168,25 @@ class Connections:
         for session in self.sessions.values():
             session.tell_have_by(now.mono_ms + self.have_delay_ms)
 
-    def arrivals_from(self, source: Session, writers: Mapping[int, str], now_ms: int) -> None:
-        """Let those who may get the same writes from their origin know soon that they are here.
+    def arrivals_from(
+        self, source: Session, writes: Collection[tuple[int, int, str]], now_ms: int
+    ) -> None:
+        """Let know soon that writes are here now: who may be about to send them, too.
+
+        Those are who may get them from their origin as well, and who offers what came.
 
         Args:
             source: who brought them.
-            writers: the node ids of their origins, by number.
+            writes: origin number, a write of it that came, node id of the origin.
             now_ms: the time.
         """
         for session in self.sessions.values():
-            shared = [n for n, writer in writers.items() if writer in session.neighbours]
-            if session is not source and shared:
+            if session is source:
+                continue
+            shared = [
+                number
+                for number, n, writer in writes
+                if writer in session.neighbours or n in session.known.get(number, NONE)
+            ]
+            if shared:
                 session.tell_arrivals_by(shared, now_ms + self.have_delay_ms)

@@ -3,23 +3,29 @@
 A write of another node is relayed at once to a peer that cannot have it from its origin, and
 after a delay to one that is connected to it: so in a full mesh each write crosses the wire
 about once a receiver, and in a line it waits for no timer.
+
+A peer that lacks many writes of others, or a snapshot, could get them from each of its neighbours.
+It gets them from the one of the smallest name that has them; the others go on when it is told
+that this one is gone, or when nothing has come for a second.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Final
 
 from softadastra.store.changes import Merged
-from softadastra.store.dots import DotSet, Range
+from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.origins import Origins
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.sync.batches import build_batch, missing
+from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.session import Flight, Session, backoff_ms
+from softadastra.sync.session import BEHIND_MIN, Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
 
@@ -29,9 +35,7 @@ RELAY_TICKS = 20
 """How many tick intervals a peer has to get writes from their origin before we relay them:
 longer than it takes it to tell us that it got them."""
 
-DEFERRED_WRITES_MIN = 1_024
-"""More than so many writes that a peer lacks are relayed by one of its neighbours first: about what
-one batch carries, so that less than that waits for nobody."""
+NONE: Final = DotSet()
 
 
 class Delivery:
@@ -40,6 +44,7 @@ class Delivery:
     Args:
         replica: what this node has.
         members: where resends are counted.
+        known: what other nodes have, by node id, as far as this one has heard.
         options: settings.
         notices: where to tell what happens.
         jitter: gives a number from 0 to 1, uniformly.
@@ -50,6 +55,7 @@ class Delivery:
         self,
         replica: Replica,
         members: Members,
+        known: Mapping[str, Known],
         options: EngineOptions,
         notices: Notices,
         jitter: Callable[[], float],
@@ -64,9 +70,11 @@ class Delivery:
         """Members that did not answer after `max_retries` resends."""
         self._replica = replica
         self._members = members
+        self._known = known
         self._options = options
         self._notices = notices
         self._jitter = jitter
+        self._relay_delay_ms = RELAY_TICKS * options.tick_interval_ms
 
     @property
     def last_sendable(self) -> int:
@@ -115,6 +123,8 @@ class Delivery:
             if self.last_sendable < self._replica.top:
                 # A range has to hold all of its keys, and some may not leave yet.
                 return None
+            if self._is_snapshot_elsewhere(session, now):
+                return None
             return self._next_of_snapshot(session, now, due_ms)
         load = build_batch(
             self._replica,
@@ -150,35 +160,75 @@ class Delivery:
     def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
         """Give the writes that the peer lacks and that are due, own ones first."""
         me, origins = self._replica.me, self._replica.origins
-        is_served = True
-        for number, log in self._replica.haves():
-            last = self.last_sendable if number == me else None
-            ranges = list(missing(log, session.sent[number], last))
-            if not ranges:
-                session.relay_ms.pop(number, None)
-                continue
-            is_served = False
+        lacked = list(self._lacked(session))
+        if not lacked:
+            session.served_at = self.evolved
+        session.note_lacked(sum(count(ranges) for number, ranges in lacked if number != me))
+        rivals = [] if session.behind_least is None else self._rivals(session)
+        for number, ranges in lacked:
             writer = origins[number].node_id
-            if number != me and self._comes_elsewhere(session, writer, ranges):
-                due_ms = now.mono_ms + RELAY_TICKS * self._options.tick_interval_ms
+            is_relayed = number != me and writer != session.peer_id
+            if is_relayed and (
+                writer in session.neighbours
+                or rivals is None
+                or any(ranges[0][0] in have.get(number, NONE) for have in rivals)
+            ):
+                # It probably gets them from somebody else.
+                due_ms = now.mono_ms + self._relay_delay_ms
                 if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
                     continue
             for found in ranges:
                 yield number, found
-        if is_served:
-            session.served_at = self.evolved
 
-    def _comes_elsewhere(self, session: Session, writer: str, ranges: list[Range]) -> bool:
-        """Whether a peer probably gets another node's writes from somebody else."""
-        if writer == session.peer_id:
+    def _rivals(self, session: Session) -> list[Known] | None:
+        """Give what those have who go before this node when a peer lacks much of others.
+
+        It would get all of that from each of its neighbours. Of those who have it, the one of the
+        smallest name sends it.
+
+        Returns:
+            None when it is not known yet who they are, or what they have: the peer tells that soon.
+        """
+        if not session.told_number:
+            return None
+        rivals: list[Known] = []
+        for peer in session.neighbours:
+            if peer < self._replica.node_id:
+                have = self._known.get(peer)
+                if have is None:
+                    return None
+                rivals.append(have)
+        return rivals
+
+    def _is_snapshot_elsewhere(self, session: Session, now: Now) -> bool:
+        """Whether a peer that needs a snapshot probably gets one from somebody else.
+
+        It does as long as more and more arrives of what is collected here, and a second longer.
+        """
+        if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= BEHIND_MIN:
             return False
-        if writer in session.neighbours:
-            return True
-        if sum(last - first + 1 for first, last in ranges) <= DEFERRED_WRITES_MIN:
-            return False
-        # A newcomer would get all of it from each of its neighbours. Who they are, it tells soon.
-        node_id = self._replica.node_id
-        return not session.told_number or any(peer < node_id for peer in session.neighbours)
+        lacked = [
+            (number, ranges)
+            for number, log in self._replica.haves()
+            if (ranges := list(subtract(log.collected.ranges(), session.known[number])))
+        ]
+        writes = sum(count(ranges) for _, ranges in lacked)
+        if writes != session.snapshot_lacked:
+            session.snapshot_lacked = writes
+            session.snapshot_ms = now.mono_ms + self._relay_delay_ms
+        rivals = self._rivals(session)
+        is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)
+        return is_expected and now.mono_ms < session.snapshot_ms
+
+    def _lacked(self, session: Session) -> Iterator[tuple[int, list[Range]]]:
+        """Give what the peer lacks of each origin of which it lacks anything."""
+        for number, log in self._replica.haves():
+            last = self.last_sendable if number == self._replica.me else None
+            ranges = list(missing(log, session.sent[number], last))
+            if ranges:
+                yield number, ranges
+            else:
+                session.relay_ms.pop(number, None)
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""
@@ -223,6 +273,18 @@ class Delivery:
             dots.setdefault(origin, DotSet()).add(first, last)
         ids = sync_ids(self._replica.origins, dots.items())
         self._notices.note(Level.DEBUG, "batch.sent", peer=peer, batch=batch.id, sync_id=ids)
+
+
+def count(ranges: Iterable[Range]) -> int:
+    """Count the writes in ranges."""
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def has_all(have: Known, writes: Iterable[tuple[int, Iterable[Range]]]) -> bool:
+    """Whether a node has all of these writes, by origin number."""
+    return not any(
+        True for number, ranges in writes for _ in subtract(ranges, have.get(number, NONE))
+    )
 
 
 def have_of(replica: Replica, only: Container[int] | None = None) -> Haves:

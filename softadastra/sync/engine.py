@@ -14,12 +14,13 @@ Not thread-safe: the driver calls it under one lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
 from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
+from softadastra.store.dots import DotSet
 from softadastra.store.doubling import undouble
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
@@ -38,6 +39,7 @@ from softadastra.sync.messages import (
     Have,
     Haves,
     Message,
+    SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.output import Output, Push
@@ -99,7 +101,15 @@ class Engine:
             self.notices,
             tick_interval_ms=options.tick_interval_ms,
         )
-        self.delivery = Delivery(replica, self.members, options, self.notices, jitter, nonce)
+        self.delivery = Delivery(
+            replica,
+            self.members,
+            self.membership.collector.known,
+            options,
+            self.notices,
+            jitter,
+            nonce,
+        )
         self.life: int | None = None
         """What the writes of this opening are told from those of others by, until the first one."""
         self.place: Placed | None = None
@@ -224,6 +234,8 @@ class Engine:
         session = self.connections.sessions.get(record.link)
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
+        dots_brought = {} if session is None else covered(record.arrivals)
+        told = self._to_tell(record, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
         doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
@@ -234,15 +246,29 @@ class Engine:
         if session is None:
             return
         session.acks_due.append(message.id)
-        origins = self.replica.origins
-        dots_brought = covered(record.arrivals)
         for origin, dots in dots_brought.items():
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        writers = {origin: origins[origin].node_id for origin in dots_brought}
-        self.connections.arrivals_from(session, writers, record.received_ms)
+        self.connections.arrivals_from(session, told, record.received_ms)
         self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
+
+    def _to_tell(
+        self, record: Arrived, brought: Mapping[int, DotSet]
+    ) -> list[tuple[int, int, str]]:
+        """Give a write, with its writer, of each origin of which others are to hear that it came.
+
+        That is what was not here before. Of a snapshot it is all: while one comes, nobody is to
+        begin another one, also when most of it is here already.
+        """
+        is_all = isinstance(record.message, SnapshotRange)
+        told = []
+        for origin, dots in brought.items():
+            log = self.replica.logs[origin]
+            n = next((last for _, last in dots.ranges() if is_all or last not in log), None)
+            if n is not None:
+                told.append((origin, n, self.replica.origins[origin].node_id))
+        return told
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now, when it is time to look."""
@@ -327,7 +353,11 @@ class Engine:
                 if push is Push.ALL:
                     # What was due at the last poll, and could not leave (a full window, a write
                     # that is held), waits for something to happen, not for a time.
-                    waits = (*session.relay_ms.values(), session.blocked_ms or 0)
+                    waits = (
+                        *session.relay_ms.values(),
+                        session.snapshot_ms,
+                        session.blocked_ms or 0,
+                    )
                     times += (time for time in waits if time > self._pushed_ms)
                     times += (flight.due_ms for flight in session.flights.values())
         return min(times, default=None)
@@ -339,6 +369,8 @@ class Engine:
             session.withdraw(message.id, now.mono_ms)
         elif session is not None and isinstance(message, Have):
             session.have_ms = now.mono_ms + BLOCKED_MS
+            # Of whom it told the peer has not heard, and hears next time.
+            session.reports_begin = next(iter(message.known), session.reports_begin)
 
     # What people ask for.
 

@@ -98,27 +98,44 @@ class Membership:
                 heard_ms = max(heard_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
 
-    def reports(self, receiver: str, now: Now) -> dict[str, Report]:
+    def reports(
+        self, receiver: str, begin: str | None, now: Now
+    ) -> tuple[dict[str, Report], str | None]:
         """Give what this node knows of others, for a peer: as much as a message holds.
 
-        Of more than that each call tells a part that begins elsewhere.
+        Args:
+            receiver: the peer; it knows better what it has itself.
+            begin: the member to begin with; None, or one that is gone: any.
+            now: the time.
+
+        Returns:
+            The reports by node id, and the member that the next ones begin with: so each is told
+            of before any is told of twice.
         """
+        names = [member.node_id for member in self._members]
+        if not names:
+            return {}, None
+        start = now.mono_ms % len(names)
+        if begin is not None and begin in self._members:
+            start = names.index(begin)
         origins = self._replica.origins
-        members = list(self._members)
-        start = now.mono_ms % len(members) if members else 0
         reports: dict[str, Report] = {}
         left = REPORTS_BYTES_MAX
-        for member in (*members[start:], *members[:start]):
-            known = self.collector.known.get(member.node_id)
-            if known is None or member.node_id == receiver:
+        for node_id in (*names[start:], *names[:start]):
+            known = self.collector.known.get(node_id)
+            if known is None or node_id == receiver:
                 continue
             have = {origins[number]: dots for number, dots in known.items()}
-            left -= size_of(member.node_id, have)
+            size = size_of(node_id, have)
+            if size > REPORTS_BYTES_MAX:
+                # It fits into none, and would keep those behind it from their turn.
+                continue
+            left -= size
             if left < 0 or len(reports) == MEMBERS_MAX:
-                break
-            age_ms = max(0, now.wall_ms - self.heard_ms(member))
-            reports[member.node_id] = Report(age_ms, have)
-        return reports
+                return reports, node_id
+            age_ms = max(0, now.wall_ms - self.heard_ms(self._members[node_id]))
+            reports[node_id] = Report(age_ms, have)
+        return reports, names[start]
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""

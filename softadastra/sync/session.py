@@ -7,7 +7,7 @@ ends with its connection; the next greeting starts from what the peer then says 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -22,6 +22,7 @@ from softadastra.sync.messages import (
 )
 
 __all__ = [
+    "BEHIND_MIN",
     "BLOCKED_MS",
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
@@ -40,6 +41,9 @@ SILENCE_MAX_MS: Final = 6_000
 """A peer that was silent for so long is lost: three pings without an answer."""
 BLOCKED_MS: Final = 20
 """How long to wait when a connection is full: about what it takes to drain one batch."""
+BEHIND_MIN: Final = 1_024
+"""A peer is behind when it lacks more writes than this: about what one batch carries, so that less
+than that waits for nobody."""
 BACKOFF_MAX_MS: Final = 60_000
 JITTER: Final = 0.2
 """Retries of many nodes must not meet: each waits up to this part longer."""
@@ -105,12 +109,22 @@ class Session:
     """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
     relay_ms: dict[int, int] = field(default_factory=dict)
     """Origin number -> when to relay its writes though the peer is connected to it."""
+    behind_least: int | None = None
+    """The fewest writes of others that the peer lacked since it is behind; None: it is not."""
+    has_gained: bool = False
+    """Whether it got writes from somebody else since that was last looked at."""
+    snapshot_lacked: int | None = None
+    """How many of the writes that are collected here the peer lacked when that was looked at."""
+    snapshot_ms: int = 0
+    """When to send a snapshot though the peer may get one from somebody else."""
     have_ms: int = 0
     """When to tell what this node has."""
     reconcile_ms: int = 0
     """Before this time unequal digests begin no other reconciliation."""
     known_ms: int = 0
     """When to tell what others have, too."""
+    reports_begin: str | None = None
+    """Of whom to tell first then; None: of anybody."""
     pinged_ms: int = -1
     pong_due: int | None = None
     blocked_ms: int | None = None
@@ -155,8 +169,20 @@ class Session:
     def hear_have(self, number: int, had: dict[int, DotSet]) -> None:
         """Take the whole of what the peer says that it has; an earlier one may come late."""
         if number >= self.told_number:
+            if not self.told_number:
+                # Only now it is known who else brings it what it lacks.
+                self.relay_ms.clear()
+                self.snapshot_lacked = None
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
+
+    def hear_arrivals(self, had: Mapping[int, DotSet]) -> None:
+        """Take in that something has come to the peer, and what it now has of its origins.
+
+        What it had before comes again with a snapshot: so it is getting one.
+        """
+        if any(self.known.get(origin) == dots for origin, dots in had.items()):
+            self.snapshot_lacked = None
 
     def tell_arrivals_by(self, origins: Iterable[int], due_ms: int) -> None:
         """Let the peer be told by this time what this node has of some origins."""
@@ -169,9 +195,11 @@ class Session:
 
     def learn(self, origin: int, dots: DotSet) -> None:
         """Take what the peer says that it has of an origin: it is believed, also if it is less."""
-        if dots.base > self.known[origin].base:
+        sent = self.sent[origin]
+        if dots.base > sent.base or dots.top > sent.top:
             # It gets these writes from elsewhere: another delay before they are relayed.
             self.relay_ms.pop(origin, None)
+            self.has_gained = True
         self.known[origin] = dots
         self.served_at = None
         sent = dots.copy()
@@ -180,6 +208,22 @@ class Session:
                 if number == origin:
                     sent.add(first, last)
         self.sent[origin] = sent
+
+    def note_lacked(self, writes: int) -> None:
+        """Take in how many writes of others than this node the peer lacks.
+
+        It is behind until it lacks none: else the last of what one of its neighbours sends would
+        come from all of them. While somebody brings it nearer, who waits goes on waiting.
+        """
+        if self.behind_least is None:
+            self.behind_least = writes if writes > BEHIND_MIN else None
+        elif not writes:
+            self.behind_least = None
+        elif writes < self.behind_least:
+            if self.has_gained:
+                self.relay_ms.clear()
+            self.behind_least = writes
+        self.has_gained = False
 
     def holds(self, origin: int, first: int, last: int) -> None:
         """Take in that the peer has these writes: it sent them."""

@@ -32,6 +32,7 @@ __all__ = ["Everyone", "Pair", "measure_everyone", "nodes_max"]
 WRITES = 200
 """Of each node. The number takes 2 bytes; from 256 on it takes 3, from 65,536 on 5."""
 PEER = 1
+HAVE_INTERVAL_MS = 30_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +47,8 @@ class Everyone:
     """And of what others have, as many as it tells of at once."""
     told: int
     """How many those are."""
+    haves_until_all: int
+    """How many of these tell of each of them."""
     is_accepted: bool
     """Whether a link takes it and a peer reads it."""
     known_bytes: int
@@ -89,15 +92,19 @@ def measure_everyone(count: int, writers: int | None = None) -> Everyone:
     (have,) = sent(engine, 1_000)
     before = memory_of(engine).members
     hear_of_all(engine, origins, written, Now(1_000, WALL_MS + 1_000))
-    engine.connections.sessions[PEER].known_ms = engine.connections.sessions[PEER].have_ms = 1_500
-    (full,) = sent(engine, 1_500)
-    assert isinstance(full, Have)
+    full = tell_of_others(engine, 1_500)
+    others = engine.membership.collector.known.keys() - {origins[PEER].node_id}
+    told, haves = set(full.known), 1
+    while told < others:
+        haves += 1
+        told.update(tell_of_others(engine, HAVE_INTERVAL_MS * haves).known)
     return Everyone(
         count=count,
         hello_bytes=len(encode(hello)),
         have_bytes=len(encode(have)),
         full_bytes=len(encode(full)),
         told=len(full.known),
+        haves_until_all=haves,
         is_accepted=is_accepted(full),
         known_bytes=memory_of(engine).members - before,
     )
@@ -174,6 +181,16 @@ def take_writes(engine: Engine, number: int, origin: Origin) -> None:
 
 def haves_of(origins: list[Origin]) -> Haves:
     return {origin: DotSet(WRITES) for origin in origins}
+
+
+def tell_of_others(engine: Engine, now_ms: int) -> Have:
+    """Give the HAVE that tells what others have, at the time for it."""
+    session = engine.connections.sessions[PEER]
+    session.heard_ms = session.pinged_ms = now_ms
+    session.known_ms = session.have_ms = now_ms
+    (have,) = sent(engine, now_ms)
+    assert isinstance(have, Have)
+    return have
 
 
 def sent(engine: Engine, now_ms: int) -> list[Message]:

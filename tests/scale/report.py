@@ -68,7 +68,16 @@ def tables(results: Sequence[Result], everyone: Sequence[Everyone], maxima: Iter
         table(JOIN_COLUMNS, [(result, join_cells(result)) for result in results]),
         "### When every node has written, per connection\n",
         rows_of(
-            ("nodes", "HELLO", "HAVE", "with others", "others told", "of", "bytes a minute"),
+            (
+                "nodes",
+                "HELLO",
+                "HAVE",
+                "with others",
+                "others told",
+                "of",
+                "HAVE until all",
+                "bytes a minute",
+            ),
             [everyone_cells(each) for each in everyone],
         ),
         *(f"{line}\n" for line in maxima),
@@ -154,6 +163,7 @@ def everyone_cells(each: Everyone) -> list[str]:
         number(each.full_bytes),
         number(each.told),
         number(each.count - 2),
+        number(each.haves_until_all),
         number(each.full_bytes * HAVES_A_MINUTE),
     ]
 
