@@ -81,19 +81,23 @@ class Missing:
     overhead_bytes: int
     """What each takes beside its own bytes."""
 
-    def may_have_named(self, node_id: str) -> bool:
-        """Whether one of them may have given own writes another name, or begun a life."""
+    def may_have_named(self, own: Origin) -> bool:
+        """Whether one of them may have given own writes another name, or begun a life.
+
+        A life takes its 9 bytes: of 64 random bits the upper half is zero once in 2**32 times.
+        """
         if not NAMING.isdisjoint(self.kinds):
             return True
-        origin = len(msgpack.packb([node_id]))
-        ranges = ((3, 1 + 2 * U64_BYTES), (origin + 3, origin + 3 * U64_BYTES))
+        least_lived = 2 + U64_BYTES
+        least_split = len(msgpack.packb([*own])) + 1 + U64_BYTES
+        ranges = ((least, least + U64_BYTES - 1) for least in (least_lived, least_split))
         overhead = self.overhead_bytes
-        for records, size_bytes in self.unknown:
-            size = size_bytes - records * overhead
-            for least, most in ranges:
-                if size >= least and (records > 1 or size <= most):
-                    return True
-        return False
+        sizes = [(records, size - records * overhead) for records, size in self.unknown]
+        return any(
+            size >= least and (records > 1 or size <= most)
+            for least, most in ranges
+            for records, size in sizes
+        )
 
 
 class LostNumbers(NamedTuple):
@@ -177,7 +181,7 @@ class Salvage:
             self._sure = {number: replica.reach(number) for number in range(len(replica.origins))}
             if self._is_in_checkpoint:
                 self._keep_what_stands()
-        if missing.may_have_named(replica.node_id) or (
+        if missing.may_have_named(replica.origins[OWN]) or (
             self._is_in_checkpoint and missing.first == 1
         ):
             self._is_own_sure = False

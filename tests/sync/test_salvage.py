@@ -17,7 +17,7 @@ from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.kinds import Kind
 from softadastra.sync.records import Arrived, RecordEncoder, Writes, decode_record
 from softadastra.sync.salvage import Missing, Salvage, Salvaged
-from tests.engines import Node
+from tests.engines import Network, Node
 from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
 
 OVERHEAD = 32
@@ -138,3 +138,178 @@ def test_nodes_whose_logs_lost_records_converge_and_keep_what_is_left(seed: int)
     assert a.digest == b.digest == c.digest
     if not history.collects:
         assert stamps(a) == left
+
+
+def position_of(node: Node, kind: Kind) -> int:
+    """Give where the last record of a kind is in a node's log."""
+    return max(i for i, (found, _) in enumerate(node.log, 1) if found == kind)
+
+
+def claimed(salvaged: Salvaged) -> dict[str, list[tuple[int, int]]]:
+    """Give what is claimed: by node, and "*" behind it for the new incarnation."""
+    replica = salvaged.engine.replica
+    return {
+        replica.origins[number].node_id + "*" * (number == 0): list(log.ranges())
+        for number, log in replica.haves()
+    }
+
+
+def test_own_writes_behind_a_lost_write_keep_their_numbers() -> None:
+    a = Network("a")["a"]
+    for i in range(4):
+        a.write((f"k{i}", i))
+    salvaged = lacking(a, {2}, known=False)
+
+    assert claimed(salvaged) == {"a": [(1, 1), (3, 4)]}
+    assert salvaged.renamed == 0
+    assert salvaged.numbers == [(3, 2, 2)]
+    assert set(salvaged.engine.replica.entries) == {"k0", "k2", "k3"}
+
+
+def test_own_writes_behind_a_life_that_is_lost_go_on_under_new_numbers() -> None:
+    """A peer that knows the life would believe that histories have parted."""
+    network = Network("a", "b")
+    a, b = network["a"], network["b"]
+    a.write(("k0", 0))
+    a.restart()
+    a.write(("k1", 1))
+    network.join("a", "b")
+    network.run()
+    a.write(("k2", 2))
+    lost = position_of(a, Kind.LIVED)
+    salvaged = lacking(a, {lost})
+    reopen(a, salvaged)
+
+    assert claimed(salvaged) == {"a": [(1, 1)], "a*": [(1, 2)]}
+    assert salvaged.renamed == 2
+    network.join("a", "b")
+    network.run()
+    assert a.digest == b.digest
+    assert a.items() == b.items() == {"k0": 0, "k1": 1, "k2": 2}
+    assert not [n for n in b.engine.notices.take() if n.event == "identity.renewed"]
+
+
+def test_what_a_renamed_write_replaced_stays_replaced() -> None:
+    network = Network("a", "b")
+    a, b = network["a"], network["b"]
+    a.write(("k", "old"))
+    network.join("a", "b")
+    network.run()
+    network.cut(a)
+    a.restart()
+    a.write(("k", "new"))
+    salvaged = lacking(a, {position_of(a, Kind.LIVED)})
+    reopen(a, salvaged)
+    network.join("a", "b")
+    network.run()
+
+    assert a.items() == b.items() == {"k": "new"}
+    assert not a.engine.replica.lost
+    assert not b.engine.replica.lost
+
+
+def test_writes_of_a_peer_behind_a_life_that_is_lost_go_on_under_new_numbers() -> None:
+    network = Network("a", "b", "c")
+    a, b, c = (network[name] for name in "abc")
+    a.write(("k0", 0))
+    network.join("a", "c")
+    network.run()
+    network.cut(c)
+    network.join("a", "b")
+    network.run()
+    for i in (1, 2, 3):
+        a.restart()
+        a.write((f"k{i}", i))
+        network.join("a", "b")
+        network.run()
+    batches = [i for i, (kind, _) in enumerate(b.log, 1) if kind == Kind.ARRIVED]
+    salvaged = lacking(b, set(batches[1:3]))
+
+    assert claimed(salvaged) == {"a": [(1, 1)], "b*": [(1, 1)]}
+    reopen(b, salvaged)
+    network.join("b", "c")
+    network.run()
+    assert b.items() == c.items() == {"k0": 0, "k3": 3}
+    network.join("a", "c")
+    network.join("a", "b")
+    network.advance(100_000)
+    assert a.items() == b.items() == c.items() == {f"k{i}": i for i in range(4)}
+    assert a.digest == b.digest == c.digest
+
+
+def compacted(writes: int) -> Node:
+    """Give a node whose log is a checkpoint with more than one part of entries, and rows."""
+    a = Network("a")["a"]
+    for i in range(writes):
+        a.write((f"k{i}", i), ("often", i))
+    a.compact()
+    return a
+
+
+def test_of_a_checkpoint_that_lacks_entries_nothing_is_claimed_beside_what_is_left() -> None:
+    a = compacted(200)
+    entries = [i for i, (kind, _) in enumerate(a.log, 1) if kind == Kind.ENTRIES]
+    assert len(entries) > 1
+    salvaged = lacking(a, {entries[0]})
+    replica = salvaged.engine.replica
+    held = {s[1] for state in replica.entries.values() for s in siblings_of(state)}
+    (log,) = [log for number, log in replica.haves() if number]
+
+    assert "often" not in replica.entries
+    assert {n for n, _ in log.rows()} == held
+    assert not log.collected.top
+
+
+def test_of_a_checkpoint_that_lacks_rows_no_other_write_is_claimed_for_superseded() -> None:
+    a = compacted(50)
+    rows = [i for i, (kind, _) in enumerate(a.log, 1) if kind == Kind.ROWS]
+    salvaged = lacking(a, set(rows))
+    replica = salvaged.engine.replica
+
+    assert len(replica) == 51
+    (log,) = [log for number, log in replica.haves() if number]
+    assert len(log) == 51
+
+
+def test_values_whose_writer_is_lost_with_a_history_go_on_under_new_numbers() -> None:
+    network = Network("a", "b")
+    a, b = network["a"], network["b"]
+    b.write(("theirs", 1))
+    a.write(("ours", 2))
+    network.join("a", "b")
+    network.run()
+    a.compact()
+    salvaged = lacking(a, {2})
+    reopen(a, salvaged)
+
+    assert claimed(salvaged) == {"a": [(1, 1)], "a*": [(1, 1)]}
+    assert a.items() == {"theirs": 1, "ours": 2}
+    network.join("a", "b")
+    network.run()
+    assert a.digest == b.digest
+    assert not a.engine.replica.lost
+
+
+def test_a_record_that_cannot_be_read_is_told_and_the_rest_is_kept() -> None:
+    a = Network("a")["a"]
+    for i in range(3):
+        a.write((f"k{i}", i))
+    a.log[1] = (Kind.WRITES, b"\xc1")
+    salvaged = lacking(a, set())
+
+    assert [(u.position, u.kind) for u in salvaged.unusable] == [(2, Kind.WRITES)]
+    assert set(salvaged.engine.replica.entries) == {"k0", "k2"}
+
+
+def test_members_stay_and_have_confirmed_nothing_of_the_new_incarnation() -> None:
+    network = Network("a", "b")
+    a = network["a"]
+    a.write(("k0", 0))
+    network.join("a", "b")
+    network.run()
+    a.write(("k1", 1))
+    salvaged = lacking(a, {position_of(a, Kind.WRITES)})
+
+    assert [(m.node_id, m.accepted, m.confirmed) for m in salvaged.engine.members] == [
+        ("b", True, 0)
+    ]
