@@ -45,6 +45,7 @@ __all__ = [
     "End",
     "Record",
     "TornTail",
+    "examine_tail",
     "frame_headers",
     "keep_tail",
     "read_records",
@@ -153,6 +154,14 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
     Raises:
         WalCorruptionError: they are damage, and were durable once.
     """
+    found = examine_tail(file, end, seed)
+    if isinstance(found, str):
+        raise _damage(file.path, end, found)
+    return found
+
+
+def examine_tail(file: File, end: End, seed: int) -> int | str:
+    """Give how many bytes a torn tail has, or why it is none but damage."""
     size_bytes = size_without_zeros(file, end.offset)
     if size_bytes == 0:
         return 0
@@ -164,12 +173,10 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
         elif header.sequence <= end.sequence:
             continue  # A copy of an older frame, in the payload of the torn one.
         if header.mark > end.offset:
-            raise _damage(
-                file.path, end, f"it was durable when frame {header.sequence} was written"
-            )
+            return f"it was durable when frame {header.sequence} was written"
         behind = offset if behind is None else behind
     if behind is not None and not _has_zero_sector(file, end.offset, behind):
-        raise _damage(file.path, end, f"a frame at offset {behind} is behind it")
+        return f"a frame at offset {behind} is behind it"
     return size_bytes
 
 
@@ -232,5 +239,4 @@ def _damage(path: Path, end: End, reason: str) -> WalCorruptionError:
         path=str(path),
         offset=end.offset,
         sequence=end.sequence + 1,
-        reason=reason,
     )

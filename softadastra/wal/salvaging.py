@@ -13,7 +13,6 @@ from collections.abc import Generator
 from typing import NamedTuple
 from zlib import crc32
 
-from softadastra.errors import WalCorruptionError
 from softadastra.wal.disk import File
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -26,9 +25,9 @@ from softadastra.wal.frames import (
 from softadastra.wal.recovery import (
     READ_BYTES,
     End,
+    examine_tail,
     frame_headers,
     size_without_zeros,
-    torn_bytes,
 )
 
 __all__ = ["Ending", "Frame", "Gap", "walk"]
@@ -110,13 +109,10 @@ def walk(file: File, seed: int) -> Generator[Frame | Gap, None, Ending]:
             frame, end = proven
             yield frame
             continue
-        try:
-            torn = torn_bytes(file, end, seed)
-        except WalCorruptionError as error:
-            reason = str(error.context["reason"])
-        else:
-            return Ending(end.offset, end.sequence, end.mark, torn)
-        gap, behind = _gap(file, seed, end, reason)
+        tail = examine_tail(file, end, seed)
+        if isinstance(tail, int):
+            return Ending(end.offset, end.sequence, end.mark, tail)
+        gap, behind = _gap(file, seed, end, tail)
         whole = _frame_at(file, seed, end.offset, end.chain)
         if whole is not None and whole.sequence == end.sequence + 1:
             continue  # It was being written, and is whole by now.

@@ -179,13 +179,13 @@ def late(path: Path, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Let a file become what it will be when its end has been looked at."""
     from softadastra.wal import salvaging
 
-    whole = salvaging.torn_bytes
+    whole = salvaging.examine_tail
 
-    def torn_bytes(file: File, *arguments: object) -> int:
+    def examine_tail(file: File, *arguments: object) -> int | str:
         try:
             return whole(file, *arguments)  # type: ignore[arg-type]
         finally:
             path.write_bytes(image)
 
-    monkeypatch.setattr(salvaging, "torn_bytes", torn_bytes)
+    monkeypatch.setattr(salvaging, "examine_tail", examine_tail)
     yield
