@@ -59,7 +59,20 @@ LAYERS = {
         "wal",
         "runtime",
     },
-    "cli": {*VALUES, "options", "client", "settings", "runtime.events", "testing", "wal"},
+    "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
+    "repair": {*VALUES, "inspection", "store", "sync", "wal"},
+    "cli": {
+        *VALUES,
+        "options",
+        "client",
+        "settings",
+        "node_settings",
+        "inspection",
+        "repair",
+        "runtime.events",
+        "testing",
+        "wal",
+    },
 }
 """Package or module -> what of ours it may import beside itself."""
 

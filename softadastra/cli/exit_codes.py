@@ -23,6 +23,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Click's own code for a wrong command line, used for wrong settings too."""
     KEY_NOT_FOUND = 3
+    """Or the log that a command of `wal` is to look at."""
     NO_NODE_REACHABLE = 4
     LOCKED = 5
     """Another process has the write-ahead log open."""

@@ -163,6 +163,7 @@ cli = Root(
             "Show and move what peers still lack of this node's writes.",
         ),
         "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
+        "wal": Lazy("softadastra.cli.wal:wal", "Look after the write-ahead log of this node."),
         "demo": Lazy(
             "softadastra.cli.demo:demo",
             "Watch node processes replicate through a stop and a crash.",

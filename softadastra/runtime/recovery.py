@@ -6,12 +6,13 @@ import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from softadastra.errors import StoreError
+from softadastra.errors import StoreError, WalCorruptionError
 from softadastra.store.changes import OWN
 from softadastra.store.lives import lived
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
+from softadastra.sync.checkpoint_records import UNFINISHED
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Placed, Record, RecordEncoder, decode_record
@@ -105,10 +106,11 @@ def recover(
 
     Raises:
         StoreError: a record is intact and cannot be read, as one of a newer version.
+        WalCorruptionError: the log ends within a checkpoint.
     """
     replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
-    records = 0
+    records = kind = 0
     # Nothing that replay makes is garbage, and looking for some in a million new tuples over
     # and over takes a third of the time.
     was_enabled = gc.isenabled()
@@ -123,7 +125,7 @@ def recover(
                 raise StoreError(
                     f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
                     f"intact and cannot be read: {error!r:.200}; nothing was changed: open it with "
-                    "the version that wrote it, or move it away and let the peers fill a new one",
+                    "the version that wrote it, or save the rest with 'softadastra wal repair'",
                     kind=kind,
                     record=records + 1,
                 ) from error
@@ -131,6 +133,14 @@ def recover(
     finally:
         if was_enabled:
             gc.enable()
+    if kind in UNFINISHED:
+        # It says what is had before it has it.
+        raise WalCorruptionError(
+            f"the log ends within the checkpoint that it begins with, behind record {records}, as "
+            "a file does that was not copied to its end: restore a backup, or save what is left "
+            "with 'softadastra wal repair'",
+            record=records,
+        )
     replica.lives[OWN] = lived(replica.lives.get(OWN, ()), replica.top)
     engine.life = None if is_new else nonce
     return Recovered(engine, records)

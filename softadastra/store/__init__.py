@@ -13,6 +13,7 @@ Nothing in here knows of time, disks, sockets, threads or logs. Reading order:
 - `replica.py`: all of it together: entries, digest, `have`; evolve
 - `writes.py`: deciding local writes
 - `doubling.py`: one number that stands for two writes
+- `adopting.py`: a replica again, with no more than is known for certain
 - `outliving.py`: what a peer's batch supersedes without saying so
 - `values.py`: what can be stored, packed and checked
 """

@@ -23,6 +23,7 @@ Reading order:
 - `resolution.py`: conflicts that settle themselves
 - `outbox.py`: the arithmetic of sync_state()
 - `histories.py`, `identity.py`: what to do when a log was copied, restored or wiped
+- `salvage.py`: a state from a log that lacks records
 - `answers.py`: what a connection has to say beside data
 - `reception.py`: what peers say, taken in
 - `engine.py`: inputs in, records and messages out

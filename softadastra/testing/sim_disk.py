@@ -76,7 +76,7 @@ class SimDisk:
         """See `Disk.open`."""
         inode = self._names.get(path)
         if inode is None:
-            if mode is OpenMode.EXISTING:
+            if mode in (OpenMode.EXISTING, OpenMode.READING):
                 raise refused("open", path, errno.ENOENT)
             if self.is_full:
                 raise refused("open", path, errno.ENOSPC)

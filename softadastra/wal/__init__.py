@@ -7,6 +7,7 @@ It carries opaque payloads and knows nothing of keys, peers or sync. Reading ord
     lock.py       one log, one process
     log_file.py   opening or creating the file, and whose it is
     recovery.py   reading a log that may end anyhow; what is torn and what is damaged
+    salvaging.py  reading what is left of a damaged log
     log.py        the log itself: open, replay, append, sync, close
 
 `docs/wal-format.md` states the format and the recovery rules for other programs.

@@ -76,6 +76,8 @@ class OpenMode(Enum):
     NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL
     """Present: StorageError with EEXIST."""
     EITHER = os.O_RDWR | os.O_CREAT
+    READING = os.O_RDONLY
+    """As EXISTING, and nothing can be written."""
 
 
 class File(Protocol):

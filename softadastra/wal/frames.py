@@ -250,8 +250,8 @@ def decode_frame_header(data: bytes, position: int, seed: int) -> FrameHeader | 
 
 def _header_damage(path: Path, found: str) -> WalCorruptionError:
     return WalCorruptionError(
-        f"the header of {path} is damaged: {found}; nothing was changed, restore the file from a "
-        "backup",
+        f"the header of {path} is damaged: {found}; nothing was changed: restore a backup, or "
+        "move the file away and let the peers fill a new one",
         path=str(path),
         offset=0,
     )

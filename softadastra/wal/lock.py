@@ -17,14 +17,48 @@ import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from softadastra.errors import InternalError, StoreLockedError
 from softadastra.wal.disk import Disk, File, OpenMode, write_all
 
-__all__ = ["LockFile"]
+__all__ = ["Holder", "LockFile", "holder_of"]
 
 _HOLDER_BYTES_MAX = 8192
 """The text of a holder with the longest node id, each byte escaped, is below 7 KiB."""
+
+
+class Holder(NamedTuple):
+    """Who has a log open; None where that is not known."""
+
+    pid: int | None
+    node_id: str | None
+    since: str
+
+
+def holder_of(path: Path, *, disk: Disk) -> Holder | None:
+    """Say who has a log open, and leave no trace; None when nobody has.
+
+    It tries the lock for a moment, so a node that is opened at that very moment may be refused.
+
+    Args:
+        path: the log.
+        disk: where it is.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    lock_path = path.with_name(f"{path.name}.lock")
+    if not disk.exists(lock_path):
+        return None
+    file = disk.open(lock_path, OpenMode.READING)
+    try:
+        if not file.lock():
+            return Holder(*_read_holder(file.pread(_HOLDER_BYTES_MAX, 0)))
+        file.unlock()
+    finally:
+        file.close()
+    return None
 
 
 class LockFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from softadastra.errors import StorageError, StoreError
+from softadastra.errors import NotFoundError, StorageError, StoreError
 from softadastra.wal.disk import Disk, File, OpenMode, aside_of, replace_file
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -14,7 +14,42 @@ from softadastra.wal.frames import (
     encode_file_header,
 )
 
-__all__ = ["open_log_file"]
+__all__ = ["check_owner", "open_log_file", "read_log_file"]
+
+
+def read_log_file(disk: Disk, path: Path) -> tuple[File, Header, int]:
+    """Open a log for reading, whoever has it open; nothing can be changed through it.
+
+    Returns:
+        The open file, the header that it has, and the seed of its frames.
+
+    Raises:
+        NotFoundError: there is no such file.
+        StoreError: it is a log of another format, or no log at all.
+        WalCorruptionError: its header is damaged.
+        StorageError: the system refused.
+    """
+    try:
+        file = disk.open(path, OpenMode.READING)
+    except StorageError as error:
+        if error.errno == errno.ENOENT:
+            raise NotFoundError(
+                f"there is no log at {path}: name one with --wal, or its node with --node-id",
+                path=str(path),
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            raise StorageError(
+                f"cannot read {path}: make it readable for this user",
+                errno=error.errno,
+                filename=str(path),
+            ) from error
+        raise
+    try:
+        header, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
+    except BaseException:
+        file.close()
+        raise
+    return file, header, seed
 
 
 def open_log_file(disk: Disk, path: Path, header: Header) -> tuple[File, Header, int]:
@@ -31,7 +66,7 @@ def open_log_file(disk: Disk, path: Path, header: Header) -> tuple[File, Header,
     file = _open_or_create(disk, path, header)
     try:
         found, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
-        _check_owner(path, found.node_id, header.node_id)
+        check_owner(path, found.node_id, header.node_id)
         # A crash while it was rewritten may have left a file of that size.
         disk.remove(aside_of(path))
         # A process that was killed while it created the file may have left a name that a power
@@ -53,7 +88,12 @@ def _open_or_create(disk: Disk, path: Path, header: Header) -> File:
     return disk.open(path, OpenMode.EXISTING)
 
 
-def _check_owner(path: Path, found: str, expected: str) -> None:
+def check_owner(path: Path, found: str, expected: str) -> None:
+    """Refuse the log of another node.
+
+    Raises:
+        StoreError: it is one.
+    """
     if found != expected:
         raise StoreError(
             f"{path} is the log of node {found!r}, and this is node {expected!r}: give each node "

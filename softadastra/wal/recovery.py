@@ -45,10 +45,12 @@ __all__ = [
     "End",
     "Record",
     "TornTail",
+    "examine_tail",
     "frame_headers",
     "keep_tail",
     "read_records",
     "rewrite",
+    "size_without_zeros",
     "torn_bytes",
 ]
 
@@ -152,7 +154,15 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
     Raises:
         WalCorruptionError: they are damage, and were durable once.
     """
-    size_bytes = _size_without_zeros(file, end.offset)
+    found = examine_tail(file, end, seed)
+    if isinstance(found, str):
+        raise _damage(file.path, end, found)
+    return found
+
+
+def examine_tail(file: File, end: End, seed: int) -> int | str:
+    """Give how many bytes a torn tail has, or why it is none but damage."""
+    size_bytes = size_without_zeros(file, end.offset)
     if size_bytes == 0:
         return 0
     behind = None
@@ -163,12 +173,10 @@ def torn_bytes(file: File, end: End, seed: int) -> int:
         elif header.sequence <= end.sequence:
             continue  # A copy of an older frame, in the payload of the torn one.
         if header.mark > end.offset:
-            raise _damage(
-                file.path, end, f"it was durable when frame {header.sequence} was written"
-            )
+            return f"it was durable when frame {header.sequence} was written"
         behind = offset if behind is None else behind
     if behind is not None and not _has_zero_sector(file, end.offset, behind):
-        raise _damage(file.path, end, f"a frame at offset {behind} is behind it")
+        return f"a frame at offset {behind} is behind it"
     return size_bytes
 
 
@@ -190,7 +198,8 @@ def rewrite(file: File, start: int, stop: int) -> None:
         write_all(file, piece, offset)
 
 
-def _size_without_zeros(file: File, start: int) -> int:
+def size_without_zeros(file: File, start: int) -> int:
+    """Give how many bytes there are from an offset up to the last one that is not zero."""
     size_bytes = 0
     for offset, piece in _windows(file, start, file.size()):
         if used := len(piece.rstrip(b"\0")):
@@ -225,8 +234,8 @@ def _windows(file: File, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
 def _damage(path: Path, end: End, reason: str) -> WalCorruptionError:
     return WalCorruptionError(
         f"{path} is damaged at offset {end.offset}: frame {end.sequence + 1} should be intact, "
-        f"because {reason}; nothing was changed: restore a copy of the file, or move it away and "
-        "let the peers fill a new one",
+        f"because {reason}; nothing was changed: 'softadastra wal repair' saves what is left in a "
+        "new file, or restore a backup, or move it away and let the peers fill a new one",
         path=str(path),
         offset=end.offset,
         sequence=end.sequence + 1,

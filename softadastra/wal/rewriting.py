@@ -14,7 +14,13 @@ from typing import Final
 
 from softadastra.errors import StorageError
 from softadastra.wal.disk import Disk, File, OpenMode, aside_of, write_all
-from softadastra.wal.frames import FILE_HEADER_BYTES, Header, encode_file_header, encode_frame
+from softadastra.wal.frames import (
+    FILE_HEADER_BYTES,
+    KIND_MARK,
+    Header,
+    encode_file_header,
+    encode_frame,
+)
 from softadastra.wal.recovery import End, Record, read_records
 
 __all__ = ["Rewrite"]
@@ -151,9 +157,23 @@ class Rewrite:
         """
         while self.lag_bytes(end):
             self.copy_some(end)
+        self._mark()
         self.file.sync()
         self._disk.rename(aside_of(self._path), self._path)
         self._is_open = False
+
+    def _mark(self) -> None:
+        """Say in a frame that all before it is durable: it has its name only when it is.
+
+        Without it, damage to the records of a log that was not closed could pass for a torn tail;
+        and the first of them say what is had before the others have it.
+        """
+        offset, sequence, chain, _ = self.end
+        frame, chain = encode_frame(
+            KIND_MARK, b"", sequence=sequence + 1, mark=offset, seed=self.seed, chain=chain
+        )
+        write_all(self.file, frame, offset)
+        self.end = End(offset + len(frame), sequence + 1, chain, offset)
 
     def sync(self) -> None:
         """Make durable what is there, so that the last sync has little to do.

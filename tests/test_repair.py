@@ -1,0 +1,145 @@
+"""A damaged file is repaired into another one, which a node opens and peers complete.
+
+Bytes are flipped, sectors zeroed, ranges overwritten and ends cut off, in the logs of random
+histories.
+"""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+
+from softadastra.inspection import read_log
+from softadastra.repair import Repaired, repair
+from softadastra.store.policies import LAST_WRITE_WINS
+from softadastra.sync.kinds import Kind
+from softadastra.wal import OsDisk, WriteAheadLog
+from softadastra.wal.frames import (
+    FILE_HEADER_BYTES,
+    KIND_MARK,
+    Header,
+    encode_file_header,
+    encode_frame,
+)
+from softadastra.wal.salvaging import Frame, Gap
+from tests.engines import OPTIONS, Node
+from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
+
+SECTOR = 512
+
+
+def file_of(node: Node) -> bytes:
+    """Give the bytes of a node's log, each frame synced after it was written."""
+    generation = 2 if node.log[0][0] == Kind.HISTORY else 1
+    data = encode_file_header(
+        Header(node_id=node.name, incarnation=node.incarnation, generation=generation)
+    )
+    seed = chain = int.from_bytes(data[-4:], "little")
+    for sequence, (kind, payload) in enumerate([*node.log, (KIND_MARK, b"")], 1):
+        frame, chain = encode_frame(
+            kind, payload, sequence=sequence, mark=len(data), seed=seed, chain=chain
+        )
+        data += frame
+    return data
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """Damage a log behind its header, once or a few times."""
+    image = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 5, 20])):
+        place = rng.randrange(FILE_HEADER_BYTES, max(len(image), FILE_HEADER_BYTES + 1))
+        match rng.randrange(5):
+            case 0 | 1:
+                if place < len(image):
+                    image[place] ^= 1 << rng.randrange(8)
+            case 2:
+                start = place - place % SECTOR
+                size = len(image[start : start + SECTOR])
+                image[start : start + size] = bytes(size)
+            case 3:
+                size = len(image[place : place + rng.randrange(200)])
+                image[place : place + size] = rng.randbytes(size)
+            case 4:
+                if rng.random() < 0.1:
+                    del image[place:]
+    return bytes(image)
+
+
+def repaired(source: Path, node_id: str) -> Repaired:
+    target = source.with_name(f"{source.name}.repaired")
+    return repair(source, target, node_id=node_id, policies=LAST_WRITE_WINS, options=OPTIONS)
+
+
+def records(path: Path) -> tuple[Header, list[tuple[int, bytes]]]:
+    header, *items = list(read_log(path, policies=LAST_WRITE_WINS, options=OPTIONS))
+    assert isinstance(header, Header)
+    assert not any(isinstance(item, Gap) for item in items)
+    frames = [item for item in items if isinstance(item, Frame)]
+    return header, [(f.kind, f.payload) for f in frames if f.kind != KIND_MARK]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_path: Path) -> None:
+    history = History(seed, collects=seed % 2 == 1)
+    rng, network = history.rng, history.network
+    history.play(rng.randrange(10, 60))
+    for node in network.nodes.values():
+        network.cut(node)
+    for name in rng.sample(list(network.nodes), rng.choice([1, 1, 2, 3])):
+        node = network[name]
+        if rng.random() < 0.4:
+            node.compact()
+            history.play(rng.randrange(6))
+            for other in network.nodes.values():
+                network.cut(other)
+        if not node.log:
+            continue
+        path = tmp_path / f"{name}.wal"
+        image = damaged(file_of(node), rng)
+        path.write_bytes(image)
+        result = repaired(path, name)
+        assert path.read_bytes() == image
+        if result.target is None:
+            # A torn end, or no damage at all: the log opens as it is.
+            with WriteAheadLogOf(path, node) as found:
+                node.log = found
+            node.restart()
+            continue
+        header, node.log = records(result.target)
+        assert header.incarnation == result.incarnation != node.incarnation
+        truth, node.incarnation = node.engine, header.incarnation
+        node.restart()
+        replica = node.engine.replica
+        check_rows(replica)
+        saved, node.engine = node.engine, truth
+        check_lives(node, replica)
+        check_claims(history, node, replica)
+        node.engine = saved
+    left: dict[str, tuple[int, bytes]] = {}
+    for node in network.nodes.values():
+        for key, found in stamps(node.engine.replica).items():
+            left[key] = max(found, left.get(key, (0, b"")))
+
+    history.meet()
+
+    a, b, c = (node.engine.replica for node in network.nodes.values())
+    assert a.digest == b.digest == c.digest
+    if not history.collects:
+        assert stamps(a) == left
+
+
+class WriteAheadLogOf:
+    """The records of a log that opens."""
+
+    def __init__(self, path: Path, node: Node) -> None:
+        self.log = WriteAheadLog(path, disk=OsDisk())
+        self.node = node
+
+    def __enter__(self) -> list[tuple[int, bytes]]:
+        self.log.open(node_id=self.node.name, incarnation=0)
+        return list(self.log.replay())
+
+    def __exit__(self, *_: object) -> None:
+        self.log.close()
