@@ -61,7 +61,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
             case 3:
                 size = len(image[place : place + rng.randrange(200)])
                 image[place : place + size] = rng.randbytes(size)
-            case 4:
+            case _:
                 if rng.random() < 0.1:
                     del image[place:]
     return bytes(image)
@@ -119,8 +119,8 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         node.engine = saved
     left: dict[str, tuple[int, bytes]] = {}
     for node in network.nodes.values():
-        for key, found in stamps(node.engine.replica).items():
-            left[key] = max(found, left.get(key, (0, b"")))
+        for key, stood in stamps(node.engine.replica).items():
+            left[key] = max(stood, left.get(key, (0, b"")))
 
     history.meet()
 

@@ -91,7 +91,7 @@ class History:
                     node.restart()
                 case "compact":
                     node.compact()
-                case "wait":
+                case _:
                     self.network.advance(self.rng.randrange(100, 60_000))
 
     def meet(self) -> None:

@@ -10,12 +10,13 @@ import random
 
 import pytest
 
+from softadastra.store.changes import Writes
 from softadastra.store.checkpoint import Entries
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import State, siblings_of
 from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.kinds import Kind
-from softadastra.sync.records import Arrived, RecordEncoder, Writes, decode_record
+from softadastra.sync.records import Arrived, RecordEncoder, decode_record
 from softadastra.sync.salvage import Missing, Salvage, Salvaged
 from tests.engines import Network, Node
 from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
@@ -93,6 +94,8 @@ def check_kept(node: Node, lost: set[int], salvaged: Salvaged) -> None:
                 found += zip(arrivals.keys, [*arrivals.siblings, *arrivals.states], strict=True)
             case Entries(keys, siblings, states):
                 found += zip(keys, [*siblings, *states], strict=True)
+            case _:
+                continue
         for key, state in found:
             assert held[key][0] >= max(s[2] for s in siblings_of(state))
 

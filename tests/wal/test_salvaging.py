@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from softadastra.wal import OsDisk
+from softadastra.wal import OsDisk, recovery
 from softadastra.wal.disk import File
 from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_HEADER_BYTES
 from softadastra.wal.log_file import read_log_file
@@ -177,9 +177,7 @@ def test_a_frame_that_is_whole_when_it_is_looked_at_again_is_no_gap(
 @contextmanager
 def late(path: Path, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let a file become what it will be when its end has been looked at."""
-    from softadastra.wal import salvaging
-
-    whole = salvaging.examine_tail
+    whole = recovery.examine_tail
 
     def examine_tail(file: File, *arguments: object) -> int | str:
         try:
@@ -187,5 +185,5 @@ def late(path: Path, image: bytes, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         finally:
             path.write_bytes(image)
 
-    monkeypatch.setattr(salvaging, "examine_tail", examine_tail)
+    monkeypatch.setattr("softadastra.wal.salvaging.examine_tail", examine_tail)
     yield
