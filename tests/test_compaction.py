@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions, StorageError, configure_logging
+from softadastra import (
+    Client,
+    ClientOptions,
+    StorageError,
+    WalCorruptionError,
+    configure_logging,
+)
 from softadastra.testing import LocalCluster, wait_until
+from softadastra.wal.frames import FILE_HEADER_BYTES
 from softadastra.wal.rewriting import Rewrite
 from tests.test_processes import kill_while_writing
 
@@ -35,9 +42,12 @@ def is_settled(path: Path, limit_bytes: int) -> bool:
 
 def test_a_log_of_overwrites_stays_within_four_times_what_is_alive(tmp_path: Path) -> None:
     path = tmp_path / "a.wal"
-    live_bytes = KEYS * len(f"key/400{VALUE}10000")
+    writes = 20 * 1_000
+    held = {f"key/{i % 1_000}": f"{VALUE}{i}" for i in range(writes)}
+    live_bytes = sum(len(key) + len(value) for key, value in held.items())
     with Client(ClientOptions.fast("a", path)) as client:
-        held = overwrite(client, 20 * KEYS)
+        for i in range(writes):
+            client.put(f"key/{i % 1_000}", f"{VALUE}{i}")
         digest = client.digest()
         assert wait_until(lambda: is_settled(path, 4 * live_bytes), DEADLINE_SECONDS)
     assert path.stat().st_size < 4 * live_bytes
@@ -45,8 +55,8 @@ def test_a_log_of_overwrites_stays_within_four_times_what_is_alive(tmp_path: Pat
     with Client(ClientOptions.fast("a", path)) as client:
         assert dict(client) == held
         assert client.digest() == digest
-        assert client.sync_state().last_submitted_version == 20 * KEYS
-        assert client.put("next", 1).sync_id == f"a-{20 * KEYS + 1}"
+        assert client.sync_state().last_submitted_version == writes
+        assert client.put("next", 1).sync_id == f"a-{writes + 1}"
 
 
 def test_removed_keys_leave_the_log_of_a_node_without_peers(tmp_path: Path) -> None:
@@ -156,6 +166,22 @@ def test_a_backup_while_it_is_compacted_is_whole(tmp_path: Path) -> None:
     for i in range(10):
         with Client(ClientOptions.fast("a", tmp_path / f"backup-{i}.wal")) as client:
             assert dict(client) == held
+
+
+@pytest.mark.parametrize("left", [0, 1, 100])
+def test_a_compacted_log_that_is_cut_within_its_checkpoint_is_refused(
+    tmp_path: Path, left: int
+) -> None:
+    """It would claim what it does not hold, and peers would take that for removed."""
+    path = tmp_path / "a.wal"
+    with Client(ClientOptions.fast("a", path)) as client:
+        overwrite(client, KEYS)
+        client.compact()
+    with path.open("r+b") as file:
+        file.truncate(FILE_HEADER_BYTES + left)
+
+    with pytest.raises(WalCorruptionError, match="ends within"):
+        Client(ClientOptions.fast("a", path)).open()
 
 
 def test_a_memory_only_client_has_nothing_to_compact() -> None:

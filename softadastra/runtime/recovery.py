@@ -90,6 +90,7 @@ def recover(
     nonce: int,
     jitter: Callable[[], float],
     is_new: bool,
+    is_rewritten: bool,
 ) -> Recovered:
     """Make a node's engine, and evolve it by what its log holds.
 
@@ -103,10 +104,11 @@ def recover(
         jitter: gives a number from 0 to 1, uniformly.
         is_new: whether the log was made just now, or there is none. The writes of any other opening
             are told from those of other openings, also of a copy.
+        is_rewritten: whether the log begins with a checkpoint, as from its second generation on.
 
     Raises:
         StoreError: a record is intact and cannot be read, as one of a newer version.
-        WalCorruptionError: the log ends within a checkpoint.
+        WalCorruptionError: the log ends within its checkpoint.
     """
     replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
@@ -133,7 +135,7 @@ def recover(
     finally:
         if was_enabled:
             gc.enable()
-    if kind in UNFINISHED:
+    if kind in UNFINISHED or (is_rewritten and not records):
         # It says what is had before it has it.
         raise WalCorruptionError(
             f"the log ends within the checkpoint that it begins with, behind record {records}, as "

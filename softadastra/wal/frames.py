@@ -96,6 +96,11 @@ class Header:
                     f"{name} has 64 bits, got {value}: pass 0 to 2**64 - 1", **{name: value}
                 )
 
+    @property
+    def is_rewritten(self) -> bool:
+        """Whether the file was begun in place of another one, and not as an empty log."""
+        return self.generation > 1
+
 
 class FrameHeader(NamedTuple):
     """The front of a frame, whose own CRC is right."""

@@ -47,7 +47,7 @@ __all__ = ["WriteAheadLog"]
 
 _ALLOCATION_BYTES_MAX: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
-_ALLOCATION_BYTES_MIN: Final = 1 << 16
+_ALLOCATION_BYTES_MIN: Final = 1 << 15
 """And in a small file: else most of it would be reserved space."""
 
 
@@ -361,7 +361,7 @@ class WriteAheadLog:
         if end[0] > self._allocated:
             # Overwriting reserved zeros leaves the file's size alone, so a sync has less to
             # write to the journal. Asked for once a chunk, also when it was in vain.
-            ahead = min(max(end[0] // 4, _ALLOCATION_BYTES_MIN), _ALLOCATION_BYTES_MAX)
+            ahead = min(max(end[0] // 8, _ALLOCATION_BYTES_MIN), _ALLOCATION_BYTES_MAX)
             until = end[0] + ahead
             self._file.allocate(self._end[0], until - self._end[0])
             self._allocated = until
