@@ -16,8 +16,8 @@ __all__ = ["Call", "calls_of", "traced"]
 
 DEADLINE_SECONDS = 30.0
 
-BEGUN = re.compile(r"(\d+) (\w+)\((.*)")
-RESUMED = re.compile(r"(\d+) <\.\.\. (\w+) resumed>(.*)")
+BEGUN = re.compile(r"(\d+) +(\w+)\((.*)")
+RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>(.*)")
 UNFINISHED = " <unfinished ...>"
 FIRST = re.compile(r"\d+<([^>]*)>")
 """The first argument: a descriptor and what it is."""
@@ -40,22 +40,32 @@ class Call(NamedTuple):
 
 
 @contextmanager
-def traced(pid: int, log: Path, *options: str) -> Iterator[None]:
-    """Trace a process while the block runs, all its threads.
+def traced(pid: int, log: Path, *options: str, but_main_thread: bool = False) -> Iterator[None]:
+    """Trace a process while the block runs.
 
     Args:
         pid: of the process.
         log: gets its calls, see `calls_of`.
-        options: of strace: which calls, and what becomes of them.
+        options: of strace: which calls, and what becomes of them. It counts calls by thread.
+        but_main_thread: whether to leave out the thread that writes for the parent of a node:
+            then what writes is what rewrites the log.
     """
     need_root()
     need_tool("strace", "strace")
     said = log.with_suffix(".said")
-    command = ["strace", "-f", "-p", str(pid), "-o", str(log), "-yy", "-xx", "-s", "1000000"]
-    with said.open("w") as errors, subprocess.Popen([*command, *options], stderr=errors) as tracer:
+    command = ["strace", "-o", str(log), "-yy", "-xx", "-s", "1000000", *options]
+    if but_main_thread:
+        threads = {int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()} - {pid}
+        command += [option for thread in threads for option in ("-p", str(thread))]
+    else:
+        threads = {pid}
+        command += ["-f", "-p", str(pid)]
+    with said.open("w") as errors, subprocess.Popen(command, stderr=errors) as tracer:
         try:
             wait_until(
-                lambda: tracer.poll() is not None or "attached" in said.read_text(),
+                lambda: (
+                    tracer.poll() is not None or said.read_text().count("attached") == len(threads)
+                ),
                 DEADLINE_SECONDS,
             )
             need(tracer.poll() is None, f"strace is not allowed here: {said.read_text()}")
