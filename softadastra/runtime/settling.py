@@ -92,7 +92,11 @@ class Settling:
                 note(Level.WARNING, "merge.delayed", key=conflict.key, seconds=round(seconds, 3))
 
     def _write(self, conflict: Unsettled, value: bytes) -> bool:
-        """Write a settlement; give False when the conflict is another one by now."""
+        """Write a settlement; give False when the conflict is another one by now.
+
+        What a function made is a write like any other: two of them are merged again. Of two that
+        keep a value as a policy says the greater one counts, and the other is as good.
+        """
 
         def is_unchanged() -> bool:
             # Of something newer this value is no settlement.
@@ -100,7 +104,8 @@ class Settling:
             return siblings_of(state) == conflict.siblings
 
         try:
-            is_done = self._write_if((conflict.key, value, RESOLUTION), is_unchanged)
+            flags = 0 if conflict.policy is Policy.MERGE else RESOLUTION
+            is_done = self._write_if((conflict.key, value, flags), is_unchanged)
         except SoftadastraError:
             # The commit has told of it. The conflict stays, and is looked at with the next one.
             return True

@@ -46,7 +46,7 @@ class Collector:
         self._stable = None
 
     def hear(self, node_id: str, known: Known) -> None:
-        """Take what a node has, as it says itself, or others say of it."""
+        """Take all that a node has at one moment, as it says itself, or others say of it."""
         self.known[node_id] = known
 
     def decide(self, replica: Replica, active: Iterable[str], wall_ms: int) -> Collected | None:

@@ -213,14 +213,15 @@ class Reception:
         self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
         self.identity.compare(session, hello.have, hello.named, hello.lives, now)
         self._learn_all(session, 0, hello.have)
-        if is_first:
-            self._delivery.snapshots.greeted(session, hello.resume)
         if attempt is not None:
             self._connections.dialer.connected(attempt, now.mono_ms)
         if self._connections.elect(session, now):
             lag = self._replica.top - session.known[self._replica.me].base
             facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
             self._notices.note(Level.INFO, "peer.connected", peer=peer, **facts)
+        if is_first and self._connections.of_peer(peer) is session:
+            # Not on a second connection that is not used: on the first one it goes on.
+            self._delivery.snapshots.greeted(session, hello.resume)
         self._hear(session)
         self._compare(session, hello.have, hello.digest, now)
 
@@ -256,9 +257,13 @@ class Reception:
         return Arrived(clock, payload, message, arrivals, obsolete, rows, link, now_ms)
 
     def _hear(self, session: Session) -> None:
-        """Let what a peer has count for collection; not what a second one of its name says."""
+        """Let what a peer has count for collection; not what a second one of its name says.
+
+        As it told the whole of it: an acknowledgement is of some origins, and who has a remove by
+        that may have an older write by another one, which is on its way here to meet it.
+        """
         if self._connections.is_carrying(session):
-            self._membership.collector.hear(session.peer_id, session.known)
+            self._membership.collector.hear(session.peer_id, session.told)
 
     def _learn_all(self, session: Session, number: int, have: Haves) -> None:
         """Take all that a peer says that it has, the last of it included that it has no more."""

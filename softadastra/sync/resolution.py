@@ -2,7 +2,9 @@
 
 A node settles what it wrote a part of, with a write that supersedes all siblings. Two nodes
 may do so at once: such writes are marked, and the total order chooses between them, the
-same everywhere. Settling by a mere local choice would leave nodes different for good.
+same everywhere. Settling by a mere local choice would leave nodes different for good. What a
+function made is not marked: each of two results has what the other one lacks, so they are merged
+again, until nobody has anything new.
 """
 
 from __future__ import annotations

@@ -337,10 +337,13 @@ class Snapshots:
         self.unequal.clear()
 
     def resume(self, peer: str) -> tuple[int, str] | None:
-        """Give how far the snapshot of a peer has come, for it to go on behind that."""
+        """Give how far the snapshot of a peer has come, for it to go on behind that.
+
+        One that nothing has come of, or all, is not forgotten here: it may be under way on another
+        connection. If not, the next one takes its place.
+        """
         incoming = self.incoming.get(peer)
         if incoming is None or incoming.finished_to is None or incoming.is_complete:
-            self.incoming.pop(peer, None)
             return None
         incoming.decided_to = incoming.finished_to
         return incoming.id, incoming.finished_to

@@ -283,6 +283,14 @@ class SimCluster:
         if not one_way:
             self.network.block(other, one)
 
+    def rejoin(self, one: str, other: str, *, one_way: bool = False) -> None:
+        """End what `partition` did, both ways or from the first; what waited arrives."""
+        arrow = "to" if one_way else "and"
+        self.trace.tell("network", f"is whole: {one} {arrow} {other}")
+        self.network.unblock(one, other)
+        if not one_way:
+            self.network.unblock(other, one)
+
     def heal(self) -> None:
         """End every fault of the network."""
         self.trace.tell("network", "heals")

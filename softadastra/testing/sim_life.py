@@ -11,8 +11,8 @@ from collections.abc import Callable, Generator, Sequence
 from random import Random
 from typing import NamedTuple, TypeAlias
 
-from softadastra.errors import InvalidStateError, SoftadastraError
-from softadastra.node_settings import engine_options, policies_of
+from softadastra.errors import SoftadastraError
+from softadastra.node_settings import engine_options, merge_function, policies_of
 from softadastra.options import ClientOptions
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.compaction import Compaction
@@ -20,12 +20,13 @@ from softadastra.runtime.driver import Driver
 from softadastra.runtime.recovery import recover, settle_place
 from softadastra.runtime.settling import Settling
 from softadastra.store.siblings import Sibling
+from softadastra.store.values import pack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Notice
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten, Pruned, Released
-from softadastra.sync.status import peer_statuses, sync_state
+from softadastra.sync.status import conflicting_value, peer_statuses, sync_state
 from softadastra.testing.sim_clock import SimClock
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.testing.sim_transport import SimTransport
@@ -138,7 +139,7 @@ class SimLife:
         self.committer.outgrown = self._outgrown
         self._compaction.is_due()
         self._settling = Settling(
-            self.committer, write_if=write_if, merge=_unmerged, settled=transport.wake
+            self.committer, write_if=write_if, merge=self._merge, settled=transport.wake
         )
         self.is_settling_due = True
         self.is_compacting_due = False
@@ -222,6 +223,14 @@ class SimLife:
             connected_peers=len(self.engine.connections.active),
         )
 
+    def hurry(self) -> None:
+        """Let what is done every half minute be due: telling what is here, and collection."""
+        self.engine.membership.collect_ms = 0
+        for session in self.engine.connections.sessions.values():
+            if session.is_active:
+                session.have_ms = session.known_ms = 0
+        self.transport.wake()
+
     def sync_state(self) -> SyncState:
         """Give the state of the outbox."""
         return sync_state(self.engine)
@@ -264,6 +273,8 @@ class SimLife:
     def _operations(self) -> int:
         return self._disk.operations + self.transport.operations
 
-
-def _unmerged(key: str, siblings: Sequence[Sibling]) -> bytes:  # noqa: ARG001  as a merge function
-    raise InvalidStateError(f"a simulated node has no function that merges conflicts of {key}")
+    def _merge(self, key: str, siblings: Sequence[Sibling]) -> bytes:
+        function = merge_function(self.options, key)
+        replica = self.engine.replica
+        value = function(key, [conflicting_value(replica, sibling) for sibling in siblings])
+        return pack_value(value, max_bytes=self.options.max_value_bytes)

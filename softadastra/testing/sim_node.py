@@ -259,6 +259,15 @@ class SimNode(SimClient):
         self._tell(f"has its clock set by {milliseconds / 1000:+} s")
         self.clock.jump(milliseconds)
 
+    def hurry(self) -> None:
+        """Let it tell its peers what it has now, and look what it may collect.
+
+        A node does both every half minute or so: in a short run chance has no other way to let
+        them come before or after what else happens.
+        """
+        self._tell("does now what it does every half minute")
+        self.running().hurry()
+
     def drift_clock(self, parts_per_million: int) -> None:
         """Let its clocks run faster, or slower when negative."""
         self._tell(f"has a clock that drifts by {parts_per_million:+} ppm")
@@ -290,9 +299,11 @@ class SimNode(SimClient):
         life: SimLife,
         asked: Sequence[Assignment],
         write: Callable[[], Sequence[Assigned | None]],
+        *,
+        is_settlement: bool = False,
     ) -> Sequence[Assigned | None]:
         """Write, and tell the checkers what became of it."""
-        witness = Witness(life, self._checks.lineage, asked)
+        witness = Witness(life, self._checks.lineage, asked, is_settlement=is_settlement)
         was_poisoned = life.log.is_poisoned
         try:
             results = write()
@@ -317,7 +328,8 @@ class SimNode(SimClient):
             row: Assigned = (assignment[0], 0, "updated", self.node_id, replica.top)
             return [row if is_done else None]
 
-        return self._witnessed(life, [assignment], write)[0] is not None
+        results = self._witnessed(life, [assignment], write, is_settlement=True)
+        return results[0] is not None
 
     def _settle(self, life: SimLife) -> None:
         if life is self.life and self.state is NodeState.RUNNING:

@@ -22,9 +22,18 @@ class Witness:
         life: the process that is about to write.
         lineage: what writes are called.
         asked: the writes.
+        is_settlement: whether the node itself makes them, as a policy says.
     """
 
-    def __init__(self, life: SimLife, lineage: Lineage, asked: Sequence[Assignment]) -> None:
+    def __init__(
+        self,
+        life: SimLife,
+        lineage: Lineage,
+        asked: Sequence[Assignment],
+        *,
+        is_settlement: bool,
+    ) -> None:
+        self._is_settlement = is_settlement
         self._life = life
         self._lineage = lineage
         self._asked = asked
@@ -64,7 +73,16 @@ class Witness:
     def _fact(self, name: Name, assignment: Assignment, outcome: Outcome, stamp: int) -> Fact:
         key, value, flags = assignment
         is_resolution = bool(flags & RESOLUTION)
-        return Fact(*name, key, value, self._saw[key], outcome, stamp, is_resolution)
+        return Fact(
+            *name,
+            key,
+            value,
+            self._saw[key],
+            outcome,
+            stamp,
+            is_resolution,
+            self._is_settlement,
+        )
 
     def _next_name(self, place: int) -> Name:
         replica, fresh = self._life.engine.replica, self._life.engine.life

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 
 from softadastra.runtime import recovery
+from softadastra.runtime.settling import Settling
 from softadastra.store import replica as replica_module
 from softadastra.store.changes import Arrivals, Committed, Merged
 from softadastra.store.digest import fingerprint
 from softadastra.store.dots import DotSet
+from softadastra.store.policies import Policy
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import context_of, shown, siblings_of, simplest
 from softadastra.store.siblings import merge as merge_states
@@ -194,6 +196,23 @@ def outlived_by_what_was_told_since(patch: pytest.MonkeyPatch) -> None:
         return original(self, session, message, payload, now)
 
     patch.setattr(Reception, "_decide_arrival", decide_arrival)
+
+
+def acknowledged_counts_as_all(patch: pytest.MonkeyPatch) -> None:
+    def hear(self: Reception, session: Any) -> None:
+        if self._connections.is_carrying(session):
+            self._membership.collector.hear(session.peer_id, session.known)
+
+    patch.setattr(Reception, "_hear", hear)
+
+
+def one_result_is_taken(patch: pytest.MonkeyPatch) -> None:
+    original = Settling._write
+
+    def write(self: Settling, conflict: Any, value: bytes) -> bool:
+        return original(self, conflict._replace(policy=Policy.KEEP_LOCAL), value)
+
+    patch.setattr(Settling, "_write", write)
 
 
 def difference_not_mended(patch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """Mistakes in the real code, each with a seed whose run shows it and the checker that sees it.
 
 `python -m tests.simulation.mutants 200 no_dedupe` looks for seeds again, after a change that shifts
-chance; without a name, for all of them.
+chance, and prints rows to be put in here; without a name, for all but the rare ones. It takes one
+process for each core that it is given.
 A mutant that no seed catches is a hole in the simulator, or a rule that the code does not need.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -36,7 +38,6 @@ from softadastra.testing.checkers import BrokenPromiseError
 from softadastra.wal.log import WriteAheadLog
 from tests.store import test_replica
 from tests.sync import test_collection, test_identity, test_policies
-from tests.sync import test_collection_rules as rules
 
 from . import mistakes, test_sim_cluster
 from .run import run
@@ -283,37 +284,6 @@ def disk_error_ignored(patch: pytest.MonkeyPatch) -> None:
 
 RARE = [
     (
-        "drop-in-range",
-        mistakes.drop_in_range,
-        rules.test_what_a_range_of_a_snapshot_lacks_is_dropped_at_its_end_and_not_before,
-    ),
-    (
-        "forget-arrivals",
-        mistakes.forget_arrivals,
-        rules.test_what_others_bring_for_a_finished_range_of_a_snapshot_is_looked_at_when_it_ends,
-    ),
-    ("keep-rows", mistakes.keep_rows, rules.test_a_key_that_vanishes_takes_its_rows_along),
-    (
-        "blind-collection",
-        mistakes.blind_collection,
-        rules.test_a_tombstone_stays_while_it_names_what_is_not_here,
-    ),
-    (
-        "no-barrier",
-        mistakes.no_barrier,
-        rules.test_nothing_is_collected_before_all_that_members_had_is_here,
-    ),
-    (
-        "collect-the-future",
-        mistakes.collect_the_future,
-        rules.test_a_tombstone_stays_until_the_clock_has_passed_its_stamp,
-    ),
-    (
-        "a tombstone goes when this node alone has it",
-        mistakes.tombstone_collected_too_early,
-        test_collection.test_a_member_that_is_away_holds_back_collection,
-    ),
-    (
         "what was lost with a disk is waited for",
         mistakes.wait_for_what_is_lost,
         test_sim_cluster.test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection,
@@ -343,28 +313,46 @@ RARE = [
         partial(test_identity.test_random_restores_lose_nothing, 0),
     ),
 ]
-"""Mistakes that none of 60 to 150 seeds showed, and a test that does: words, mistake, test. To show
-they take a node that is lost for good in the middle of a snapshot, or several such moments."""
+"""Mistakes that none of 60 to 150 seeds showed, and a test that does: words, mistake, test."""
 
 MUTANTS = [
     # Of the model.
-    Mutant("live-dots-only", "convergence", 4, mistakes.live_dots_only),
-    Mutant("collect-while-serving", "progress", 36, mistakes.collect_while_serving),
+    Mutant("live-dots-only", "keeping", 3, mistakes.live_dots_only),
+    Mutant("collect-while-serving", "keeping", 57, mistakes.collect_while_serving),
     Mutant("early-have", "convergence", 4, mistakes.early_have),
-    Mutant("put-beats-remove", "keeping", 54, mistakes.put_beats_remove),
+    Mutant("put-beats-remove", "keeping", 8, mistakes.put_beats_remove),
+    Mutant("drop-in-range", "convergence", 44, mistakes.drop_in_range),
+    Mutant("forget-arrivals", "resurrection", 66, mistakes.forget_arrivals),
+    Mutant("keep-rows", "crash", 20, mistakes.keep_rows),
+    Mutant("blind-collection", "resurrection", 40, mistakes.blind_collection),
+    Mutant("no-barrier", "convergence", 8, mistakes.no_barrier),
+    Mutant("collect-the-future", "keeping", 0, mistakes.collect_the_future),
     # Of collection and conflicts.
+    Mutant(
+        "a tombstone goes when this node alone has it",
+        "convergence",
+        8,
+        mistakes.tombstone_collected_too_early,
+    ),
+    Mutant(
+        "what is acknowledged counts as all that a peer has",
+        "convergence",
+        8,
+        mistakes.acknowledged_counts_as_all,
+    ),
+    Mutant("of two results of a function one is taken", "merging", 6, mistakes.one_result_is_taken),
     Mutant(
         "a late batch counts as one made after all that was told",
         "convergence",
-        38,
+        8,
         mistakes.outlived_by_what_was_told_since,
     ),
     Mutant("a write goes to who has it", "silence", 0, mistakes.sent_again_to_who_has_it),
     # Of identity.
     Mutant("a restored log keeps its name", "progress", 34, mistakes.restored_log_keeps_its_name),
-    Mutant("a restored log keeps its life", "dots", 7, mistakes.restored_log_keeps_its_life),
+    Mutant("a restored log keeps its life", "dots", 31, mistakes.restored_log_keeps_its_life),
     Mutant("lives are not sent", "invention", 2, mistakes.lives_not_sent),
-    Mutant("a copied log keeps its name", "invention", 2, mistakes.copied_log_keeps_its_name),
+    Mutant("a copied log keeps its name", "dots", 329, mistakes.copied_log_keeps_its_name),
     # Of the disk, of delivery and of numbers.
     Mutant("an ACK leaves before its batch is synced", "durability", 0, acknowledge_before_sync),
     Mutant("a batch leaves before its own record is synced", "durability", 6, send_before_own_sync),
@@ -375,18 +363,18 @@ MUTANTS = [
     Mutant(
         "a write that the disk refused is done all the same", "durability", 30, disk_error_ignored
     ),
-    Mutant("the dots of siblings are not added to have", "convergence", 13, sibling_dots_not_added),
-    Mutant("superseded dots are never claimed", "progress", 0, superseded_dots_left_out),
+    Mutant("the dots of siblings are not added to have", "keeping", 7, sibling_dots_not_added),
+    Mutant("superseded dots are never claimed", "progress", 1, superseded_dots_left_out),
     Mutant(
         "equal stamps are settled by who is asked", "convergence", 1, tie_broken_by_the_local_node
     ),
     Mutant("a write that is here already is added again", "durability", 0, no_dedupe),
     Mutant("a number is given again", "durability", 1, number_used_again_after_a_restart),
-    Mutant("a peer that lost data is not believed", "collection", 2, stale_peer_state_trusted),
-    Mutant("a faulted peer stays faulted", "progress", 16, retry_gives_up),
-    Mutant("an overdue batch is not sent again", "progress", 6, nothing_is_sent_again),
-    Mutant("a local write forgets what it saw", "overwriting", 0, context_forgotten),
-    Mutant("a stamp is below what its writer saw", "keeping", 22, stamp_below_what_was_seen),
+    Mutant("a peer that lost data is not believed", "progress", 6, stale_peer_state_trusted),
+    Mutant("a faulted peer stays faulted", "progress", 19, retry_gives_up),
+    Mutant("an overdue batch is not sent again", "progress", 127, nothing_is_sent_again),
+    Mutant("a local write forgets what it saw", "overwriting", 1, context_forgotten),
+    Mutant("a stamp is below what its writer saw", "keeping", 17, stamp_below_what_was_seen),
     Mutant("others' writes are not relayed", "progress", 2, relay_never),
     Mutant("the window is ignored", "bounds", 0, window_ignored),
     Mutant("the outbox does not add up", "outbox", 0, in_flight_counted_twice),
@@ -396,23 +384,32 @@ MUTANTS = [
 
 
 def search(seeds: range, names: list[str]) -> None:
-    """Print for each mutant the first seed that a checker fails, and which checker that is."""
-    for mutant in MUTANTS:
-        if not names or mutant.name in names:
-            print(f"{mutant.name:36} {caught_by(mutant, seeds)}", flush=True)
+    """Print the row of each mutant with the first seed that shows it, and what that seed says."""
+    mutants = [mutant for mutant in MUTANTS if not names or mutant.name in names]
+    rare = [Mutant(words, "", 0, patch) for words, patch, _ in RARE if patch.__name__ in names]
+    with ProcessPoolExecutor() as pool:
+        found = pool.map(partial(caught_by, seeds=seeds), [*mutants, *rare])
+        for mutant, (seed, checker, words) in zip([*mutants, *rare], found, strict=True):
+            if seed is None:
+                print(f"# {mutant.name}: {words}", flush=True)
+                continue
+            where = "" if mutant.patch.__module__ == __name__ else "mistakes."
+            row = f'    Mutant("{mutant.words}", "{checker}", {seed}, {where}{mutant.name}),'
+            print(f"{row}  # {words}", flush=True)
 
 
-def caught_by(mutant: Mutant, seeds: range) -> str:
+def caught_by(mutant: Mutant, seeds: range) -> tuple[int | None, str, str]:
+    """Give the first seed that shows a mutant, the checker that sees it, and its words."""
     with pytest.MonkeyPatch.context() as patch:
         mutant.patch(patch)
         for seed in seeds:
             try:
                 run(seed)
             except BrokenPromiseError as failure:
-                return f"seed {seed}: {failure}"
+                return seed, failure.checker, str(failure)
             except Exception as error:  # of any kind: the search goes on
-                return f"seed {seed}: raised {error!r}"
-    return f"NOT caught by {len(seeds)} seeds"
+                return seed, "", f"raised {error!r}"
+    return None, "", f"NOT caught by {len(seeds)} seeds"
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
 from softadastra.testing.sim_schedule import chance
 from softadastra.testing.sim_topology import SimTopology
+from softadastra.types import ConflictingValue
 
 from .faults import Fault
+from .stories import STORIES, Telling
 
 __all__ = ["Plan"]
 
@@ -16,9 +19,28 @@ ARMED_CHANCE = 0.25
 """Of each kind of fault, for a seed: runs with few kinds of faults go deeper into each of them
 than runs with all (FoundationDB arms its fault points the same way)."""
 
-POLICIES = [*["last_write_wins"] * 4, "manual", "manual", "keep_local", "keep_remote"]
 
-COLLECTING_CHANCE = 0.3
+class Union:
+    """A merge function: all numbers that were put, and the greatest of what is put with them."""
+
+    def __call__(self, key: str, writes: Sequence[ConflictingValue]) -> list[object]:
+        values = [write.value for write in writes if isinstance(write.value, list)]
+        numbers = {number for value in values for number in value[:-1] if isinstance(number, int)}
+        return [*sorted(numbers), max((str(value[-1]) for value in values), default="")]
+
+    def __repr__(self) -> str:
+        return "union"
+
+
+POLICIES: list[object] = [
+    *["last_write_wins"] * 4,
+    *["manual"] * 2,
+    "keep_local",
+    "keep_remote",
+    *[Union()] * 2,
+]
+
+COLLECTING_CHANCE = 0.25
 """Of a seed, to be about collection and snapshots: elsewhere nearly nobody lacks what is gone."""
 
 COLLECTING_FAULTS = (
@@ -33,6 +55,31 @@ COLLECTING_FAULTS = (
     Fault.STAY_AWAY,
     Fault.CLOCK_JUMP,
 )
+
+PLAYED_CHANCE = 0.1
+"""Of a seed, to be what the model plays: nodes meet two at a time, and for a moment."""
+
+STORY_CHANCE = 0.18
+"""Of a seed, to tell a story. It takes half the time of others."""
+
+WHOLE_FAULTS = (
+    Fault.DROP,
+    Fault.DUPLICATE,
+    Fault.REPLAY,
+    Fault.CUT,
+    Fault.KILL,
+    Fault.CLOCK_JUMP,
+    Fault.CLOCK_DRIFT,
+)
+PLAYED_FAULTS = (
+    *WHOLE_FAULTS,
+    Fault.CRASH,
+    Fault.PAUSE,
+    Fault.STAY_AWAY,
+    Fault.WIPE,
+    Fault.LOSE,
+)
+PLAYED_MS = (30_000, 60_000, 120_000)
 
 TURNS_MAX = 2_500
 """About what is spent on the longest hostile phase: many nodes get minutes, two get 20 of them."""
@@ -65,6 +112,29 @@ class Plan:
     """Between two bursts of writes or faults, on average."""
     armed: tuple[Fault, ...]
     hostile_ms: int
+    story: Telling | None = None
+    """What happens before the hostile phase, in this order."""
+    is_played: bool = False
+    """Whether nodes meet two at a time, as in the design's model."""
+    write_chance: float = 0.7
+    """That a turn is a write."""
+    delay_seconds: float = 0.0
+    """How slow a frame is at most, between nodes that meet so."""
+    drop_chance: float = 0.0
+    """That a frame between them is lost."""
+    ahead_chance: float = 0.0
+    """Of each node, that its clock is ahead."""
+    together_chance: float = 0.0
+    """That all of them meet."""
+    loss_chance: float = 0.0
+    """At each of those turns, that a node which gives or takes a snapshot is lost for good."""
+
+    @property
+    def max_offline_seconds(self) -> float:
+        """How long a silent member is waited for."""
+        seconds = self.options["max_offline"]
+        assert isinstance(seconds, float)
+        return seconds
 
     @classmethod
     def of(cls, seed: int) -> Plan:
@@ -74,7 +144,12 @@ class Plan:
         topology = rng.choice([t for t in SimTopology if t is not SimTopology.APART])
         pairs = nodes_count * (nodes_count - 1) // 2
         links = pairs if topology is SimTopology.MESH else nodes_count
-        if rng.random() < COLLECTING_CHANCE:
+        kind = rng.random()
+        if kind < PLAYED_CHANCE:
+            return cls.played(seed, rng)
+        if kind < PLAYED_CHANCE + STORY_CHANCE:
+            return cls.telling(seed, rng)
+        if kind < PLAYED_CHANCE + STORY_CHANCE + COLLECTING_CHANCE:
             return cls.collecting(seed, rng)
         hostile_ms = min(3_600_000, round(TURNS_MAX * 1000 / links * rng.choice(HOSTILE_SHARES)))
         return cls(
@@ -123,10 +198,84 @@ class Plan:
             hostile_ms=hostile_ms,
         )
 
+    @classmethod
+    def played(cls, seed: int, rng: Random) -> Plan:
+        """Make a plan in which few nodes meet two at a time, as the design's model plays it.
+
+        In every other one no member falls back behind what others know of it, so that under
+        last_write_wins nothing is excused.
+        """
+        is_whole = rng.random() < 0.5
+        played_options = options(rng) | {
+            "auto_tick": True,
+            "auto_queue": True,
+            "sync_batch_size": rng.choice([1, 1, 1, 3]),
+            "sync_window": rng.choice([1, 1, 1, 4]),
+            "retry_interval": rng.choice([0.5, 2.0, 5.0]),
+            "conflict_policy": rng.choice([*POLICIES, "last_write_wins" if is_whole else "manual"]),
+            "max_offline": 2_592_000.0 if is_whole else rng.choice([3.0, 3.0, 6.0]),
+        }
+        faults = WHOLE_FAULTS if is_whole else PLAYED_FAULTS
+        return cls(
+            seed=seed,
+            nodes_count=rng.choice([2, 3, 3, 4, 4, 4, 5]),
+            topology=SimTopology.MESH,
+            options=played_options,
+            allocation_bytes_max=0,
+            slack_bytes=slack_bytes(seed),
+            keys_count=rng.choice([1, 2, 4]),
+            remove_chance=rng.choice([0.3, 0.5]),
+            is_rested=rng.random() < 0.2,
+            value_bytes_max=10,
+            pause_ms=0,
+            armed=tuple(fault for fault in faults if rng.random() < 0.4),
+            hostile_ms=rng.choice(PLAYED_MS),
+            is_played=True,
+            write_chance=rng.choice([0.1, 0.2, 0.4]),
+            delay_seconds=rng.choice([0.01, 0.1, 0.2]),
+            drop_chance=rng.choice([0.0, 0.3]) if is_whole else rng.choice([0.0, 0.0, 0.1]),
+            ahead_chance=rng.choice([0.0, 0.4]),
+            together_chance=rng.choice([0.1, 0.4]) if is_whole else 0.05,
+            loss_chance=0.0 if is_whole else rng.choice([0.0, 0.1, 0.3]),
+        )
+
+    @classmethod
+    def telling(cls, seed: int, rng: Random) -> Plan:
+        """Make a plan that tells a story."""
+        story = rng.choice(STORIES)
+        story_options = options(rng) | {
+            "auto_tick": True,
+            "auto_queue": True,
+            "require_ack": True,
+            "sync_batch_size": 1,
+            "sync_window": 1,
+            # A batch that is lost comes again when something has happened meanwhile.
+            "retry_interval": rng.choice([5.0, 10.0]),
+            "ack_timeout": 10.0,
+            "conflict_policy": rng.choice(story.policies),
+            "max_offline": 2_592_000.0 if story.is_patient else rng.choice([4.0, 8.0]),
+        }
+        return cls(
+            seed=seed,
+            nodes_count=rng.choice([4, 4, 5]) if story.is_patient else 4,
+            topology=SimTopology.MESH,
+            options=story_options,
+            allocation_bytes_max=0,
+            slack_bytes=slack_bytes(seed),
+            keys_count=1,
+            remove_chance=0.0,
+            is_rested=rng.random() < 0.2,
+            value_bytes_max=10,
+            pause_ms=0,
+            armed=(),
+            hostile_ms=0,
+            story=story,
+        )
+
 
 def slack_bytes(seed: int) -> int:
-    """Choose when logs are rewritten: all the time, now and then, or never."""
-    return chance(seed, "slack").choice([*[65_536] * 5, 2_000, 0, -4_000])
+    """Choose when logs are rewritten: often, now and then, or never."""
+    return chance(seed, "slack").choice([*[65_536] * 4, 2_000, 0, 0, -2_000])
 
 
 def options(rng: Random) -> dict[str, object]:

@@ -10,8 +10,10 @@ from softadastra.testing.sim_cluster import SimCluster
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_schedule import chance
 
+from .encounters import Encounters
 from .faults import Nemesis
 from .plan import Plan
+from .stories import Story
 from .workload import Workload
 
 __all__ = ["Summary", "run"]
@@ -59,9 +61,18 @@ def run(seed: int, trace: Callable[[str], object] | None = None) -> Summary:
         rng = chance(seed, "run")
         workload = Workload(cluster, plan, rng)
         nemesis = Nemesis(cluster, plan.armed, rng, hostile_seconds=plan.hostile_ms / 1000)
+        if plan.story is not None:
+            plan.story.tell(Story(cluster, rng))
+        encounters = Encounters(cluster, plan, rng)
         while cluster.schedule.now_ms < plan.hostile_ms:
-            cluster.run(rng.expovariate(1) * plan.pause_ms / 1000)
-            workload.act() if rng.random() < 0.7 else nemesis.act()
+            pause_seconds = encounters.pause_seconds if plan.is_played else plan.pause_ms / 1000
+            cluster.run(rng.expovariate(1) * pause_seconds)
+            if rng.random() < plan.write_chance:
+                workload.act()
+            elif plan.is_played and rng.random() < 0.9:
+                encounters.act()
+            else:
+                nemesis.act()
         recover(cluster)
         settle(cluster)
         if plan.is_rested:

@@ -286,3 +286,61 @@ def test_calls_on_a_node_that_is_down_say_so():
 def test_options_that_the_cluster_sets_itself_are_refused():
     with pytest.raises(InvalidArgumentError, match="wal_path"):
         SimCluster(2, wal_path="here.wal")
+
+
+def test_a_node_that_hurries_does_at_once_what_it_does_every_half_minute():
+    with SimCluster(2) as cluster:
+        a, b = cluster.nodes
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=10)
+        a.remove("key")
+        assert cluster.wait_converged(timeout=10)
+
+        for _ in range(4):
+            a.hurry()
+            b.hurry()
+            cluster.run(0.1)
+
+        assert not any(node.running().engine.replica.entries for node in cluster.nodes)
+        assert cluster.seconds < 20
+
+
+def test_what_waited_between_two_nodes_arrives_when_they_are_joined_again():
+    with SimCluster(3, sync_batch_size=1) as cluster:
+        a, b, c = cluster.nodes
+        cluster.run(1)
+        cluster.partition("node-a", "node-b")
+        cluster.partition("node-a", "node-c")
+        a.put("key", 1)
+        cluster.run(1)
+
+        cluster.rejoin("node-a", "node-b", one_way=True)
+        cluster.partition("node-b", "node-c")
+        cluster.run(1)
+
+        assert (b.get("key"), c.get("key")) == (1, None)
+
+
+def union(key, writes):
+    return sorted({item for write in writes for item in write.value or ()})
+
+
+def test_two_results_of_a_function_are_merged_again():
+    """One of them was taken as it is, and what only the other one had met was not in the value."""
+    with SimCluster(3, conflict_policy=union) as cluster:
+        a, b, c = cluster.nodes
+        cluster.run(1)
+        for one, other in (("node-a", "node-b"), ("node-b", "node-c"), ("node-a", "node-c")):
+            cluster.partition(one, other)
+        for number, node in enumerate((a, b, c)):
+            node.put("key", [number])
+        cluster.rejoin("node-b", "node-a", one_way=True)
+        cluster.rejoin("node-b", "node-c", one_way=True)
+        cluster.run(2)
+        assert [node.get("key") for node in (a, b, c)] == [[0, 1], [1], [1, 2]]
+
+        cluster.heal()
+        cluster.run(5)
+
+        assert cluster.wait_converged(timeout=60)
+        assert [node.get("key") for node in (a, b, c)] == [[0, 1, 2]] * 3

@@ -8,7 +8,7 @@ from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, KeyState, Sibling
 from softadastra.sync import collection
-from softadastra.sync.snapshots import Incoming
+from softadastra.sync.snapshots import Incoming, Snapshots
 
 LATER_MS = 1 << 40
 STAMP = 1_000 << 16
@@ -94,3 +94,12 @@ def test_what_a_range_of_a_snapshot_lacks_is_dropped_at_its_end_and_not_before()
 
     assert "k" in replica.entries
     assert incoming.drops(replica) == [("k", b, 1)]
+
+
+def test_a_snapshot_that_began_is_not_forgotten_when_its_sender_greets_again():
+    """It may go on over another connection; what cannot be resumed is replaced when one begins."""
+    snapshots = Snapshots(1)
+    snapshots.incoming["b"] = Incoming(5, {}, {})
+
+    assert snapshots.resume("b") is None
+    assert snapshots.incoming["b"].id == 5

@@ -18,6 +18,7 @@ from softadastra.testing.checkers.invention import Invention
 from softadastra.testing.checkers.keeping import Keeping
 from softadastra.testing.checkers.ledger import Fact, Ledger
 from softadastra.testing.checkers.lineage import Lineage
+from softadastra.testing.checkers.merging import Merging
 from softadastra.testing.checkers.outbox import Outbox
 from softadastra.testing.checkers.overwriting import Overwriting
 from softadastra.testing.checkers.resurrection import Resurrection
@@ -63,6 +64,7 @@ class Checks:
             Overwriting(self.ledger, self.lineage),
             Convergence(self.ledger, self.liars),
             Invention(self.ledger, self.lineage, self.liars),
+            Merging(self.ledger, self.lineage, self.liars),
             Keeping(self.ledger, self.lineage, self.liars),
             Resurrection(self.ledger, self.lineage),
             Collection(),

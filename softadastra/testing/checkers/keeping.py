@@ -62,6 +62,8 @@ class Keeping(Checker):
         siblings = siblings_of(replica.entries.get(key))
         held = {self._lineage.name(replica, s[0], s[1]) for s in siblings}
         standing = {fact.name: fact for fact in self._standing(facts)}
+        for name in self._settled(replica, facts, standing.values()) - held:
+            del standing[name]
         puts = {name for name, fact in standing.items() if fact.packed}
         doubled = {fact.name for fact in facts if fact.life in self._lineage.doubled}
         if replica.policies.keeps_siblings(key):
@@ -126,6 +128,24 @@ class Keeping(Checker):
             return facts[name].stamp, origin, before + n
 
         return rank
+
+    def _settled(self, replica: Replica, facts: list[Fact], standing: Iterable[Fact]) -> set[Name]:
+        """Give the values that a remove has settled, which is collected together with them.
+
+        Of resolutions that did not know of each other the greatest counts, and that is a remove.
+        """
+        removes = {f.name: f for f in facts if f.is_resolution and not f.packed}
+        settled: set[Name] = set()
+        for put in (f for f in standing if removes and f.is_resolution and f.packed):
+            rank = self._rank(replica, {put.name: put, **removes})
+            seen = self._ledger.superseded_by([put])
+            if any(
+                not (put.stamp and remove.stamp) or rank(remove.name) > rank(put.name)
+                for remove in removes.values()
+                if remove.name not in seen
+            ):
+                settled.add(put.name)
+        return settled
 
     def _standing(self, facts: list[Fact]) -> list[Fact]:
         """Give the writes of a key that none of the others had seen, nor was by the same life."""

@@ -43,7 +43,9 @@ class Fact:
     """What its node gave it; 0: nobody knows, because its outcome was not known, or because a
     later write of the same record replaced it at once."""
     is_resolution: bool = False
-    """Whether it settles a conflict as a policy says."""
+    """Whether it settles a conflict: of several the greatest counts."""
+    is_settlement: bool = False
+    """Whether no program wrote it, but the node itself, as a policy says."""
 
     @property
     def name(self) -> Name:

@@ -1,0 +1,95 @@
+"""What a function merges is all there (6): whatever the nodes met first, and in which groups.
+
+Where no conflict is left, the value of a key has taken in every put that no program has written
+over knowingly: merged with that put once more, it stays what it is.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence, Set
+from typing import TYPE_CHECKING
+
+from softadastra.node_settings import merge_function
+from softadastra.store.dots import DotSet
+from softadastra.store.policies import Policy
+from softadastra.store.values import pack_value, unpack_value
+from softadastra.testing.checkers.base import Checker
+from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.lineage import Lineage
+from softadastra.types import ConflictingValue
+
+if TYPE_CHECKING:
+    from softadastra.testing.sim_node import SimNode
+
+__all__ = ["Merging"]
+
+NOTHING = DotSet()
+
+
+class Merging(Checker):
+    """Merges once more what the nodes show.
+
+    Args:
+        ledger: what was written.
+        lineage: what it is called.
+        liars: who may write over all of it; with one of them there is nothing to compare.
+    """
+
+    name = "merging"
+
+    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
+        self._ledger = ledger
+        self._lineage = lineage
+        self._liars = liars
+
+    def settled(self, nodes: Sequence[SimNode]) -> None:
+        """Look at all keys of all nodes."""
+        for node in nodes if not self._liars else ():
+            replica = node.running().engine.replica
+            have = self._lineage.all_names(replica)
+            had: defaultdict[str, list[Fact]] = defaultdict(list)
+            for fact in self._ledger:
+                is_merged = replica.policies.of(fact.key) is Policy.MERGE
+                if is_merged and fact.n in have.get(fact.life, NOTHING):
+                    had[fact.key].append(fact)
+            for key, facts in had.items():
+                if key not in replica.conflicted:
+                    self._check(node, key, facts)
+
+    def _check(self, node: SimNode, key: str, facts: list[Fact]) -> None:
+        shown = node.running().engine.replica.value(key)
+        for put in self._standing(facts):
+            merged = None if shown is None else merged_once_more(node, key, shown, put.packed)
+            if merged != shown or shown is None:
+                raise self.fail(
+                    f"{node.machine} shows {shown!r} for {key}, and {put} is not in it, which was "
+                    f"{put.packed!r}"
+                )
+
+    def _standing(self, facts: list[Fact]) -> Iterator[Fact]:
+        """Give the puts of programs that no other write of a program had seen."""
+        written = [fact for fact in facts if not fact.is_settlement]
+        superseded = self._ledger.superseded_by(written)
+        last = {fact.life: fact.n for fact in sorted(written, key=lambda fact: fact.n)}
+        for fact in written:
+            is_last = fact.n == last[fact.life] and fact.life not in self._lineage.doubled
+            if fact.packed and is_last and fact.name not in superseded:
+                yield fact
+
+
+def merged_once_more(node: SimNode, key: str, shown: bytes, put: bytes) -> bytes:
+    """Give what the function makes of a value and a put."""
+    writes = [
+        ConflictingValue(
+            value=unpack_value(packed),
+            is_removed=False,
+            origin=node.node_id,
+            sync_id=f"{node.node_id}-{n}",
+            version=n,
+            timestamp_ms=n,
+        )
+        for n, packed in ((2, shown), (1, put))
+    ]
+    value = merge_function(node.options, key)(key, writes)
+    return pack_value(value, max_bytes=node.options.max_value_bytes)
