@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import subprocess
@@ -13,9 +14,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from softadastra.wal.frames import FILE_HEADER_BYTES, decode_file_header
 from tests.faults.writer import THREADS, Life, Load, changes_of
 
 DEADLINE_SECONDS = 60.0
+
+EARLY_SHARE = 0.25
+EARLY_SECONDS_MAX = 0.05
+"""To open the log takes a part of this."""
+WRITES_MAX = 40
+LATE_SECONDS_MAX = 0.005
+"""Longer than a write and its sync, so that the end falls anywhere in them."""
 
 
 class Recorder:
@@ -61,6 +70,16 @@ class Recorder:
         self._process.stdin.write(json.dumps(life).encode() + b"\n")
         self.listen_until(lambda: self._pid != 0)
 
+    def listen_to_a_random_moment(self, rng: random.Random) -> None:
+        """Most lives end after some writes; some early, perhaps while the log is opened."""
+        opened_count = self.opened_count
+        if rng.random() < EARLY_SHARE:
+            self.listen_for(rng.uniform(0, EARLY_SECONDS_MAX))
+            return
+        goal = self.answered_count + rng.randint(1, WRITES_MAX)
+        self.listen_until(lambda: self.opened_count > opened_count and self.answered_count >= goal)
+        self.listen_for(rng.uniform(0, LATE_SECONDS_MAX))
+
     def kill(self) -> None:
         """End the life that goes on (SIGKILL), and take all that it has told."""
         self.send_kill()
@@ -75,6 +94,20 @@ class Recorder:
         """The same without waiting for it: what it is doing in the system may go on."""
         assert self.status is None, f"the writer ended by itself, {self.status}: {self.refusals}"
         os.kill(self._pid, signal.SIGKILL)
+
+    def check_what_is_left(self) -> None:
+        """Open the log once more, and compare."""
+        opened_count = self.opened_count
+        self.begin()
+        self.listen_until(lambda: self.opened_count > opened_count)
+        self.kill()
+
+    @property
+    def generation(self) -> int:
+        """How many times the log was written anew."""
+        with self._path.open("rb") as file:
+            header, _ = decode_file_header(file.read(FILE_HEADER_BYTES), self._path)
+        return header.generation
 
     def end(self) -> None:
         """End what goes on, and the writer with it."""
