@@ -13,7 +13,7 @@ from tests.faults.recorder import recorded
 from tests.faults.test_kills import GROWING, LOADS
 from tests.faults.writer import Load
 
-CUTS = 20
+CUTS = 40
 
 
 @LOADS
