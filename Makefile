@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types sim scale bench clean
+.PHONY: help demo test faults lint types sim scale bench clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,8 +22,11 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 demo: $(READY) ## Start three nodes, break them, and watch them converge
 	$(BIN)/softadastra demo $(DEMO)
 
-test: $(READY) ## Run all tests
-	$(BIN)/python -m pytest $(TESTS)
+test: $(READY) ## Run all tests but the real faults
+	$(BIN)/python -m pytest --ignore=tests/faults $(TESTS)
+
+faults: $(READY) ## Run the real faults, as root: power cuts, full disks, failed syncs
+	$(BIN)/python -m pytest -rs tests/faults $(FAULTS)
 
 lint: $(READY) ## Check style
 	$(BIN)/ruff check .

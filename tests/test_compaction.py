@@ -201,6 +201,32 @@ def test_closing_ends_a_compaction_and_leaves_nothing_behind(tmp_path: Path) -> 
         assert dict(client) == held
 
 
+def test_a_compaction_that_a_close_ends_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log_file = tmp_path / "events.jsonl"
+    began = threading.Event()
+    configure_logging("info", format="json", file=log_file)
+    try:
+        with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
+            node = client._node
+            assert node is not None
+            compactor = node._compactor
+            assert compactor is not None
+
+            def wait_for_the_close(self: Rewrite, records: object) -> None:
+                began.set()
+                assert wait_until(lambda: compactor._is_stopping, DEADLINE_SECONDS)
+
+            monkeypatch.setattr(Rewrite, "append", wait_for_the_close)
+            overwrite(client, 10 * KEYS)
+            assert began.wait(DEADLINE_SECONDS)
+        assert "node.closed" in log_file.read_text()
+        assert "failed" not in log_file.read_text()
+    finally:
+        configure_logging("warning")
+
+
 def test_processes_that_are_killed_while_they_compact_lose_nothing() -> None:
     """Their keys are few and overwritten all the time, so that the log is always rewritten."""
     rng = random.Random(1)

@@ -89,6 +89,8 @@ class Compactor:
             elif is_wanted and self._compaction.is_due():
                 try:
                     self._rewrite()
+                except InvalidStateError:
+                    pass  # It is being closed; or it writes no more, and has told why.
                 except SoftadastraError as error:
                     self._compaction.put_off(error)
             self._told()
