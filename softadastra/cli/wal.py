@@ -77,10 +77,11 @@ def _read(invocation: Invocation) -> Iterator[Header | Frame | Gap | Reading]:
 @click.option("--frames", "shows_frames", is_flag=True, help="Show each frame too.")
 @click.pass_obj
 def inspect(invocation: Invocation, *, shows_frames: bool) -> None:
-    """Show what is in the log: whose it is, how large, and how many frames of which kind.
+    """Show what is in the log, but no values.
 
-    It reads a log that a running node holds, and a damaged one as far as it goes. Keys and numbers
-    of writes are shown, values never. Nothing is changed. Exits with 6 when there is damage.
+    Whose it is, how large, and how many frames of which kind. It reads a log that a running node
+    holds, and a damaged one as far as it goes. Keys and numbers of writes are shown, values never.
+    Nothing is changed. Exits with 6 when there is damage.
     """
     from softadastra.inspection import Reading, writers_of
     from softadastra.wal.frames import Header
@@ -111,10 +112,10 @@ def inspect(invocation: Invocation, *, shows_frames: bool) -> None:
 @click.command("verify", cls=Command)
 @click.pass_obj
 def verify(invocation: Invocation) -> None:
-    """Check every byte of the log, and that it gives a state. Nothing is changed.
+    """Check every byte of the log.
 
-    A torn tail, which is a write that was never finished, is told and is no damage. Exits with 6
-    when there is damage, and says where.
+    And that it gives a state. Nothing is changed. A torn tail, which is a write that was never
+    finished, is told and is no damage. Exits with 6 when there is damage, and says where.
     """
     from softadastra.inspection import Reading
 
