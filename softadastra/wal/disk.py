@@ -14,13 +14,13 @@ import errno
 import fcntl
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from softadastra.errors import StorageError
+from softadastra.errors import AlreadyExistsError, StorageError
 
 __all__ = [
     "NO_SPACE_ERRNOS",
@@ -30,7 +30,7 @@ __all__ = [
     "OpenMode",
     "OsDisk",
     "aside_of",
-    "pieces_of",
+    "copy_file",
     "replace_file",
     "write_all",
 ]
@@ -325,11 +325,23 @@ def write_all(file: File, data: Bytes, offset: int) -> None:
         written += taken
 
 
-def pieces_of(file: File, end: int) -> Iterator[bytes]:
-    """Read a file up to an offset, a piece at a time."""
-    return (
+def copy_file(disk: Disk, file: File, end: int, path: Path) -> None:
+    """Copy a file up to an offset to a new one, durably, and close it.
+
+    Raises:
+        AlreadyExistsError: there is a file at the path.
+        StorageError: the system refused; nothing is left at the path.
+    """
+    pieces = (
         file.pread(min(_COPY_BYTES, end - offset), offset) for offset in range(0, end, _COPY_BYTES)
     )
+    try:
+        disk.make_directory(path.parent)
+        if disk.exists(path):
+            raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
+        replace_file(disk, path, pieces)
+    finally:
+        file.close()
 
 
 def aside_of(path: Path) -> Path:

@@ -19,8 +19,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-from softadastra.errors import AlreadyExistsError, InvalidStateError, SoftadastraError, StorageError
-from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, pieces_of, replace_file, write_all
+from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, OpenMode, copy_file, write_all
 from softadastra.wal.forks import open_logs
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -101,7 +101,7 @@ class WriteAheadLog:
         self._held = None
         self._state = LogState.CLOSED
         self._swapping = Lock()
-        """Held while the file is synced, copied or replaced: each is for a thread of its own."""
+        """Held while the file is synced or replaced: each is for a thread of its own."""
         self._durable = FILE_HEADER_BYTES
         self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
         self.torn_tail: TornTail | None = None
@@ -211,11 +211,10 @@ class WriteAheadLog:
         """
         if self._state is not LogState.READY:
             raise self._refusal("copy")
-        self._disk.make_directory(path.parent)
-        if self._disk.exists(path):
-            raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
         with self._swapping:
-            replace_file(self._disk, path, pieces_of(self._file, self._end[0]))
+            # A file of its own: the log may go on in a new one meanwhile, and nobody waits.
+            file, end = self._disk.open(self._path, OpenMode.READING), self._end[0]
+        copy_file(self._disk, file, end, path)
 
     def rewrite(self, *, incarnation: int) -> Rewrite:
         """Begin a new file in place of this one, in which what is obsolete is left out.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import count
+from collections.abc import Iterator
+from itertools import chain, count
 from pathlib import Path
 from random import Random
 
@@ -11,7 +12,7 @@ import pytest
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.testing.sim_disk import SimDisk
 from softadastra.wal import WriteAheadLog
-from softadastra.wal.disk import Disk
+from softadastra.wal.disk import Disk, replace_file
 
 from .faulty_disk import FaultyDisk
 from .logs import NODE_ID, Record, opened, records_of
@@ -170,6 +171,27 @@ def opened_on(disk: Disk, path: Path, takes: list[Record] | None = None) -> Writ
     if takes is not None:
         takes += records
     return log
+
+
+def test_a_copy_that_takes_long_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is of the moment when it began, also when the log goes on in another file meanwhile."""
+    path, copy = tmp_path / "node-a.wal", tmp_path / "copy.wal"
+    with opened(path) as (log, _):
+        log.append_many(OLD)
+
+        def slowly(disk: Disk, target: Path, pieces: Iterator[bytes]) -> None:
+            first = next(pieces)
+            rewritten(log)
+            log.append_many(BEHIND)
+            replace_file(disk, target, chain([first], pieces))
+
+        monkeypatch.setattr("softadastra.wal.disk.replace_file", slowly)
+        log.copy_to(copy)
+
+    assert records_of(copy) == OLD
+    assert records_of(path) == KEPT + MEANWHILE + BEHIND
 
 
 def test_a_log_that_is_closed_is_not_rewritten(tmp_path: Path) -> None:
