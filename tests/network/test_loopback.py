@@ -325,13 +325,17 @@ def test_the_transport_can_be_stopped_and_started(stack):
     assert b.get("k") == 1
 
 
-def test_an_idle_node_with_two_peers_uses_less_than_one_percent_of_a_core():
-    """In a process of its own, so that its processor time is its own."""
+def test_an_idle_node_with_two_peers_sleeps_nearly_all_the_time():
+    """In a process of its own, so that what it uses is its own.
+
+    Wake-ups are counted: what one costs varies fivefold with the state of a machine, on which the
+    same idle node took from 0.2 to 1.1 % of a core. A loop that does not sleep takes all of it.
+    """
     import subprocess
     import sys
 
     code = """
-import sys, time
+import resource, sys, time
 from softadastra import Client, ClientOptions, Peer
 with Client(ClientOptions.memory_only("idle", enable_transport=True)) as node:
     node.start_transport()
@@ -339,10 +343,12 @@ with Client(ClientOptions.memory_only("idle", enable_transport=True)) as node:
         node.connect(Peer.parse(line))
     node.put("k", 1)
     assert node.wait_synced(20)
-    began, used = time.monotonic(), time.process_time()
+    began, before = time.monotonic(), resource.getrusage(resource.RUSAGE_SELF)
     while time.monotonic() - began < 5:
         time.sleep(1)
-    print((time.process_time() - used) / (time.monotonic() - began))
+    after, seconds = resource.getrusage(resource.RUSAGE_SELF), time.monotonic() - began
+    print((after.ru_nvcsw - before.ru_nvcsw) / seconds)
+    print((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / seconds)
 """
     with ExitStack() as stack:
         peers = [started(stack, name) for name in ("node-b", "node-c")]
@@ -355,7 +361,9 @@ with Client(ClientOptions.memory_only("idle", enable_transport=True)) as node:
             timeout=60,
         )
 
-    assert float(done.stdout) < 0.01
+    wakeups_a_second, share_of_a_core = map(float, done.stdout.split())
+    assert wakeups_a_second < 20
+    assert share_of_a_core < 0.05
 
 
 def test_garbage_on_the_port_harms_nobody(stack):
