@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -252,7 +253,9 @@ class WriteAheadLog:
                 self._state = LogState.POISONED
                 raise
             finally:
-                old.close()
+                # All of it is durable in the new file, however this one ends.
+                with suppress(StorageError):
+                    old.close()
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
