@@ -215,7 +215,8 @@ class Node:
     def _start(self) -> None:
         """Start what runs beside the callers."""
         if self._log is not None:
-            self._compactor = Compactor(Compaction(self._committer, self._log), self._has_notices)
+            compaction = Compaction(self._committer, self._log, mono_ms=lambda: self.now().mono_ms)
+            self._compactor = Compactor(compaction, self._has_notices)
             self._committer.outgrown = self._compactor.look
             self._compactor.start()
             self._compactor.look()

@@ -150,6 +150,27 @@ def test_a_full_disk_leaves_the_log_as_it_is_and_writes_go_on(
         assert dict(client) == held
 
 
+def test_what_a_full_disk_ended_is_tried_again_when_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.wal"
+    monkeypatch.setattr("softadastra.runtime.compaction.RETRY_MIN_MS", 20)
+    refused: list[object] = []
+
+    def refuse(self: Rewrite, records: object) -> None:
+        refused.append(records)
+        raise StorageError("no space left", errno=errno.ENOSPC, filename=str(path))
+
+    with Client(ClientOptions.fast("a", path)) as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(Rewrite, "append", refuse)
+            held = overwrite(client, 10 * KEYS)
+            assert wait_until(lambda: len(refused) > 2, DEADLINE_SECONDS)
+        size_bytes = path.stat().st_size
+        assert wait_until(lambda: path.stat().st_size < size_bytes // 4, DEADLINE_SECONDS)
+        assert dict(client) == held
+
+
 def test_a_backup_while_it_is_compacted_is_whole(tmp_path: Path) -> None:
     with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
         held = overwrite(client, 2 * KEYS)

@@ -1,4 +1,7 @@
-"""The thread that rewrites a node's log: when most of it is obsolete, or when it is asked to."""
+"""The thread that rewrites a node's log: when most of it is obsolete, or when it is asked to.
+
+What failed is tried again after a while, when the log has grown, or when it is asked to.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +77,12 @@ class Compactor:
     def _run(self) -> None:
         while True:
             with self._wanted:
-                self._wanted.wait_for(lambda: self._is_wanted or self._calls or self._is_stopping)
-                is_wanted, self._is_wanted = self._is_wanted, False
+                wait_ms = self._compaction.wait_ms()
+                self._wanted.wait_for(
+                    lambda: self._is_wanted or self._calls or self._is_stopping,
+                    None if wait_ms is None else wait_ms / 1000,
+                )
+                self._is_wanted = False
                 calls, self._calls = self._calls, deque()
                 if self._is_stopping:
                     break
@@ -86,7 +93,7 @@ class Compactor:
                 for call in others:
                     call.error = first.error
                     open_gate(call.done)
-            elif is_wanted and self._compaction.is_due():
+            elif self._compaction.is_due():
                 try:
                     self._rewrite()
                 except InvalidStateError:
