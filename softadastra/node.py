@@ -217,9 +217,9 @@ class Node:
         if self._log is not None:
             compaction = Compaction(self._committer, self._log, mono_ms=lambda: self.now().mono_ms)
             self._compactor = Compactor(compaction, self._has_notices)
-            self._committer.outgrown = self._compactor.look
+            self._committer.outgrown = self._compactor.tell
             self._compactor.start()
-            self._compactor.look()
+            self._compactor.tell()
         self._go_offline()
 
     def _go_offline(self) -> None:
@@ -253,7 +253,7 @@ class Node:
             )
             self._settler = Settler(settling)
             self._settler.start()
-            self._settler.look()
+            self._settler.tell()
         self._reactor.start()
 
     def _stop_reactor(self) -> None:
@@ -271,7 +271,7 @@ class Node:
     def _look_at_conflicts(self) -> None:
         settler = self._settler
         if settler is not None:
-            settler.look()
+            settler.tell()
 
     def _merge(self, key: str, siblings: Sequence[Sibling]) -> bytes:
         """Let the application's function make one value of a key's siblings."""
