@@ -15,7 +15,6 @@ from softadastra.inspection import read_log
 from softadastra.repair import Repaired, repair
 from softadastra.store.policies import LAST_WRITE_WINS
 from softadastra.sync.kinds import Kind
-from softadastra.wal import OsDisk, WriteAheadLog
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     KIND_MARK,
@@ -25,7 +24,8 @@ from softadastra.wal.frames import (
 )
 from softadastra.wal.salvaging import Frame, Gap
 from tests.engines import OPTIONS, Node
-from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
+from tests.sync.damaged import History, check_claims, check_lives, check_meeting, check_rows
+from tests.wal.logs import opened
 
 SECTOR = 512
 
@@ -103,8 +103,8 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         assert path.read_bytes() == image
         if result.target is None:
             # A torn end, or no damage at all: the log opens as it is.
-            with WriteAheadLogOf(path, node) as found:
-                node.log = found
+            with opened(path, node_id=name) as (_, node.log):
+                pass
             node.restart()
             continue
         header, node.log = records(result.target)
@@ -117,29 +117,4 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         check_lives(node, replica)
         check_claims(history, node, replica)
         node.engine = saved
-    left: dict[str, tuple[int, bytes]] = {}
-    for node in network.nodes.values():
-        for key, stood in stamps(node.engine.replica).items():
-            left[key] = max(stood, left.get(key, (0, b"")))
-
-    history.meet()
-
-    a, b, c = (node.engine.replica for node in network.nodes.values())
-    assert a.digest == b.digest == c.digest
-    if not history.collects:
-        assert stamps(a) == left
-
-
-class WriteAheadLogOf:
-    """The records of a log that opens."""
-
-    def __init__(self, path: Path, node: Node) -> None:
-        self.log = WriteAheadLog(path, disk=OsDisk())
-        self.node = node
-
-    def __enter__(self) -> list[tuple[int, bytes]]:
-        self.log.open(node_id=self.node.name, incarnation=0)
-        return list(self.log.replay())
-
-    def __exit__(self, *_: object) -> None:
-        self.log.close()
+    check_meeting(history)

@@ -388,12 +388,10 @@ class WriteAheadLog:
         try:
             self._file.truncate(end)
         except StorageError as error:
-            self._state = LogState.POISONED
-            raise StorageError(
+            raise self._poison(
                 f"{self._path} ends in a partial frame that cannot be cut off: {error.message}; "
                 "close the log and open it again",
-                errno=error.errno,
-                filename=str(self._path),
+                error,
             ) from error
         self._allocated = end
         self._sync_file()
@@ -426,13 +424,16 @@ class WriteAheadLog:
             failure = error if isinstance(error, OSError) else error.__context__
             if not isinstance(failure, OSError):
                 raise
-            self._state = LogState.POISONED
-            raise StorageError(
+            raise self._poison(
                 f"{failure}: the outcome of the last writes is unknown, and nothing more is "
                 "written; close the log and open it again, recovery will find out",
-                errno=failure.errno,
-                filename=str(self._path),
+                failure,
             ) from error
+
+    def _poison(self, words: str, failure: OSError) -> StorageError:
+        """Take nothing more until the log is opened again; give the error that says why."""
+        self._state = LogState.POISONED
+        return StorageError(words, errno=failure.errno, filename=str(self._path))
 
     def abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""
