@@ -116,7 +116,6 @@ class SimLife:
                 nonce=self._rng.getrandbits(64),
                 jitter=self._rng.random,
                 is_new=header.incarnation == incarnation,
-                is_rewritten=header.is_rewritten,
             ).engine
             fresh = self._rng.getrandbits(64)
             settle_place(self.engine, self.log, host=self._machine, incarnation=fresh)

@@ -37,6 +37,7 @@ from softadastra.wal.recovery import (
     End,
     Record,
     TornTail,
+    check_finished,
     keep_tail,
     read_records,
     rewrite,
@@ -188,7 +189,9 @@ class WriteAheadLog:
             raise self._refusal("replay")
         end = yield from read_records(self._file, self._seed)
         torn = None
-        if size_bytes := torn_bytes(self._file, end, self._seed):
+        size_bytes = torn_bytes(self._file, end, self._seed)
+        check_finished(self._path, self._header, end)
+        if size_bytes:
             torn = keep_tail(self._disk, self._file, end.offset, size_bytes)
             self._file.truncate(end.offset)
         if torn or end.mark < end.offset:
