@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from softadastra import Client, ClientOptions, StoreError
 from softadastra.inspection import read_log
 from softadastra.repair import Repaired, repair
 from softadastra.store.policies import LAST_WRITE_WINS
@@ -23,7 +24,7 @@ from softadastra.wal.frames import (
     encode_frame,
 )
 from softadastra.wal.salvaging import Frame, Gap
-from tests.engines import OPTIONS, Node
+from tests.engines import OPTIONS, Network, Node
 from tests.sync.damaged import History, check_claims, check_lives, check_meeting, check_rows
 from tests.wal.logs import opened
 
@@ -37,7 +38,9 @@ def file_of(node: Node) -> bytes:
     """
     kinds = [kind for kind, _ in node.log]
     whole = kinds.index(Kind.RELEASED) + 1 if kinds[0] == Kind.HISTORY else 0
-    log = [*node.log[:whole], (KIND_MARK, b""), *node.log[whole:], (KIND_MARK, b"")]
+    log = [*node.log, (KIND_MARK, b"")]
+    if whole:
+        log.insert(whole, (KIND_MARK, b""))
     data = encode_file_header(
         Header(
             node_id=node.name,
@@ -128,3 +131,30 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         check_claims(history, node, replica)
         node.engine = saved
     check_meeting(history)
+
+
+@pytest.mark.parametrize(
+    ("kind", "payload"),
+    [(Kind.WRITES, b"\xc1"), (Kind.WRITES, b"\x98\x02\x00\x91\xa1k\xc0\x91\x01\x05\xc0\x90")],
+    ids=["not read", "not evolved"],
+)
+def test_a_record_that_is_intact_and_is_none_is_told_and_the_rest_is_kept(
+    kind: Kind, payload: bytes, tmp_path: Path
+) -> None:
+    """What opening refuses with the advice to save the rest; what it has changed is not kept."""
+    a = Network("a")["a"]
+    for i in range(3):
+        a.write((f"k{i}", i))
+    a.log[1] = (kind, payload)
+    path = tmp_path / "a.wal"
+    path.write_bytes(file_of(a))
+    with pytest.raises(StoreError, match="save the rest with 'softadastra wal repair'"):
+        Client(ClientOptions.persistent("a", path)).open()
+
+    result = repaired(path, "a")
+    assert [(fault.sequence, fault.reason[:17]) for fault in result.unusable] == [
+        (2, "it cannot be read")
+    ]
+    path.with_name("a.wal.repaired").replace(path)
+    with Client(ClientOptions.persistent("a", path)) as client:
+        assert dict(client) == {"k0": 0, "k2": 2}
