@@ -7,12 +7,13 @@ histories.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions, StoreError
-from softadastra.inspection import read_log
+from softadastra import Client, ClientOptions, StoreError, WalCorruptionError
+from softadastra.inspection import Reading, read_log
 from softadastra.repair import Repaired, repair
 from softadastra.store.policies import LAST_WRITE_WINS
 from softadastra.sync.kinds import Kind
@@ -29,6 +30,17 @@ from tests.sync.damaged import History, check_claims, check_lives, check_meeting
 from tests.wal.logs import opened
 
 SECTOR = 512
+STEP = 97
+"""Between two places: frames have 60 to 100 bytes, so that each part of one is hit."""
+GOLDEN = Path(__file__).parent / "wal" / "golden"
+OVERWRITTEN = {
+    "anew": {"'before the remove'", "'after the remove'"},
+    "behind the checkpoint": {"8", "9"},
+    "notes/1": {"'node-a'", "'node-b'"},
+    "often": {"0", "1", "2", "6"},
+    "won by the later": {"'node-a'", "'node-b'"},
+}
+"""Values that keys of the golden logs had one after the other."""
 
 
 def file_of(node: Node) -> bytes:
@@ -158,3 +170,45 @@ def test_a_record_that_is_intact_and_is_none_is_told_and_the_rest_is_kept(
     path.with_name("a.wal.repaired").replace(path)
     with Client(ClientOptions.persistent("a", path)) as client:
         assert dict(client) == {"k0": 0, "k2": 2}
+
+
+def mangled(image: bytes) -> Iterator[bytes]:
+    """Cut a log off, flip a bit of it, or zero a sector, at many places behind its header."""
+    for place in range(FILE_HEADER_BYTES, len(image), STEP):
+        yield image[:place]
+        flipped = bytearray(image)
+        flipped[place] ^= 0x20
+        yield bytes(flipped)
+    for start in range(FILE_HEADER_BYTES, len(image), SECTOR):
+        yield image[:start] + bytes(len(image[start : start + SECTOR])) + image[start + SECTOR :]
+
+
+@pytest.mark.parametrize("name", ["node-1.wal", "checkpoint-1.wal"])
+def test_whatever_happened_to_a_log_opening_looking_and_repairing_agree_on_whether_it_is_damage(
+    name: str, tmp_path: Path
+) -> None:
+    image = (GOLDEN / name).read_bytes()
+    path = tmp_path / "node-a.wal"
+    values: dict[str, set[str]] = {}
+    for content in mangled(image):
+        path.write_bytes(content)
+        *_, reading = read_log(path, policies=LAST_WRITE_WINS, options=OPTIONS)
+        assert isinstance(reading, Reading)
+        result = repaired(path, "node-a")
+        assert path.read_bytes() == content
+        client = Client(ClientOptions.persistent("node-a", path))
+        if reading.faults:
+            with pytest.raises(WalCorruptionError):
+                client.open()
+            assert path.read_bytes() == content
+            assert result.target is not None
+            result.target.replace(path)
+        else:
+            assert result.target is None
+        with client:
+            for key, value in client.items():
+                values.setdefault(key, set()).add(repr(value))
+        path.unlink()
+    # Each is what was written under this key: never a piece of it, nor what another key had.
+    for key, found in values.items():
+        assert len(found) == 1 or found <= OVERWRITTEN[key]
