@@ -123,6 +123,42 @@ def test_what_eight_threads_write_while_it_is_compacted_is_all_there(
         assert client.sync_state().last_submitted_version == 16 * KEYS
 
 
+@pytest.mark.parametrize("is_small", [True, False])
+def test_a_small_log_is_rewritten_while_nothing_is_appended_and_a_large_one_beside_its_writers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_small: bool
+) -> None:
+    """Else a small one grows to many times its size meanwhile, and a large one halts everybody."""
+    copied: list[int] = []
+    copy_some = Rewrite.copy_some
+
+    def noted(self: Rewrite, end: int) -> None:
+        copied.append(end)
+        copy_some(self, end)
+
+    monkeypatch.setattr(Rewrite, "copy_some", noted)
+    done = threading.Event()
+    with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
+        node = client._node
+        assert node is not None
+        assert node._compactor is not None
+        if not is_small:
+            node._compactor._compaction._at_once_bytes = 0
+        overwrite(client, KEYS)
+
+        def write() -> None:
+            while not done.is_set():
+                overwrite(client, 2 * KEYS)
+
+        writing = threading.Thread(target=write)
+        writing.start()
+        for _ in range(20):
+            client.compact()
+        done.set()
+        writing.join()
+
+    assert bool(copied) is not is_small
+
+
 def test_a_full_disk_leaves_the_log_as_it_is_and_writes_go_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,6 +279,7 @@ def test_a_compaction_that_a_close_ends_is_no_failure(
             assert node is not None
             compactor = node._compactor
             assert compactor is not None
+            compactor._compaction._at_once_bytes = 0
 
             def wait_for_the_close(self: Rewrite, records: object) -> None:
                 began.set()

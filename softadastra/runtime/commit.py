@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from itertools import islice
 from threading import Lock
 from typing import Protocol, TypeVar
@@ -28,6 +27,7 @@ from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer", "Log"]
 
+S = TypeVar("S")
 T = TypeVar("T")
 
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
@@ -160,29 +160,29 @@ class Committer:
             self._append(self._log, records)
         return True
 
-    def exclusively(self, action: Callable[[], T], *, needs_state: bool = False) -> T:
-        """Run something while nothing is appended, and all that was appended has evolved.
+    def exclusively(self, take: Callable[[], S], use: Callable[[S], T]) -> T:
+        """Run two things while nothing is appended, and all that was appended has evolved.
 
         Args:
-            action: what to run; it must not commit.
-            needs_state: whether nothing else of the state may change meanwhile either. With
-                `flush=False` nothing does in any case.
+            take: comes first; nothing else of the state changes meanwhile either.
+            use: then, with what the other gave. Neither may commit.
 
         Raises:
-            InvalidStateError: nothing is written any more. And what `action` raises.
+            InvalidStateError: nothing is written any more. And what these raise.
         """
         if not self._flush:
             with self.lock:
                 self._check_writable()
-                return action()
+                return use(take())
         ticket = Ticket((), ())
         gate = self._join(ticket, is_first=True)
         if gate is not None:
             gate.acquire()
         assert ticket.group is not None, "who waits in front leads next"
         try:
-            with self.lock if needs_state else nullcontext():
-                return action()
+            with self.lock:
+                taken = take()
+            return use(taken)
         finally:
             self._lead(ticket.group)
 

@@ -4,15 +4,16 @@
     what is appended meanwhile      copied behind it
     nothing is appended             the rest is copied, all synced, and the file takes its name
 
-A commit waits for the first and the last of these, and for no other step. Whatever fails or stops
-in between leaves the old file as it was.
+A commit waits for the first and the last of these, and for no other step; but a small log is
+written in one go, while nothing is appended. Whatever fails or stops in between leaves the old file
+as it was.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer, Log
@@ -24,8 +25,8 @@ from softadastra.sync.records import Placed, RecordEncoder
 
 __all__ = ["Compaction", "RewritableLog"]
 
-SLACK_BYTES: Final = 1 << 16
-"""What a log may have beside its live part before it is rewritten: that takes four syncs."""
+SLACK_BYTES: Final = 1 << 15
+"""What a log may have beside twice its live part before it is rewritten: that takes four syncs."""
 ENTRY_BYTES: Final = 32
 """What an entry takes in a rewritten log beside its key and its value, with its share of a frame:
 20 to 45 as measured."""
@@ -35,6 +36,9 @@ EMPTY_BYTES: Final = 4_608
 """A log without entries: its header, its node's histories, members and place."""
 LARGE_BYTES: Final = 1 << 20
 """From this size on a file is synced once more while it is written."""
+AT_ONCE_BYTES: Final = 1 << 20
+"""Up to here it takes less than 10 ms, and writers would make it take longer: they can append to a
+log of 1,000 keys five times its size while it is rewritten beside them."""
 RETRY_MIN_MS: Final = 5_000
 """After how long a rewriting that failed is tried again; each time it fails, twice as long."""
 RETRY_MAX_MS: Final = 300_000
@@ -75,6 +79,10 @@ class NewFile(Protocol):
         """Remove it, unless the log goes on in it."""
 
 
+Begun: TypeAlias = tuple[NewFile, Iterator[tuple[int, bytes]]]
+"""A new file, and the records that are to be its first ones."""
+
+
 class RewritableLog(Log, Protocol):
     """A log that can be rewritten, as `wal.log.WriteAheadLog` is one."""
 
@@ -90,6 +98,7 @@ class Compaction:
         log: its log.
         mono_ms: reads the monotonic clock.
         slack_bytes: how much more than twice its live part the log may have.
+        at_once_bytes: how large its live part may be to be written in one go.
     """
 
     def __init__(
@@ -99,12 +108,14 @@ class Compaction:
         *,
         mono_ms: Callable[[], int],
         slack_bytes: int = SLACK_BYTES,
+        at_once_bytes: int = AT_ONCE_BYTES,
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
         self._log = log
         self._mono_ms = mono_ms
         self._slack_bytes = slack_bytes
+        self._at_once_bytes = at_once_bytes
         self._put_off_bytes = 0
         """It failed, and is not tried again while the log is no larger, until `_retry_ms`."""
         self._retry_ms: int | None = None
@@ -143,27 +154,44 @@ class Compaction:
         """
         self._let_go()
         before = self._log.size_bytes
-        rewrite, records = self._committer.exclusively(self._begin, needs_state=True)
+        if self._live_bytes() <= self._at_once_bytes:
+            self._committer.exclusively(self._begin, self._write_at_once)
+        else:
+            yield from self._write_beside_writers()
+        self._retry_ms, self._retry_delay_ms = None, RETRY_MIN_MS
+        facts = {"bytes_before": before, "bytes_after": self._log.size_bytes}
+        self._engine.notices.note(Level.INFO, "wal.compacted", **facts)
+
+    def _write_at_once(self, begun: Begun) -> None:
+        rewrite, records = begun
+        try:
+            for record in records:
+                rewrite.append([record])
+            rewrite.adopt()
+        finally:
+            rewrite.abandon()
+
+    def _write_beside_writers(self) -> Generator[None]:
+        rewrite, records = self._committer.exclusively(self._begin, lambda begun: begun)
         try:
             for record in records:
                 rewrite.append([record])
                 yield
-            while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
-                rewrite.copy_some(self._log.size_bytes)
-                yield
+            yield from self._catch_up(rewrite)
             if rewrite.size_bytes > LARGE_BYTES:
                 # While nobody waits for it: the sync before the file takes its name is short then.
                 rewrite.sync()
                 yield
-                while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
-                    rewrite.copy_some(self._log.size_bytes)
-                    yield
-            self._committer.exclusively(rewrite.adopt)
+                yield from self._catch_up(rewrite)
+            self._committer.exclusively(lambda: rewrite, lambda whole: whole.adopt())
         finally:
             rewrite.abandon()
-        self._retry_ms, self._retry_delay_ms = None, RETRY_MIN_MS
-        facts = {"bytes_before": before, "bytes_after": self._log.size_bytes}
-        self._engine.notices.note(Level.INFO, "wal.compacted", **facts)
+
+    def _catch_up(self, rewrite: NewFile) -> Generator[None]:
+        """Copy what was appended meanwhile, but for so little that writers can wait for it."""
+        while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
+            rewrite.copy_some(self._log.size_bytes)
+            yield
 
     def put_off(self, error: SoftadastraError) -> None:
         """Tell that it failed, and try again later, or when the log has grown by a quarter."""
@@ -180,7 +208,11 @@ class Compaction:
         if record is not None:
             self._committer.commit([record])
 
-    def _begin(self) -> tuple[NewFile, Iterator[tuple[int, bytes]]]:
+    def _live_bytes(self) -> int:
+        with self._committer.lock:
+            return live_bytes(self._engine)
+
+    def _begin(self) -> Begun:
         """Take the state and begin the new file, at the same moment."""
         engine, origins = self._engine, self._engine.replica.origins
         encode = RecordEncoder(origins.copy()).encode

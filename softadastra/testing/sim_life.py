@@ -140,6 +140,7 @@ class SimLife:
             self.log,
             mono_ms=lambda: clock.now().mono_ms,
             slack_bytes=self._slack_bytes,
+            at_once_bytes=0,
         )
         self.committer.outgrown = self._outgrown
         self._compaction.is_due()
