@@ -17,6 +17,7 @@ from softadastra import (
     configure_logging,
 )
 from softadastra.inspection import read_log
+from softadastra.runtime.compaction import AT_ONCE_BYTES, Compaction
 from softadastra.store.policies import LAST_WRITE_WINS
 from softadastra.testing import LocalCluster, wait_until
 from softadastra.wal.rewriting import Rewrite
@@ -37,6 +38,12 @@ def overwrite(client: Client, writes: int, *, name: str = "") -> dict[str, str]:
         held[key] = f"{VALUE}{i}"
         client.put(key, held[key])
     return held
+
+
+def compaction_of(client: Client) -> Compaction:
+    assert client._node is not None
+    assert client._node._compactor is not None
+    return client._node._compactor._compaction
 
 
 def is_settled(path: Path, limit_bytes: int) -> bool:
@@ -96,13 +103,15 @@ def test_a_compacted_log_is_opened_by_what_is_alive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("auto_flush", [True, False])
+@pytest.mark.parametrize("at_once_bytes", [0, AT_ONCE_BYTES], ids=["in steps", "at once"])
 def test_what_eight_threads_write_while_it_is_compacted_is_all_there(
-    tmp_path: Path, auto_flush: bool
+    tmp_path: Path, auto_flush: bool, at_once_bytes: int
 ) -> None:
     path = tmp_path / "a.wal"
     options = ClientOptions.persistent("a", path, auto_flush=auto_flush)
     held: dict[str, str] = {}
     with Client(options) as client:
+        compaction_of(client)._at_once_bytes = at_once_bytes
         threads = [
             threading.Thread(
                 target=lambda i=i: held.update(overwrite(client, 2 * KEYS, name=str(i)))
@@ -138,11 +147,8 @@ def test_a_small_log_is_rewritten_while_nothing_is_appended_and_a_large_one_besi
     monkeypatch.setattr(Rewrite, "copy_some", noted)
     done = threading.Event()
     with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
-        node = client._node
-        assert node is not None
-        assert node._compactor is not None
         if not is_small:
-            node._compactor._compaction._at_once_bytes = 0
+            compaction_of(client)._at_once_bytes = 0
         overwrite(client, KEYS)
 
         def write() -> None:
