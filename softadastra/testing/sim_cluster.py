@@ -19,7 +19,7 @@ from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
 from softadastra.testing.sim_liar import SimLiar
-from softadastra.testing.sim_network import Conditions, SimNetwork
+from softadastra.testing.sim_network import SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_schedule import Schedule, Trace, chance
 from softadastra.testing.sim_topology import SimTopology, links
@@ -298,7 +298,7 @@ class SimCluster:
             for other in self.everyone:
                 if one is not other:
                     self.network.unblock(one.machine, other.machine)
-                    self._change(one.machine, other.machine, Conditions())
+                    self.network.calm(one.machine, other.machine)
 
     def cut(self, one: str, other: str) -> None:
         """End the links between two nodes, with what is on its way; they dial again."""
@@ -357,12 +357,6 @@ class SimCluster:
                 node.kill()
             if node.state is NodeState.DOWN:
                 node.restart()
-
-    def _change(self, sender: str, receiver: str, conditions: Conditions) -> None:
-        old = self.network.conditions(sender, receiver)
-        old.delay_ms = conditions.delay_ms
-        old.drop_chance = conditions.drop_chance
-        old.duplicate_chance = conditions.duplicate_chance
 
 
 def node_options(node_id: str, options: dict[str, object]) -> ClientOptions:

@@ -131,6 +131,25 @@ def test_frames_out_of_order_lose_nothing_and_all_arrives():
         assert any("behind later ones" in line for line in lines)
 
 
+def test_when_the_network_heals_every_fault_of_frames_ends():
+    lines: list[str] = []
+    with SimCluster(2, trace=lines.append) as cluster:
+        a, _ = cluster.nodes
+        cluster.drop("node-a", "node-b", 1)
+        cluster.duplicate("node-a", "node-b", 1)
+        cluster.reorder("node-a", "node-b", 1)
+        cluster.delay("node-a", "node-b", 5, 5)
+        cluster.partition("node-a", "node-b")
+        cluster.run(10)
+        cluster.heal()
+        assert cluster.wait_until(lambda: bool(a.running().engine.connections.active), 10)
+        lines.clear()
+
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=1)
+        assert not [line for line in lines if "a frame of" in line]
+
+
 def test_a_replayed_batch_changes_nothing():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes
