@@ -196,6 +196,19 @@ class SimCluster:
                 clone.connect(other)
         return clone
 
+    def suspend(self, name: str) -> None:
+        """Pause a node for so long that the others wait for it no more; `resume` brings it back.
+
+        That takes the option `max_offline` of simulated time, which is 30 days where nothing else
+        is asked for: a minute is enough for most tests.
+
+        Raises:
+            InvalidStateError: the node does not run.
+        """
+        node = self.node(name)
+        node.pause()
+        self.run(node.options.max_offline + 1)
+
     def add_liar(self, node_id: str) -> SimLiar:
         """Let somebody in who says what it likes; it is none of `nodes`, and dials when it is told.
 

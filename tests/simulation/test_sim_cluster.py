@@ -6,6 +6,7 @@ import pytest
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
 from softadastra.testing import NodeState, SimCluster
+from softadastra.types import PeerState
 
 
 def test_a_write_made_before_a_power_cut_arrives_after_the_restart():
@@ -240,11 +241,15 @@ def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_remov
         a, b, c = cluster.nodes
         a.put("key", 1)
         assert cluster.wait_converged(timeout=30)
-        c.pause()
+        cluster.partition("node-a", "node-c")
+        cluster.partition("node-b", "node-c")
         a.remove("key")
+        cluster.suspend("node-c")
+        assert a.peers()[-1].state is PeerState.SUSPENDED
         tombstones = a.running().engine.replica.tombstones
 
         assert cluster.wait_until(lambda: not tombstones, timeout=300)
+        cluster.heal()
         c.resume()
         assert cluster.wait_converged(timeout=120)
         assert a.items() == b.items() == c.items() == {}
