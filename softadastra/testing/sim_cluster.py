@@ -18,6 +18,7 @@ from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFound
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
+from softadastra.testing.checkers.progress import await_rest
 from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_network import SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
@@ -272,6 +273,20 @@ class SimCluster:
             return False
         self.checks.settled(running)
         return True
+
+    def wait_settled(self) -> None:
+        """Let the nodes that run do all that is left to do, and check everything.
+
+        For clusters whose faults have ended, as by `recover`. It ticks and releases for nodes that
+        do not do so themselves. At most six minutes.
+
+        Raises:
+            BrokenPromiseError: they do not converge within four minutes, or send on though nobody
+                lacks anything, or a write stays unconfirmed; or as `wait_converged`.
+        """
+        running = [node for node in self.everyone if node.is_running]
+        await_rest(self, running)
+        self.checks.settled(running)
 
     def wait_collected(self) -> None:
         """Let time pass until the nodes that run have let go all tombstones and index rows.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
-from softadastra.testing import NodeState, SimCluster
+from softadastra.testing import BrokenPromiseError, NodeState, SimCluster
 from softadastra.types import PeerState
 
 
@@ -383,3 +383,15 @@ def test_two_results_of_a_function_are_merged_again():
 
         assert cluster.wait_converged(timeout=60)
         assert [node.get("key") for node in (a, b, c)] == [[0, 1, 2]] * 3
+
+
+def test_a_cluster_that_cannot_converge_is_told_of():
+    with SimCluster(2, auto_queue=False) as cluster:
+        cluster.nodes[0].put("key", 1)
+        cluster.partition("node-a", "node-b")
+        with pytest.raises(BrokenPromiseError, match="progress: no convergence within 240 s"):
+            cluster.wait_settled()
+
+        cluster.recover()
+        cluster.wait_settled()
+        assert cluster.nodes[1].get("key") == 1
