@@ -291,6 +291,9 @@ class Snapshots:
         message, via = record.message, None
         if isinstance(message, SnapshotRange) and session is not None:
             via = self.incoming.get(session.peer_id)
+            if via is not None and via.id != message.snapshot:
+                # It was decided, and the next one has begun: what this lacks says nothing of that.
+                via = None
             if via is not None:
                 keys = replica.keys_between(message.after, message.last)
                 via.expect(replica, keys, replica.dots_of(record.arrivals))

@@ -8,9 +8,13 @@ from itertools import pairwise
 import pytest
 
 from softadastra.store.changes import OWN, Committed
+from softadastra.store.policies import Policies, Policy
+from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits
-from softadastra.sync.messages import SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.messages import Batch, Message, SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.session import Flight
 from softadastra.sync.status import tombstone_holds
+from softadastra.sync.wire import encode
 from tests.engines import OPTIONS, WALL_MS, Network
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
@@ -398,3 +402,45 @@ def test_a_second_connection_leaves_a_snapshot_alone_that_goes_over_the_first():
     assert connections.of_peer("c") is connections.sessions[first]
     assert network.messages(SnapshotBegin) == [("a", "c")]
     agree(network)
+
+
+def test_a_range_of_an_abandoned_snapshot_says_nothing_of_the_next_one():
+    """Both come in one turn: the range is merged when the next snapshot has begun already."""
+    network = Network("a", "b", policies=Policies(Policy.MANUAL, {}, "manual"))
+    link = network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, _message: False
+    a, b = network["a"], network["b"]
+    session, snapshots = a.engine.connections.of_peer("b"), a.engine.delivery.snapshots
+    assert session is not None
+
+    def next_message() -> Message:
+        have, limits = a.engine.have(), a.options.batch
+        message = snapshots.next_message(a.engine.replica, session, have, limits, 0)
+        assert message is not None
+        session.launch(Flight(message, [], 0, 0, 0))
+        return message
+
+    a.write(("key", "of a"))
+    b.write(("key", "of b"))
+    snapshots.unequal.add("b")
+    begin, range_of_one = next_message(), next_message()
+    network.passes = lambda sender, _to, message: sender is b and isinstance(message, Batch)
+    network.run()
+    assert len(siblings_of(a.engine.replica.entries["key"])) == 2
+    snapshots.serving.clear()
+    snapshots.unequal.add("b")
+    next_begin = next_message()
+
+    messages = (begin, range_of_one, next_begin)
+    decided = [b.engine.receive(link, m, encode(m), b.now) for m in messages]
+    for record in decided:
+        if record is not None:
+            b.commit(record)
+    range_of_both = next_message()
+    b.receive(link, encode(range_of_both))
+    session.flights.clear()
+    b.receive(link, encode(next_message()))
+
+    assert len(siblings_of(b.engine.replica.entries["key"])) == 2
+    assert b.digest == a.digest
