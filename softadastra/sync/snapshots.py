@@ -333,6 +333,12 @@ class Snapshots:
                 return incoming.commit
         return None
 
+    def forget(self, peer: str) -> None:
+        """Give up what is under way with a peer that was struck off: else it holds up collection."""
+        self.serving.pop(peer, None)
+        self.incoming.pop(peer, None)
+        self.unequal.discard(peer)
+
     def forget_all(self) -> None:
         """Give up all snapshots: origins have other numbers now."""
         self.serving.clear()

@@ -12,6 +12,7 @@ from softadastra.store.policies import Policies, Policy
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Batch, Message, SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.records import Forgotten
 from softadastra.sync.session import Flight
 from softadastra.sync.status import tombstone_holds
 from softadastra.sync.wire import encode
@@ -214,7 +215,8 @@ def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
     agree(network)
 
 
-def test_while_a_node_serves_a_snapshot_it_collects_nothing():
+def cut_within_a_snapshot() -> Network:
+    """Give node-a in the middle of a snapshot for "c", whose connection is lost, and a remove."""
     network = line("a", "b", options=SMALL)
     network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
     network.advance(400_000, step=1_000)
@@ -226,10 +228,25 @@ def test_while_a_node_serves_a_snapshot_it_collects_nothing():
         network.deliver()
     network.close(link)
     network["a"].remove("k20")
+    return network
+
+
+def test_while_a_node_serves_a_snapshot_it_collects_nothing():
+    network = cut_within_a_snapshot()
 
     network.advance(300_000, step=1_000)
 
     assert len(network["a"].engine.replica.tombstones) == 1
+
+
+def test_a_snapshot_for_a_member_that_is_forgotten_holds_back_nothing():
+    network = cut_within_a_snapshot()
+    for name in "ab":
+        network[name].commit(Forgotten("c"))
+
+    network.advance(100_000, step=1_000)
+
+    assert not network["a"].engine.replica.tombstones
 
 
 def test_state_and_collection_survive_a_restart():
@@ -247,8 +264,6 @@ def test_state_and_collection_survive_a_restart():
 
 
 def test_a_forgotten_member_holds_back_nothing_though_others_still_speak_of_it():
-    from softadastra.sync.records import Forgotten
-
     network = line("a", "b", "c")
     network.advance(100_000, step=1_000)
     network.cut(network["c"])
