@@ -334,7 +334,7 @@ class Snapshots:
         return None
 
     def forget(self, peer: str) -> None:
-        """Give up what is under way with a peer that was struck off: it would hold up collection."""
+        """Give up what is under way with a peer that was struck off; collection waits for it."""
         self.serving.pop(peer, None)
         self.incoming.pop(peer, None)
         self.unequal.discard(peer)
