@@ -145,7 +145,9 @@ class Node:
 
     def put(self, key: object, value: object) -> Assigned:
         """Commit a put."""
-        (result,) = self.write([self.assignment(key, value)])
+        packed = pack_value(value, self._max_value_bytes)
+        key = check_key(key, self._max_key_bytes)
+        (result,) = self.write([(key, packed, 0)])
         assert result is not None, "a put always has a result"
         return result
 

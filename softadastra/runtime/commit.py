@@ -400,8 +400,11 @@ class Committer:
 
     def _decide_group(self, group: list[Ticket]) -> Sequence[Record]:
         """Decide what a group asks for: all its writes together are one record."""
+        if len(group) == 1 and group[0].guard is None:
+            records, group[0].results = self._decide(group[0].asked, group[0].records)
+            return records
         for ticket in group:
-            if ticket.guard is not None and not self._is_wanted_still(ticket, group):
+            if ticket.guard and not (ticket.guard() and self._is_alone_on_its_keys(ticket, group)):
                 ticket.asked = ()
         records, results = self._decide(
             [assignment for ticket in group for assignment in ticket.asked],
@@ -412,11 +415,10 @@ class Committer:
             ticket.results = list(islice(rows, len(ticket.asked)))
         return records
 
-    def _is_wanted_still(self, guarded: Ticket, group: list[Ticket]) -> bool:
-        assert guarded.guard is not None
+    def _is_alone_on_its_keys(self, guarded: Ticket, group: list[Ticket]) -> bool:
         keys = {assignment[0] for assignment in guarded.asked}
         others = (a[0] for ticket in group if ticket is not guarded for a in ticket.asked)
-        return guarded.guard() and keys.isdisjoint(others)
+        return keys.isdisjoint(others)
 
     def _decide(
         self, asked: Sequence[Assignment], records: Sequence[Record]
@@ -424,7 +426,7 @@ class Committer:
         if not asked:
             return records, []
         engine = self.engine
-        writes, results = decide_writes(engine.replica, asked, wall_ms=self.wall_ms())
+        writes, results = decide_writes(engine.replica, asked, self.wall_ms())
         if writes is None:
             return records, results
         if engine.life is not None:

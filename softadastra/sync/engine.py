@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
 from softadastra.store.dots import DotSet
 from softadastra.store.doubling import undouble
@@ -153,7 +153,7 @@ class Engine:
         """Change the state by a durable record; recovery calls it over the log."""
         self.delivery.evolved += 1
         match record:
-            case Writes():
+            case Write() | Writes():
                 self.replica.evolve_writes(record)
             case Arrived():
                 self._evolve_arrived(record)

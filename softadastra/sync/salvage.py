@@ -27,7 +27,7 @@ import msgpack
 
 from softadastra.errors import StoreError
 from softadastra.store.adopting import adopted
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, OwnWrites, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals
 from softadastra.store.index import OriginLog
 from softadastra.store.lives import Life, begun, parting
@@ -251,7 +251,7 @@ class Salvage:
 
     def _take(self, position: int, kind: int, payload: bytes, record: Record) -> None:
         match record:
-            case Writes():
+            case Write() | Writes():
                 self._take_writes(position, record)
             case Arrived():
                 self._take_arrived(position, kind, payload, record)
@@ -266,7 +266,7 @@ class Salvage:
             case _:
                 raise AssertionError("parts of a checkpoint are taken elsewhere")
 
-    def _take_writes(self, position: int, writes: Writes) -> None:
+    def _take_writes(self, position: int, writes: OwnWrites) -> None:
         replica = self._replica
         assert self._sure is not None
         top = replica.logs[OWN].top
