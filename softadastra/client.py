@@ -277,7 +277,8 @@ class Client(Lifecycle, MutableMapping[str, Value]):
 
         Args:
             timeout: seconds; None waits as long as it takes.
-            peers: "all" known peers, also those not met yet; "any" one; how many; or their ids.
+            peers: "all" that were met or named, also those that are not in reach; "any" one; how
+                many; or their ids. Who was never met has it from others, and does not count.
 
         Returns:
             Whether they are. Without any peer they are nowhere else: False, unless this node
