@@ -21,7 +21,6 @@ from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.store.splitting import Split
-from softadastra.sync.checkpoint_records import UNFINISHED
 from softadastra.sync.engine import Engine
 from softadastra.sync.kinds import Kind
 from softadastra.sync.members import Member
@@ -37,6 +36,7 @@ from softadastra.wal.disk import OsDisk
 from softadastra.wal.frames import KIND_MARK, Header
 from softadastra.wal.lock import Holder, holder_of
 from softadastra.wal.log_file import read_log_file
+from softadastra.wal.recovery import is_unfinished
 from softadastra.wal.salvaging import Ending, Frame, Gap, walk
 
 __all__ = [
@@ -170,11 +170,11 @@ class Recovering:
         self.engine: Engine | None = Engine(replica, options, nonce=0, jitter=random.random)
         self.faults: list[Fault] = []
         self.refusal: StoreError | None = None
-        self._last = KIND_MARK
+        self._header = header
 
     def end(self, ending: Ending) -> None:
         """Take note that nothing follows."""
-        if self._last in UNFINISHED and not self.faults:
+        if is_unfinished(self._header, ending.mark) and not self.faults:
             reason = "the checkpoint that the log begins with goes on there"
             self.faults.append(Fault(ending.offset, ending.sequence + 1, reason))
             self.engine = None
@@ -183,7 +183,6 @@ class Recovering:
         """Evolve the state by the record of a frame."""
         if frame.kind == KIND_MARK:
             return
-        self._last = frame.kind
         if self.engine is None:
             return
         try:

@@ -128,8 +128,8 @@ class Node:
 
     def assignment(self, key: object, value: object) -> Assignment:
         """Check and pack a write."""
-        packed = pack_value(value, max_bytes=self._max_value_bytes)
-        return check_key(key, max_bytes=self._max_key_bytes), packed, 0
+        packed = pack_value(value, self._max_value_bytes)
+        return check_key(key, self._max_key_bytes), packed, 0
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
@@ -145,9 +145,7 @@ class Node:
 
     def put(self, key: object, value: object) -> Assigned:
         """Commit a put."""
-        packed = pack_value(value, self._max_value_bytes)
-        key = check_key(key, self._max_key_bytes)
-        (result,) = self.write([(key, packed, 0)])
+        (result,) = self.write([self.assignment(key, value)])
         assert result is not None, "a put always has a result"
         return result
 
@@ -217,10 +215,11 @@ class Node:
     def _start(self) -> None:
         """Start what runs beside the callers."""
         if self._log is not None:
-            self._compactor = Compactor(Compaction(self._committer, self._log), self._has_notices)
-            self._committer.outgrown = self._compactor.look
+            compaction = Compaction(self._committer, self._log, mono_ms=lambda: self.now().mono_ms)
+            self._compactor = Compactor(compaction, self._has_notices)
+            self._committer.outgrown = self._compactor.tell
             self._compactor.start()
-            self._compactor.look()
+            self._compactor.tell()
         self._go_offline()
 
     def _go_offline(self) -> None:
@@ -254,7 +253,7 @@ class Node:
             )
             self._settler = Settler(settling)
             self._settler.start()
-            self._settler.look()
+            self._settler.tell()
         self._reactor.start()
 
     def _stop_reactor(self) -> None:
@@ -272,7 +271,7 @@ class Node:
     def _look_at_conflicts(self) -> None:
         settler = self._settler
         if settler is not None:
-            settler.look()
+            settler.tell()
 
     def _merge(self, key: str, siblings: Sequence[Sibling]) -> bytes:
         """Let the application's function make one value of a key's siblings."""

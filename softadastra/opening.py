@@ -23,10 +23,9 @@ def recovered_engine(options: ClientOptions, log: WriteAheadLog | None, events: 
     When it raises, the log is to be closed.
     """
     drawn = incarnation = secrets.randbits(64)
-    is_rewritten = False
     if log is not None:
         header = log.open(node_id=options.node_id, incarnation=drawn)
-        incarnation, is_rewritten = header.incarnation, header.is_rewritten
+        incarnation = header.incarnation
     recovered = recover(
         () if log is None else log.replay(),
         node_id=options.node_id,
@@ -36,7 +35,6 @@ def recovered_engine(options: ClientOptions, log: WriteAheadLog | None, events: 
         nonce=secrets.randbits(64),
         jitter=random.random,
         is_new=incarnation == drawn,
-        is_rewritten=is_rewritten,
     )
     if log is not None:
         fresh = secrets.randbits(64)

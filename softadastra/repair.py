@@ -33,6 +33,7 @@ from softadastra.wal.frames import (
 )
 from softadastra.wal.lock import LockFile
 from softadastra.wal.log_file import check_owner, read_log_file
+from softadastra.wal.recovery import is_unfinished
 from softadastra.wal.salvaging import Ending, Frame, Gap, walk
 
 __all__ = ["Damage", "Repaired", "repair"]
@@ -106,12 +107,12 @@ def repair(
             salvage = Salvage(
                 header.node_id,
                 header.incarnation,
-                is_rewritten=header.generation > 1,
+                is_rewritten=header.is_rewritten,
                 policies=policies,
                 options=options,
                 draw=draw,
             )
-            found = Found(salvage)
+            found = Found(header, salvage)
             found.read(walk(file, seed))
             salvaged = salvage.result(draw())
             is_damaged = bool(found.is_cut or found.gaps or found.mended or salvaged.unusable)
@@ -146,7 +147,8 @@ def repair(
 class Found:
     """Gives a salvage what is left of a log, and keeps where it was."""
 
-    def __init__(self, salvage: Salvage) -> None:
+    def __init__(self, header: Header, salvage: Salvage) -> None:
+        self.header = header
         self.salvage = salvage
         self.frames = self.mended = 0
         self.is_cut = False
@@ -173,7 +175,7 @@ class Found:
             ):
                 self._offsets[item.sequence] = item.offset
 
-        self.is_cut = self.salvage.is_unfinished
+        self.is_cut = is_unfinished(self.header, self.ending.mark)
         if self.is_cut:
             self._miss(self.ending.sequence + 1, None, [], [])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, MappingView
 from typing import TypeAlias, cast
 
 from softadastra.types import Value
@@ -12,8 +12,8 @@ __all__ = ["PrefixItems", "PrefixKeys"]
 Scan: TypeAlias = Callable[[str], Iterator[str]]
 
 
-class PrefixKeys(KeysView[str]):
-    """The keys that start with a prefix."""
+class Prefixed(MappingView):
+    """What is under the keys that start with a prefix."""
 
     __slots__ = ("_client", "_prefix", "_scan")
 
@@ -22,6 +22,15 @@ class PrefixKeys(KeysView[str]):
         self._client = client
         self._scan = scan
         self._prefix = prefix
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self._scan(self._prefix)) if self._prefix else len(self._client)
+
+
+class PrefixKeys(Prefixed, KeysView[str]):
+    """The keys that start with a prefix."""
+
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[str]:
         return self._scan(self._prefix)
@@ -29,23 +38,14 @@ class PrefixKeys(KeysView[str]):
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.startswith(self._prefix) and key in self._client
 
-    def __len__(self) -> int:
-        return sum(1 for _ in self) if self._prefix else len(self._client)
-
     def __repr__(self) -> str:
         return f"keys({self._prefix!r})"
 
 
-class PrefixItems(ItemsView[str, Value]):
+class PrefixItems(Prefixed, ItemsView[str, Value]):
     """The keys that start with a prefix, with their values."""
 
-    __slots__ = ("_client", "_prefix", "_scan")
-
-    def __init__(self, client: Mapping[str, Value], scan: Scan, prefix: str) -> None:
-        super().__init__(client)
-        self._client = client
-        self._scan = scan
-        self._prefix = prefix
+    __slots__ = ()
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
         absent = object()
@@ -63,9 +63,6 @@ class PrefixItems(ItemsView[str, Value]):
             and item[0].startswith(self._prefix)
             and self._client.get(item[0], self) == item[1]
         )
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self._scan(self._prefix)) if self._prefix else len(self._client)
 
     def __repr__(self) -> str:
         return f"items({self._prefix!r})"

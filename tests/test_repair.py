@@ -15,7 +15,6 @@ from softadastra.inspection import read_log
 from softadastra.repair import Repaired, repair
 from softadastra.store.policies import LAST_WRITE_WINS
 from softadastra.sync.kinds import Kind
-from softadastra.wal import OsDisk, WriteAheadLog
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     KIND_MARK,
@@ -25,21 +24,32 @@ from softadastra.wal.frames import (
 )
 from softadastra.wal.salvaging import Frame, Gap
 from tests.engines import OPTIONS, Node
-from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
+from tests.sync.damaged import History, check_claims, check_lives, check_meeting, check_rows
+from tests.wal.logs import opened
 
 SECTOR = 512
 
 
 def file_of(node: Node) -> bytes:
-    """Give the bytes of a node's log, each frame synced after it was written."""
-    generation = 2 if node.log[0][0] == Kind.HISTORY else 1
+    """Give the bytes of a node's log, each frame synced after it was written.
+
+    What it was rewritten as got its name when all of it was durable.
+    """
+    kinds = [kind for kind, _ in node.log]
+    whole = kinds.index(Kind.RELEASED) + 1 if kinds[0] == Kind.HISTORY else 0
+    log = [*node.log[:whole], (KIND_MARK, b""), *node.log[whole:], (KIND_MARK, b"")]
     data = encode_file_header(
-        Header(node_id=node.name, incarnation=node.incarnation, generation=generation)
+        Header(
+            node_id=node.name,
+            incarnation=node.incarnation,
+            generation=2 if whole else 1,
+        )
     )
     seed = chain = int.from_bytes(data[-4:], "little")
-    for sequence, (kind, payload) in enumerate([*node.log, (KIND_MARK, b"")], 1):
+    for sequence, (kind, payload) in enumerate(log, 1):
+        mark = len(data) if sequence > whole else FILE_HEADER_BYTES
         frame, chain = encode_frame(
-            kind, payload, sequence=sequence, mark=len(data), seed=seed, chain=chain
+            kind, payload, sequence=sequence, mark=mark, seed=seed, chain=chain
         )
         data += frame
     return data
@@ -103,8 +113,8 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         assert path.read_bytes() == image
         if result.target is None:
             # A torn end, or no damage at all: the log opens as it is.
-            with WriteAheadLogOf(path, node) as found:
-                node.log = found
+            with opened(path, node_id=name) as (_, node.log):
+                pass
             node.restart()
             continue
         header, node.log = records(result.target)
@@ -117,29 +127,4 @@ def test_nodes_whose_files_were_damaged_and_repaired_converge(seed: int, tmp_pat
         check_lives(node, replica)
         check_claims(history, node, replica)
         node.engine = saved
-    left: dict[str, tuple[int, bytes]] = {}
-    for node in network.nodes.values():
-        for key, stood in stamps(node.engine.replica).items():
-            left[key] = max(stood, left.get(key, (0, b"")))
-
-    history.meet()
-
-    a, b, c = (node.engine.replica for node in network.nodes.values())
-    assert a.digest == b.digest == c.digest
-    if not history.collects:
-        assert stamps(a) == left
-
-
-class WriteAheadLogOf:
-    """The records of a log that opens."""
-
-    def __init__(self, path: Path, node: Node) -> None:
-        self.log = WriteAheadLog(path, disk=OsDisk())
-        self.node = node
-
-    def __enter__(self) -> list[tuple[int, bytes]]:
-        self.log.open(node_id=self.node.name, incarnation=0)
-        return list(self.log.replay())
-
-    def __exit__(self, *_: object) -> None:
-        self.log.close()
+    check_meeting(history)

@@ -10,7 +10,7 @@ in between leaves the old file as it was.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
 from typing import Final, Protocol
 
@@ -35,6 +35,12 @@ EMPTY_BYTES: Final = 4_608
 """A log without entries: its header, its node's histories, members and place."""
 LARGE_BYTES: Final = 1 << 20
 """From this size on a file is synced once more while it is written."""
+RETRY_MIN_MS: Final = 5_000
+"""After how long a rewriting that failed is tried again; each time it fails, twice as long."""
+RETRY_MAX_MS: Final = 300_000
+"""But no longer, and without end: a full disk may have room again when nothing is written here. An
+attempt writes as much as is alive before it finds out, and takes the last room of others meanwhile;
+a program that asks for the free space first can do so each second (RocksDB's default)."""
 LAG_BYTES: Final = 1 << 16
 """How much may be left to be copied when nothing is appended any more: less than a millisecond."""
 
@@ -82,25 +88,51 @@ class Compaction:
     Args:
         committer: the node's state, and how it changes.
         log: its log.
+        mono_ms: reads the monotonic clock.
         slack_bytes: how much more than twice its live part the log may have.
     """
 
     def __init__(
-        self, committer: Committer, log: RewritableLog, *, slack_bytes: int = SLACK_BYTES
+        self,
+        committer: Committer,
+        log: RewritableLog,
+        *,
+        mono_ms: Callable[[], int],
+        slack_bytes: int = SLACK_BYTES,
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
         self._log = log
+        self._mono_ms = mono_ms
         self._slack_bytes = slack_bytes
+        self._put_off_bytes = 0
+        """It failed, and is not tried again while the log is no larger, until `_retry_ms`."""
+        self._retry_ms: int | None = None
+        self._retry_delay_ms = RETRY_MIN_MS
 
     def is_due(self) -> bool:
-        """Whether most of the log is obsolete; else the committer says when to look again."""
+        """Whether most of the log is obsolete; else the committer says when to look again.
+
+        So does `wait_ms`, when it failed before.
+        """
+        if self._committer.has_failed:
+            # Nothing is written any more: it would fail again and again.
+            self._retry_ms = None
+            return False
         with self._committer.lock:
             limit = 2 * live_bytes(self._engine) + self._slack_bytes
+            if self.wait_ms():
+                limit = max(limit, self._put_off_bytes)
+            else:
+                self._retry_ms = None
             is_due = self._log.size_bytes > limit
             if not is_due:
                 self._committer.size_max = limit
         return is_due
+
+    def wait_ms(self) -> int | None:
+        """Give after how long to look again, also when nothing is written; None: not before."""
+        return None if self._retry_ms is None else max(0, self._retry_ms - self._mono_ms())
 
     def rewrite(self) -> Generator[None]:
         """Rewrite the log, a step at each `next`; between two of them anything may happen.
@@ -129,13 +161,17 @@ class Compaction:
             self._committer.exclusively(rewrite.adopt)
         finally:
             rewrite.abandon()
+        self._retry_ms, self._retry_delay_ms = None, RETRY_MIN_MS
         facts = {"bytes_before": before, "bytes_after": self._log.size_bytes}
         self._engine.notices.note(Level.INFO, "wal.compacted", **facts)
 
     def put_off(self, error: SoftadastraError) -> None:
-        """Tell that it failed, and try again when the log has grown by a quarter."""
+        """Tell that it failed, and try again later, or when the log has grown by a quarter."""
         self._engine.notices.note(Level.ERROR, "compaction.failed", error=error.message)
-        self._committer.size_max = self._log.size_bytes * 5 // 4 + self._slack_bytes
+        self._put_off_bytes = self._log.size_bytes * 5 // 4 + self._slack_bytes
+        self._committer.size_max = self._put_off_bytes
+        self._retry_ms = self._mono_ms() + self._retry_delay_ms
+        self._retry_delay_ms = min(2 * self._retry_delay_ms, RETRY_MAX_MS)
 
     def _let_go(self) -> None:
         """Collect what this node keeps for nobody: without peers nothing else does."""

@@ -6,13 +6,12 @@ import gc
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, Protocol
 
-from softadastra.errors import StoreError, WalCorruptionError
+from softadastra.errors import StoreError
 from softadastra.store.changes import OWN
 from softadastra.store.lives import lived
 from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
-from softadastra.sync.checkpoint_records import UNFINISHED
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Placed, Record, RecordEncoder
@@ -91,7 +90,6 @@ def recover(
     nonce: int,
     jitter: Callable[[], float],
     is_new: bool,
-    is_rewritten: bool,
 ) -> Recovered:
     """Make a node's engine, and evolve it by what its log holds.
 
@@ -105,22 +103,19 @@ def recover(
         jitter: gives a number from 0 to 1, uniformly.
         is_new: whether the log was made just now, or there is none. The writes of any other opening
             are told from those of other openings, also of a copy.
-        is_rewritten: whether the log begins with a checkpoint, as from its second generation on.
 
     Raises:
         StoreError: a record is intact and cannot be read, as one of a newer version.
-        WalCorruptionError: the log ends within its checkpoint.
     """
     replica = Replica(node_id, incarnation, policies)
     engine = Engine(replica, options, nonce=nonce, jitter=jitter)
-    records = kind = 0
+    records = 0
     # Nothing that replay makes is garbage, and looking for some in a million new tuples over
     # and over takes a third of the time.
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         for group in gathered(frames):
-            kind = group[-1][0]
             try:
                 for record in decode_together(group, replica.origins):
                     engine.evolve(record)
@@ -132,14 +127,6 @@ def recover(
     finally:
         if was_enabled:
             gc.enable()
-    if kind in UNFINISHED or (is_rewritten and not records):
-        # It says what is had before it has it.
-        raise WalCorruptionError(
-            f"the log ends within the checkpoint that it begins with, behind record {records}, as "
-            "a file does that was not copied to its end: restore a backup, or save what is left "
-            "with 'softadastra wal repair'",
-            record=records,
-        )
     replica.lives[OWN] = lived(replica.lives.get(OWN, ()), replica.top)
     engine.life = None if is_new else nonce
     return Recovered(engine, records)

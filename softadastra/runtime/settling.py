@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from threading import Condition, Lock, Thread
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.lookout import Lookout
 from softadastra.store.policies import Policy
 from softadastra.store.siblings import RESOLUTION, Sibling, siblings_of
 from softadastra.store.writes import Assignment
@@ -114,46 +114,21 @@ class Settling:
         return is_done
 
 
-class Settler:
-    """A thread that settles one node's conflicts.
+class Settler(Lookout):
+    """Settles one node's conflicts in a thread of its own.
 
     Args:
         settling: what it does.
     """
 
     def __init__(self, settling: Settling) -> None:
+        super().__init__("softadastra-settler", stop_max_seconds=STOP_MAX_SECONDS)
         self._settling = settling
-        # Entered by itself, because a Condition that is interrupted while it is entered, as by
-        # Ctrl-C, keeps its lock.
-        self._lock = Lock()
-        self._wanted = Condition(self._lock)
-        self._is_wanted = False
-        self._thread = Thread(target=self._run, name="softadastra-settler", daemon=True)
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._thread.start()
-
-    def look(self) -> None:
-        """There may be something to settle. From any thread."""
-        with self._lock:
-            self._is_wanted = True
-            self._wanted.notify()
 
     def stop(self) -> None:
         """End the thread; a function that does not return is left behind."""
-        with self._lock:
-            self._settling.is_stopping = True
-            self._wanted.notify()
-        if self._thread.is_alive():
-            self._thread.join(STOP_MAX_SECONDS)
+        self._settling.is_stopping = True
+        super().stop()
 
-    def _run(self) -> None:
-        while True:
-            with self._wanted:
-                self._wanted.wait_for(lambda: self._is_wanted or self._settling.is_stopping)
-                self._is_wanted = False
-                if self._settling.is_stopping:
-                    return
-            if self._settling.settle():
-                self.look()
+    def _look(self) -> float | None:
+        return 0.0 if self._settling.settle() else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, chain, pairwise, repeat
-from typing import Any, Final, assert_never
+from typing import Any, assert_never
 
 from softadastra.store.changes import Lost
 from softadastra.store.checkpoint import Entries, History, Part, Rows, Totals
@@ -15,10 +15,7 @@ from softadastra.store.siblings import KeyState, Sibling
 from softadastra.sync.columns import shrunk
 from softadastra.sync.kinds import Kind
 
-__all__ = ["UNFINISHED", "decode_part", "encode_part", "pairs"]
-
-UNFINISHED: Final = frozenset({Kind.HISTORY, Kind.ENTRIES, Kind.ROWS, Kind.LOST})
-"""Parts that another one follows: a log that ends with one has lost the rest."""
+__all__ = ["decode_part", "encode_part", "pairs"]
 
 
 def encode_part(part: Part) -> tuple[Kind, Any]:

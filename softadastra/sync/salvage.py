@@ -36,7 +36,6 @@ from softadastra.store.policies import Policies
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import KeyState, Sibling, State, siblings_of
 from softadastra.store.splitting import Split
-from softadastra.sync.checkpoint_records import UNFINISHED
 from softadastra.sync.engine import Engine
 from softadastra.sync.histories import tops_of
 from softadastra.sync.kinds import Kind
@@ -159,7 +158,6 @@ class Salvage:
         """Up to which number each origin is known; None: nothing is missing so far."""
         self._is_own_sure = incarnation is not None
         self._is_in_checkpoint = is_rewritten
-        self._last = 0
         self._numbers: list[LostNumbers] = []
         self._unusable: list[Unusable] = []
         if incarnation is None:
@@ -168,11 +166,6 @@ class Salvage:
     @property
     def _replica(self) -> Replica:
         return self._engine.replica
-
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether all that was taken ends within a checkpoint."""
-        return self._last in UNFINISHED
 
     def miss(self, missing: Missing) -> None:
         """Take note that records are missing here."""
@@ -197,7 +190,6 @@ class Salvage:
         Raises:
             StoreError: a newer version wrote it, which knows what to do with it.
         """
-        self._last = kind
         unusable = len(self._unusable)
         self._take_record(position, kind, payload)
         return len(self._unusable) == unusable

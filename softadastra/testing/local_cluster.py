@@ -7,7 +7,6 @@ with the cluster, also when the program that made it dies.
 from __future__ import annotations
 
 import shutil
-import string
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,15 +17,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from softadastra.errors import InvalidArgumentError, InvalidStateError
+from softadastra.errors import InvalidStateError
 from softadastra.testing.child_process import ProcessState
 from softadastra.testing.history import Verdict, WriteHistory, judge
 from softadastra.testing.local_node import LocalNode
+from softadastra.testing.roster import check_options, node_names, topology_of
 
 __all__ = ["LocalCluster", "Topology", "wait_until"]
-
-NODES_MAX = len(string.ascii_lowercase)
-"""Nodes are named node-a to node-z; a Python process each is what one machine carries."""
 
 NODE_OPTIONS = frozenset(
     {
@@ -94,25 +91,14 @@ class LocalCluster:
         log_level: str = "info",
         **options: object,
     ) -> None:
-        if not 1 <= nodes_count <= NODES_MAX:
-            raise InvalidArgumentError(
-                f"a local cluster has 1 to {NODES_MAX} nodes, got {nodes_count}"
-            )
-        if topology not in tuple(Topology):
-            raise InvalidArgumentError(
-                f"unknown topology {topology!r}: expected one of {', '.join(Topology)}"
-            )
-        if taken := NODE_OPTIONS & options.keys():
-            raise InvalidArgumentError(
-                f"the cluster itself sets {', '.join(sorted(taken))} for each node; leave it out"
-            )
+        self._names = node_names("local", nodes_count)
+        self._topology = topology_of(Topology, topology)
+        check_options(options.keys(), NODE_OPTIONS)
         self.history = WriteHistory()
         """Every write that was sent through the cluster's nodes."""
         self.nodes: tuple[LocalNode, ...] = ()
         """The nodes in order, from `open()` on."""
-        self._nodes_count = nodes_count
         self._given_directory = directory
-        self._topology = Topology(topology)
         self._log_level = log_level
         self._options = options
         self._opened: ExitStack | None = None
@@ -130,13 +116,13 @@ class LocalCluster:
             directory = self._make_directory(opened)
             self.nodes = tuple(
                 LocalNode(
-                    f"node-{letter}",
+                    name,
                     directory,
                     options=self._options,
                     log_level=self._log_level,
                     history=self.history,
                 )
-                for letter in string.ascii_lowercase[: self._nodes_count]
+                for name in self._names
             )
             for node in self.nodes:
                 opened.callback(node.kill)

@@ -7,18 +7,18 @@ every promise that can be checked from outside is checked at every step.
 
 from __future__ import annotations
 
-import string
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
+from softadastra.errors import InvalidStateError, NotFoundError
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
 from softadastra.testing.checkers.progress import await_rest
+from softadastra.testing.roster import check_options, node_names, topology_of
 from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_network import SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
@@ -26,9 +26,6 @@ from softadastra.testing.sim_schedule import Schedule, Trace, chance
 from softadastra.testing.sim_topology import SimTopology, links
 
 __all__ = ["SimCluster"]
-
-NODES_MAX = len(string.ascii_lowercase)
-"""Nodes are named node-a to node-z."""
 
 LOOK_MS = 100
 """Between two looks at a condition."""
@@ -87,18 +84,9 @@ class SimCluster:
         slack_bytes: int = 65_536,
         **options: object,
     ) -> None:
-        if not 1 <= nodes_count <= NODES_MAX:
-            raise InvalidArgumentError(
-                f"a simulated cluster has 1 to {NODES_MAX} nodes, got {nodes_count}"
-            )
-        if topology not in tuple(SimTopology):
-            raise InvalidArgumentError(
-                f"unknown topology {topology!r}: expected one of {', '.join(SimTopology)}"
-            )
-        if taken := OWN_OPTIONS & options.keys():
-            raise InvalidArgumentError(
-                f"the cluster itself sets {', '.join(sorted(taken))} for each node; leave it out"
-            )
+        names = node_names("simulated", nodes_count)
+        topology = topology_of(SimTopology, topology)
+        check_options(options.keys(), OWN_OPTIONS)
         self.schedule = Schedule()
         self.trace = Trace(self.schedule, trace)
         self.checks = Checks(self.trace, nodes_count)
@@ -109,10 +97,9 @@ class SimCluster:
         self._clones_made: Counter[str] = Counter()
         self.clones: list[SimNode] = []
         """Second nodes of a name, in the order in which they were made; some may be lost by now."""
-        names = [f"node-{letter}" for letter in string.ascii_lowercase[:nodes_count]]
         self.nodes = tuple(self._make(node_options(name, options), name) for name in names)
         self._links = links(
-            SimTopology(topology),
+            topology,
             [node.node_id for node in self.nodes],
             chance(seed, "topology"),
         )

@@ -116,7 +116,6 @@ class SimLife:
                 nonce=self._rng.getrandbits(64),
                 jitter=self._rng.random,
                 is_new=header.incarnation == incarnation,
-                is_rewritten=header.is_rewritten,
             ).engine
             fresh = self._rng.getrandbits(64)
             settle_place(self.engine, self.log, host=self._machine, incarnation=fresh)
@@ -136,7 +135,12 @@ class SimLife:
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._conflicts_arrived,
         )
-        self._compaction = Compaction(self.committer, self.log, slack_bytes=self._slack_bytes)
+        self._compaction = Compaction(
+            self.committer,
+            self.log,
+            mono_ms=lambda: clock.now().mono_ms,
+            slack_bytes=self._slack_bytes,
+        )
         self.committer.outgrown = self._outgrown
         self._compaction.is_due()
         self._settling = Settling(
@@ -174,27 +178,27 @@ class SimLife:
         self.is_settling_due = False
         self.is_settling_due |= self._settling.settle()
 
-    def compact(self) -> bool:
+    def compact(self) -> int | None:
         """Do a step of rewriting the log, as a node does in a thread.
 
         Returns:
-            Whether there is more to do.
+            After how many milliseconds there is more to do; None: when it has grown.
         """
         steps = self._rewriting
         if steps is None:
             if not self._compaction.is_due():
-                return False
+                return None
             steps = self._rewriting = self._compaction.rewrite()
         try:
             next(steps)
         except StopIteration:
             self._rewriting = None
-            return self._compaction.is_due()
+            return 0 if self._compaction.is_due() else None
         except SoftadastraError as error:
             self._rewriting = None
             self._compaction.put_off(error)
-            return False
-        return True
+            return self._compaction.wait_ms()
+        return 0
 
     def _outgrown(self) -> None:
         self.is_compacting_due = True

@@ -30,8 +30,9 @@ __all__ = ["NodeState", "SimNode"]
 
 
 SETTLING_DELAY_MS: Final = 5
-COMPACTING_STEP_MS: Final = 3
 """Between the arrival of a conflict and its settlement: other things may come in between."""
+COMPACTING_STEP_MS: Final = 3
+"""And between two steps of rewriting a log."""
 
 
 class NodeState(Enum):
@@ -342,9 +343,13 @@ class SimNode(SimClient):
         if self.state is not NodeState.RUNNING:
             # It goes on at the first turn after the pause.
             life.is_compacting_due = True
-        elif life.compact():
-            self._schedule.after(COMPACTING_STEP_MS, partial(self._compact, life))
-        else:
+            return
+        delay_ms = life.compact()
+        if delay_ms is not None:
+            step_ms = max(COMPACTING_STEP_MS, self.clock.world_delay_ms(delay_ms))
+            self._schedule.after(step_ms, partial(self._compact, life))
+        if delay_ms != 0:
+            # It has ended, and there may be something to tell.
             self._wake(life)
 
     def _wake(self, life: SimLife) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import stat
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
@@ -180,7 +181,7 @@ class OsDisk:
 
     def exists(self, path: Path) -> bool:
         """Whether there is a file at the path."""
-        return path.exists()
+        return _mode_of(path) is not None
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name, in one step."""
@@ -199,7 +200,7 @@ class OsDisk:
     def make_directory(self, path: Path) -> None:
         """Make a directory and those above it, each name synced in the one above."""
         missing = []
-        while not path.is_dir():
+        while not stat.S_ISDIR(_mode_of(path) or 0):
             missing.append(path)
             path = path.parent
         for directory in reversed(missing):
@@ -304,6 +305,16 @@ class _OsFile:
                 os.close(descriptor)
             except OSError as error:
                 raise _refused("close", self.path, error) from error
+
+
+def _mode_of(path: Path) -> int | None:
+    """Give what is at a path; None: nothing. `Path.exists` raises what this turns into words."""
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise _refused("examine", path, error) from error
 
 
 def write_all(file: File, data: Bytes, offset: int) -> None:

@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -36,6 +37,7 @@ from softadastra.wal.recovery import (
     End,
     Record,
     TornTail,
+    check_finished,
     keep_tail,
     read_records,
     rewrite,
@@ -187,7 +189,9 @@ class WriteAheadLog:
             raise self._refusal("replay")
         end = yield from read_records(self._file, self._seed)
         torn = None
-        if size_bytes := torn_bytes(self._file, end, self._seed):
+        size_bytes = torn_bytes(self._file, end, self._seed)
+        check_finished(self._path, self._header, end)
+        if size_bytes:
             torn = keep_tail(self._disk, self._file, end.offset, size_bytes)
             self._file.truncate(end.offset)
         if torn or end.mark < end.offset:
@@ -252,7 +256,9 @@ class WriteAheadLog:
                 self._state = LogState.POISONED
                 raise
             finally:
-                old.close()
+                # All of it is durable in the new file, however this one ends.
+                with suppress(StorageError):
+                    old.close()
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
@@ -384,12 +390,10 @@ class WriteAheadLog:
         try:
             self._file.truncate(end)
         except StorageError as error:
-            self._state = LogState.POISONED
-            raise StorageError(
+            raise self._poison(
                 f"{self._path} ends in a partial frame that cannot be cut off: {error.message}; "
                 "close the log and open it again",
-                errno=error.errno,
-                filename=str(self._path),
+                error,
             ) from error
         self._allocated = end
         self._sync_file()
@@ -422,13 +426,16 @@ class WriteAheadLog:
             failure = error if isinstance(error, OSError) else error.__context__
             if not isinstance(failure, OSError):
                 raise
-            self._state = LogState.POISONED
-            raise StorageError(
+            raise self._poison(
                 f"{failure}: the outcome of the last writes is unknown, and nothing more is "
                 "written; close the log and open it again, recovery will find out",
-                errno=failure.errno,
-                filename=str(self._path),
+                failure,
             ) from error
+
+    def _poison(self, words: str, failure: OSError) -> StorageError:
+        """Take nothing more until the log is opened again; give the error that says why."""
+        self._state = LogState.POISONED
+        return StorageError(words, errno=failure.errno, filename=str(self._path))
 
     def abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""

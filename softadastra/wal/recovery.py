@@ -37,6 +37,7 @@ from softadastra.wal.frames import (
     KIND_SHIFT,
     MARKER,
     FrameHeader,
+    Header,
     decode_frame_header,
 )
 
@@ -45,8 +46,10 @@ __all__ = [
     "End",
     "Record",
     "TornTail",
+    "check_finished",
     "examine_tail",
     "frame_headers",
+    "is_unfinished",
     "keep_tail",
     "read_records",
     "rewrite",
@@ -178,6 +181,36 @@ def examine_tail(file: File, end: End, seed: int) -> int | str:
     if behind is not None and not _has_zero_sector(file, end.offset, behind):
         return f"a frame at offset {behind} is behind it"
     return size_bytes
+
+
+def is_unfinished(header: Header, mark: int) -> bool:
+    """Whether a log that was rewritten ends before all is there that it was rewritten as.
+
+    The first of that say what is had, and the others bring it; a mark stands behind them, before
+    the file has its name.
+
+    Args:
+        header: of the file.
+        mark: the highest durable mark of its frames.
+    """
+    return header.is_rewritten and mark == FILE_HEADER_BYTES
+
+
+def check_finished(path: Path, header: Header, end: End) -> None:
+    """Refuse a log that was rewritten and not copied to its end.
+
+    Raises:
+        WalCorruptionError: it is one.
+    """
+    if is_unfinished(header, end.mark):
+        raise WalCorruptionError(
+            f"{path} ends within the checkpoint that it begins with, at offset {end.offset}, as a "
+            "file does that was not copied to its end; nothing was changed: restore a backup, or "
+            "save what is left with 'softadastra wal repair'",
+            path=str(path),
+            offset=end.offset,
+            sequence=end.sequence + 1,
+        )
 
 
 def keep_tail(disk: Disk, file: File, offset: int, size_bytes: int) -> TornTail:

@@ -69,6 +69,8 @@ class Rewrite:
         self.file: File = disk.open(aside_of(path), OpenMode.NEW)
         self._is_open = True
         try:
+            self.identity = self.file.identity()
+            """Device and number of the new file."""
             block = encode_file_header(header)
             write_all(self.file, block, 0)
         except BaseException:
@@ -81,11 +83,6 @@ class Rewrite:
     def size_bytes(self) -> int:
         """How large it is by now."""
         return self.end.offset
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """Device and number of the new file."""
-        return self.file.identity()
 
     def lag_bytes(self, end: int) -> int:
         """How much of the old file, up to an offset, is still to be copied."""

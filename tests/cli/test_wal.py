@@ -237,6 +237,23 @@ def test_repair_saves_what_is_left_lists_what_is_lost_and_leaves_the_log(run: Ru
     assert header["incarnation"] != document(run("wal", "inspect", "--json"))["incarnation"]
 
 
+@pytest.mark.parametrize("left", [0, 1, 200])
+def test_a_rewritten_log_that_ends_within_its_checkpoint_is_damaged_for_every_command(
+    run: Run, left: int
+) -> None:
+    """With nothing behind its header it was once called intact, and could not be opened."""
+    path = fill()
+    run("wal", "compact")
+    path.write_bytes(path.read_bytes()[: FILE_HEADER_BYTES + left])
+
+    assert run("store", "list").exit_code == 6
+    assert run("wal", "inspect").exit_code == run("wal", "verify").exit_code == 6
+    repaired = document(run("wal", "repair", "--json"))
+    assert repaired["is_cut"]
+    assert run("--wal", f"{WAL}.repaired", "wal", "verify").exit_code == 0
+    assert run("--wal", f"{WAL}.repaired", "store", "put", "key", "value").exit_code == 0
+
+
 def test_of_an_intact_log_repair_makes_no_file(run: Run) -> None:
     fill()
     before = set(listing())

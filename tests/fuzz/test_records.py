@@ -141,7 +141,6 @@ def recovered_or_refused(kind: int, payload: bytes) -> None:
             nonce=1,
             jitter=lambda: 0.5,
             is_new=True,
-            is_rewritten=False,
         )
     except StoreError as error:
         words = error.message
@@ -187,7 +186,6 @@ def test_the_refusal_names_the_record_and_its_kind(kind):
             nonce=1,
             jitter=lambda: 0.5,
             is_new=True,
-            is_rewritten=False,
         )
 
     assert caught.value.context == {"kind": kind, "record": 1}

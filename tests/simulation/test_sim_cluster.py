@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
-from softadastra.testing import BrokenPromiseError, NodeState, SimCluster
+from softadastra.testing import BrokenPromiseError, NodeState, SimCluster, SimNode
 from softadastra.types import PeerState
 
 
@@ -64,6 +66,53 @@ def test_a_full_disk_refuses_the_write_and_takes_later_ones():
         a.crash()
         a.restart()
         assert a.get("key") == "taken"
+
+
+def outgrow_a_full_disk(node: SimNode) -> int:
+    """Let most of a log be obsolete when there is no room for a new one; give what is alive."""
+    for number in range(50):
+        node.put(f"key/{number}", "v" * 1_000)
+    live_bytes = node.running().log.size_bytes
+    node.fill_disk(free_bytes=100_000)
+    for number in range(80):
+        node.put(f"key/{number % 50}", f"{number:04}" * 250)
+    return live_bytes
+
+
+def test_a_log_that_a_full_disk_kept_from_being_rewritten_is_so_when_there_is_room():
+    """Though nothing is written any more: what waits for the log to grow would wait for ever."""
+    lines: list[str] = []
+    with SimCluster(1, slack_bytes=1_024, allocation_bytes_max=0, trace=lines.append) as cluster:
+        (a,) = cluster.nodes
+        live_bytes = outgrow_a_full_disk(a)
+        cluster.run(3_600)
+        failed = [float(line.split()[0]) for line in lines if "compaction.failed" in line]
+
+        assert a.running().log.size_bytes > 2 * live_bytes
+        waits = [round(later - before) for before, later in pairwise(failed)]
+        assert waits[:7] == [5, 10, 20, 40, 80, 160, 300]
+        assert set(waits[7:]) == {300}
+        assert a.running().compact() is None, "it was tried again too early"
+        a.free_disk()
+        cluster.run(300)
+        assert a.running().log.size_bytes < 1.1 * live_bytes
+        assert len(a.items()) == 50
+
+
+def test_a_node_that_writes_no_more_does_not_try_again_to_rewrite_its_log():
+    lines: list[str] = []
+    with SimCluster(1, slack_bytes=1_024, allocation_bytes_max=0, trace=lines.append) as cluster:
+        (a,) = cluster.nodes
+        outgrow_a_full_disk(a)
+        cluster.run(1)
+        assert any("compaction.failed" in line for line in lines)
+        a.fail_sync()
+        with pytest.raises(StorageError):
+            a.put("key/0", "unknown")
+        lines.clear()
+
+        cluster.run(3_600)
+        assert not any("compaction.failed" in line for line in lines)
 
 
 @pytest.mark.parametrize("seed", range(4))

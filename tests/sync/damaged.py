@@ -126,3 +126,19 @@ def check_lives(node: Node, replica: Replica) -> None:
             reach = replica.reach(number)
             ours = [life for life in replica.history(number) if life.first <= reach]
             assert ours == [life for life in truth.history(known) if life.first <= reach]
+
+
+def check_meeting(history: History) -> None:
+    """All nodes meet and hold the same: of each key the greatest of what was left anywhere."""
+    replicas = [node.engine.replica for node in history.network.nodes.values()]
+    left: dict[str, tuple[int, bytes]] = {}
+    for replica in replicas:
+        for key, found in stamps(replica).items():
+            left[key] = max(found, left.get(key, (0, b"")))
+
+    history.meet()
+
+    replicas = [node.engine.replica for node in history.network.nodes.values()]
+    assert len({replica.digest for replica in replicas}) == 1
+    if not history.collects:
+        assert stamps(replicas[0]) == left

@@ -9,7 +9,7 @@ from itertools import combinations
 import pytest
 
 from softadastra.sync.batches import Limits
-from softadastra.sync.messages import Ack, Batch, Message, SnapshotRange
+from softadastra.sync.messages import Ack, Batch, SnapshotRange
 from softadastra.sync.session import BEHIND_MIN
 from softadastra.sync.settings import EngineOptions
 from tests.engines import OPTIONS, Network, Node
@@ -125,20 +125,6 @@ def test_when_the_chosen_neighbour_dies_another_one_goes_on_as_soon_as_that_is_t
     assert {sender for sender, to in network.messages(Batch) if to == "new"} <= {"a", "b"}
     under_way = CUTS.window * CUTS.batch.entries
     assert copies_sent_to(network, "new").total() <= 4_000 + under_way
-
-
-def test_when_the_chosen_neighbour_brings_nothing_the_others_do_after_a_second():
-    network = settled(MESH, writers="c", each=4_000)
-    network.cut(network["c"])
-    network.passes = lambda sender, _, message: sender.name != "a" or not isinstance(message, Batch)
-    for name in "abd":
-        network.join("new", name)
-
-    network.advance(1_000, step=50)
-    assert network["new"].items() == {}
-    network.advance(400, step=50)
-
-    assert network["new"].digest == network["b"].digest
 
 
 def test_what_the_chosen_neighbour_may_not_send_yet_comes_from_another_one():
@@ -262,14 +248,26 @@ def test_when_the_sender_of_a_snapshot_dies_another_one_sends_one_at_once(after_
     assert ranges_sent_to_the_newcomer(network).keys() == {"a", "b"}
 
 
-def is_no_range_of_a(sender: Node, _receiver: Node, message: Message) -> bool:
-    return sender.name != "a" or not isinstance(message, SnapshotRange)
+def newcomer_to_writes() -> Network:
+    network = settled(MESH, writers="c", each=4_000)
+    network.cut(network["c"])
+    return network
 
 
-def test_when_the_chosen_neighbour_brings_no_snapshot_the_others_do_after_a_second():
+def newcomer_to_a_snapshot() -> Network:
     network = settled(MESH, writers=NAMES, each=500)
     let_collect(network)
-    network.passes = is_no_range_of_a
+    return network
+
+
+@pytest.mark.parametrize(
+    ("begin", "bringing"), [(newcomer_to_writes, Batch), (newcomer_to_a_snapshot, SnapshotRange)]
+)
+def test_when_the_chosen_neighbour_brings_nothing_the_others_do_after_a_second(begin, bringing):
+    network = begin()
+    network.passes = lambda sender, _, message: (
+        sender.name != "a" or not isinstance(message, bringing)
+    )
     for name in "abd":
         network.join("new", name)
 

@@ -56,7 +56,6 @@ def recovered(node: Node, frames: list[Frame]) -> Recovered:
         nonce=1,
         jitter=lambda: 0.5,
         is_new=False,
-        is_rewritten=False,
     )
 
 

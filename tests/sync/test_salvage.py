@@ -19,7 +19,7 @@ from softadastra.sync.kinds import Kind
 from softadastra.sync.records import Arrived, RecordEncoder, decode_record
 from softadastra.sync.salvage import Missing, Salvage, Salvaged
 from tests.engines import Network, Node
-from tests.sync.damaged import History, check_claims, check_lives, check_rows, stamps
+from tests.sync.damaged import History, check_claims, check_lives, check_meeting, check_rows, stamps
 
 OVERHEAD = 32
 
@@ -130,17 +130,7 @@ def test_nodes_whose_logs_lost_records_converge_and_keep_what_is_left(seed: int)
         reopen(node, salvaged)
         assert node.engine.replica.digest == replica.digest
         check_rows(node.engine.replica)
-    left: dict[str, tuple[int, bytes]] = {}
-    for node in network.nodes.values():
-        for key, found in stamps(node.engine.replica).items():
-            left[key] = max(found, left.get(key, (0, b"")))
-
-    history.meet()
-
-    a, b, c = (node.engine.replica for node in network.nodes.values())
-    assert a.digest == b.digest == c.digest
-    if not history.collects:
-        assert stamps(a) == left
+    check_meeting(history)
 
 
 def position_of(node: Node, kind: Kind) -> int:

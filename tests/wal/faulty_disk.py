@@ -67,6 +67,7 @@ class FaultyDisk:
         return FaultyFile(self, self._disk.open(path, mode))
 
     def exists(self, path: Path) -> bool:
+        self.step("exists", path)
         return self._disk.exists(path)
 
     def rename(self, source: Path, target: Path) -> None:
@@ -93,6 +94,7 @@ class FaultyFile:
         self.path = file.path
         self._disk = disk
         self._file = file
+        self._is_open = True
 
     def pread(self, size_bytes: int, offset: int) -> bytes:
         self._disk.step("pread", self.path)
@@ -123,6 +125,7 @@ class FaultyFile:
         return self._file.size()
 
     def identity(self) -> tuple[int, int]:
+        self._disk.step("identity", self.path)
         return self._file.identity()
 
     def lock(self) -> bool:
@@ -134,4 +137,8 @@ class FaultyFile:
         self._file.unlock()
 
     def close(self) -> None:
-        self._file.close()
+        if self._is_open:
+            self._is_open = False
+            # The descriptor is gone in any case, as with close(2) on Linux.
+            self._file.close()
+            self._disk.step("close", self.path)

@@ -78,7 +78,7 @@ def test_new_log_is_synced_before_it_has_its_name_and_the_directory_after(tmp_pa
     with opened(tmp_path / "node-a.wal", disk=disk):
         pass
 
-    changes = [step for step in disk.operations if step[0] not in ("size", "pread", "open")]
+    changes = [s for s in disk.operations if s[0] not in ("size", "pread", "open", "close")]
     aside, name = "node-a.wal.new", "node-a.wal"
     start = changes.index(("pwrite", aside))
     expected = [("pwrite", aside), ("sync", aside), ("rename", name)]
@@ -113,6 +113,23 @@ def test_directory_that_is_not_writable_is_named() -> None:
         WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
 
     assert caught.value.filename == f"{path}.lock"
+
+
+@pytest.mark.parametrize("part", ["parent", "name"])
+def test_a_path_that_the_system_does_not_take_is_refused_as_all_else(
+    tmp_path: Path, part: str
+) -> None:
+    """`Path.exists` and `Path.is_dir` raise what the system says of some paths."""
+    path = tmp_path / ("x" * 300) / "node-a.wal" if part == "parent" else tmp_path / ("x" * 300)
+    with opened(tmp_path / "node-a.wal") as (log, _):
+        log.append_many([(1, b"record")])
+
+        with pytest.raises(StorageError) as copied:
+            log.copy_to(path)
+    with pytest.raises(StorageError) as made:
+        WriteAheadLog(path, disk=OsDisk()).open(node_id=NODE_ID, incarnation=1)
+
+    assert copied.value.errno == made.value.errno == errno.ENAMETOOLONG
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS])

@@ -173,6 +173,20 @@ def opened_on(disk: Disk, path: Path, takes: list[Record] | None = None) -> Writ
     return log
 
 
+def test_a_file_that_is_replaced_may_fail_to_close(tmp_path: Path) -> None:
+    """The log is rewritten by then: to say that it failed would be wrong."""
+    path = tmp_path / "node-a.wal"
+    disk = FaultyDisk(only=frozenset({"close"}))
+    with opened(path, disk=disk) as (log, _):
+        log.append_many(OLD)
+        disk.fail_at = disk.count + 1
+
+        rewritten(log)
+
+        assert disk.has_failed
+    assert records_of(path) == KEPT + MEANWHILE
+
+
 def test_a_copy_that_takes_long_holds_up_nobody(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,14 +103,3 @@ def test_recovery_that_fails_at_any_step_succeeds_when_it_is_repeated(
         kept.unlink()
 
     assert number > 15
-
-
-def test_log_of_format_1_opens_forever(tmp_path: Path) -> None:
-    """Written by the first version, by a killed process: a torn frame is at its end."""
-    path = tmp_path / "node-a.wal"
-    path.write_bytes((Path(__file__).parent / "format-1.wal").read_bytes())
-
-    with opened(path) as (log, found):
-        assert found == [(1, b"alpha"), (2, b""), (255, bytes(range(256)))]
-        assert log.torn_tail is not None
-        assert log.torn_tail.size_bytes == 40

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from softadastra.sync.messages import Message
 from softadastra.sync.notices import Notice
-from softadastra.testing.checkers.ledger import Fact
+from softadastra.testing.checkers.ledger import Fact, Ledger
+from softadastra.testing.checkers.lineage import Lineage
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_life import Turn
     from softadastra.testing.sim_node import SimNode
 
-__all__ = ["BrokenPromiseError", "Checker"]
+__all__ = ["BrokenPromiseError", "Checker", "LedgerChecker", "Truth"]
 
 
 class BrokenPromiseError(AssertionError):
@@ -67,3 +68,25 @@ class Checker:
     def fail(self, words: str) -> BrokenPromiseError:
         """Give the error to raise."""
         return BrokenPromiseError(self.name, words)
+
+
+class Truth(NamedTuple):
+    """What no node tells the checkers."""
+
+    ledger: Ledger
+    """What was written."""
+    lineage: Lineage
+    """What it is called."""
+    liars: Set[str]
+    """Who may write without the ledger, and over all that is in it."""
+
+
+class LedgerChecker(Checker):
+    """Compares what nodes do and hold with what was written.
+
+    Args:
+        truth: what was written.
+    """
+
+    def __init__(self, truth: Truth) -> None:
+        self._ledger, self._lineage, self._liars = truth

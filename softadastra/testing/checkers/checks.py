@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from softadastra.sync.messages import Batch, Ping, Pong
 from softadastra.sync.wire import decode, encode
-from softadastra.testing.checkers.base import Checker
+from softadastra.testing.checkers.base import Checker, Truth
 from softadastra.testing.checkers.bounds import Bounds
 from softadastra.testing.checkers.collection import Collection
 from softadastra.testing.checkers.convergence import Convergence
@@ -55,18 +55,19 @@ class Checks:
         self.batches_sent = 0
         """By all nodes so far."""
         self._trace = trace
+        truth = Truth(self.ledger, self.lineage, self.liars)
         self._checkers: tuple[Checker, ...] = (
-            Dots(self.ledger, self.lineage, self.liars),
-            Durability(self.ledger, self.lineage, self.liars),
+            Dots(truth),
+            Durability(truth),
             Outbox(),
             Bounds(nodes_count),
             Idleness(),
-            Overwriting(self.ledger, self.lineage),
-            Convergence(self.ledger, self.liars),
-            Invention(self.ledger, self.lineage, self.liars),
-            Merging(self.ledger, self.lineage, self.liars),
-            Keeping(self.ledger, self.lineage, self.liars),
-            Resurrection(self.ledger, self.lineage),
+            Overwriting(truth),
+            Convergence(truth),
+            Invention(truth),
+            Merging(truth),
+            Keeping(truth),
+            Resurrection(truth),
             Collection(),
         )
         self._watching_sends = overriding(self._checkers, "sent")

@@ -9,14 +9,13 @@ digests, and mended.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.policies import Policy
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.notices import Notice
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Ledger
+from softadastra.testing.checkers.base import LedgerChecker
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -24,19 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Convergence"]
 
 
-class Convergence(Checker):
-    """Compares the nodes with each other.
-
-    Args:
-        ledger: whether a node has come back with less than it had.
-        liars: whose digests mean nothing.
-    """
+class Convergence(LedgerChecker):
+    """Compares the nodes with each other. The digest of a liar means nothing."""
 
     name = "convergence"
-
-    def __init__(self, ledger: Ledger, liars: Set[str]) -> None:
-        self._ledger = ledger
-        self._liars = liars
 
     def noticed(self, node: SimNode, notice: Notice) -> None:
         """Nodes in step that differ have found out: they must never come to that."""

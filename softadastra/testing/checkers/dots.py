@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
 from softadastra.sync.notices import Notice
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Fact, Ledger, in_words
-from softadastra.testing.checkers.lineage import Lineage, Name
+from softadastra.testing.checkers.base import LedgerChecker
+from softadastra.testing.checkers.ledger import Fact, in_words
+from softadastra.testing.checkers.lineage import Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -17,21 +17,10 @@ if TYPE_CHECKING:
 __all__ = ["Dots"]
 
 
-class Dots(Checker):
-    """Compares the numbers that are given out with those that were.
-
-    Args:
-        ledger: what was written before.
-        lineage: what it is called.
-        liars: who may give out numbers as they like.
-    """
+class Dots(LedgerChecker):
+    """Compares the numbers that are given out with those that were; not those of a liar."""
 
     name = "dots"
-
-    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
-        self._liars = liars
-        self._ledger = ledger
-        self._lineage = lineage
 
     def wrote(self, node: SimNode, facts: Sequence[Fact]) -> None:
         """New writes follow the last one of their life."""

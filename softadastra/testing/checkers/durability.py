@@ -9,7 +9,7 @@ went down is there when it comes up.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.dots import DotSet, subtract
@@ -23,10 +23,10 @@ from softadastra.sync.messages import (
     SnapshotBegin,
     SnapshotRange,
 )
-from softadastra.testing.checkers.base import Checker
+from softadastra.testing.checkers.base import LedgerChecker, Truth
 from softadastra.testing.checkers.durable_log import DurableLog, held
-from softadastra.testing.checkers.ledger import Fact, Ledger, Outcome, in_words
-from softadastra.testing.checkers.lineage import Lineage, Name
+from softadastra.testing.checkers.ledger import Fact, Outcome, in_words
+from softadastra.testing.checkers.lineage import Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_life import Turn
@@ -37,21 +37,16 @@ __all__ = ["Durability"]
 NOTHING = DotSet()
 
 
-class Durability(Checker):
-    """Knows what every disk holds.
+class Durability(LedgerChecker):
+    """Knows what every disk holds, and tells the ledger which writes were lost with one.
 
-    Args:
-        ledger: told which writes were lost with a disk.
-        lineage: what they are called.
-        liars: whose writes may stand under numbers of others, and get names of their own then.
+    Writes of a liar may stand under numbers of others, and get names of their own then.
     """
 
     name = "durability"
 
-    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
-        self._liars = liars
-        self._ledger = ledger
-        self._lineage = lineage
+    def __init__(self, truth: Truth) -> None:
+        super().__init__(truth)
         self._logs: dict[str, DurableLog] = {}
         """By machine."""
         self._written: defaultdict[str, list[Fact]] = defaultdict(list)

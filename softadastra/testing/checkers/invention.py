@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.siblings import siblings_of
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Ledger, in_words
-from softadastra.testing.checkers.lineage import Lineage
+from softadastra.testing.checkers.base import LedgerChecker
+from softadastra.testing.checkers.ledger import in_words
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -16,21 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Invention"]
 
 
-class Invention(Checker):
-    """Compares what the nodes hold with what was written.
-
-    Args:
-        ledger: what was written.
-        lineage: what it is called.
-        liars: who may write without the ledger; with one of them there is nothing to compare.
-    """
+class Invention(LedgerChecker):
+    """Compares what the nodes hold with what was written; with a liar that says nothing."""
 
     name = "invention"
-
-    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
-        self._ledger = ledger
-        self._lineage = lineage
-        self._liars = liars
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Look at all that every node holds."""

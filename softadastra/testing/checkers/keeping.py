@@ -9,16 +9,16 @@ shows what counts. A remove may be gone: it is collected when every member has i
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Fact, Ledger, Outcome, in_words
-from softadastra.testing.checkers.lineage import Lineage, Name
+from softadastra.testing.checkers.base import LedgerChecker
+from softadastra.testing.checkers.ledger import Fact, Outcome, in_words
+from softadastra.testing.checkers.lineage import Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -28,21 +28,10 @@ __all__ = ["Keeping"]
 NOTHING = DotSet()
 
 
-class Keeping(Checker):
-    """Compares what the nodes have with what was written.
-
-    Args:
-        ledger: what was written.
-        lineage: what it is called.
-        liars: who may write over all of it; with one of them only what is had is looked at.
-    """
+class Keeping(LedgerChecker):
+    """Compares what the nodes have with what was written; with a liar only what is had."""
 
     name = "keeping"
-
-    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
-        self._liars = liars
-        self._ledger = ledger
-        self._lineage = lineage
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Look at all writes on all nodes."""

@@ -7,16 +7,15 @@ over knowingly: merged with that put once more, it stays what it is.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.node_settings import merge_function
 from softadastra.store.dots import DotSet
 from softadastra.store.policies import Policy
 from softadastra.store.values import pack_value, unpack_value
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Fact, Ledger
-from softadastra.testing.checkers.lineage import Lineage
+from softadastra.testing.checkers.base import LedgerChecker
+from softadastra.testing.checkers.ledger import Fact
 from softadastra.types import ConflictingValue
 
 if TYPE_CHECKING:
@@ -27,21 +26,10 @@ __all__ = ["Merging"]
 NOTHING = DotSet()
 
 
-class Merging(Checker):
-    """Merges once more what the nodes show.
-
-    Args:
-        ledger: what was written.
-        lineage: what it is called.
-        liars: who may write over all of it; with one of them there is nothing to compare.
-    """
+class Merging(LedgerChecker):
+    """Merges once more what the nodes show. With a liar there is nothing to compare."""
 
     name = "merging"
-
-    def __init__(self, ledger: Ledger, lineage: Lineage, liars: Set[str]) -> None:
-        self._ledger = ledger
-        self._lineage = lineage
-        self._liars = liars
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Look at all keys of all nodes."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from softadastra.store.changes import Lost
 from softadastra.sync.notices import Notice
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Ledger, in_words
-from softadastra.testing.checkers.lineage import Lineage, Name
+from softadastra.testing.checkers.base import LedgerChecker, Truth
+from softadastra.testing.checkers.ledger import in_words
+from softadastra.testing.checkers.lineage import Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_node import SimNode
@@ -16,19 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["Overwriting"]
 
 
-class Overwriting(Checker):
-    """Looks at each conflict that a node reports.
-
-    Args:
-        ledger: what each writer had seen.
-        lineage: what the writes are called.
-    """
+class Overwriting(LedgerChecker):
+    """Looks at each conflict that a node reports, and at what its writers had seen."""
 
     name = "overwriting"
 
-    def __init__(self, ledger: Ledger, lineage: Lineage) -> None:
-        self._ledger = ledger
-        self._lineage = lineage
+    def __init__(self, truth: Truth) -> None:
+        super().__init__(truth)
         self._last: dict[str, Lost] = {}
         """The last conflict of each node that was looked at."""
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from softadastra.store.dots import DotSet
 from softadastra.store.siblings import siblings_of
-from softadastra.testing.checkers.base import Checker
-from softadastra.testing.checkers.ledger import Fact, Ledger, in_words
-from softadastra.testing.checkers.lineage import Lineage, Name
+from softadastra.testing.checkers.base import LedgerChecker, Truth
+from softadastra.testing.checkers.ledger import Fact, in_words
+from softadastra.testing.checkers.lineage import Name
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_life import Turn
@@ -28,19 +28,13 @@ LOOK_MS: Final = 1_000
 NOTHING = DotSet()
 
 
-class Resurrection(Checker):
-    """Compares what a node holds with the removes that it has.
-
-    Args:
-        ledger: what each writer had seen.
-        lineage: what the writes are called.
-    """
+class Resurrection(LedgerChecker):
+    """Compares what a node holds with the removes that it has, and what their writers had seen."""
 
     name = "resurrection"
 
-    def __init__(self, ledger: Ledger, lineage: Lineage) -> None:
-        self._ledger = ledger
-        self._lineage = lineage
+    def __init__(self, truth: Truth) -> None:
+        super().__init__(truth)
         self._removed_by: defaultdict[Name, list[Name]] = defaultdict(list)
         """The removes whose writers had seen a write."""
         self._looked: dict[str, tuple[int, int]] = {}
