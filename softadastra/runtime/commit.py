@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from itertools import islice
 from threading import Lock
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.runtime.log_port import Log
 from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.store.writes import Assigned, Assignment, decide_writes
@@ -26,32 +27,11 @@ from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Lived, Record, RecordEncoder
 
-__all__ = ["Committer", "Log"]
+__all__ = ["Committer"]
 
 T = TypeVar("T")
 
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
-
-
-class Log(Protocol):
-    """The durable history, as `wal.log.WriteAheadLog` is one."""
-
-    def append(self, kind: int, payload: bytes) -> None:
-        """Append a frame, or raise and change nothing."""
-
-    def append_many(self, frames: Sequence[tuple[int, bytes]]) -> None:
-        """Append all of the frames, or raise and change nothing."""
-
-    def sync(self) -> None:
-        """Make what was appended before durable; a failure is for good."""
-
-    @property
-    def is_poisoned(self) -> bool:
-        """Whether a sync failed, so that nothing is written any more."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Where the last frame ends: it says what an interrupted append has done."""
 
 
 class Committer:
@@ -175,8 +155,8 @@ class Committer:
             with self.lock:
                 self._check_writable()
                 return action()
-        ticket = Ticket((), ())
-        gate = self._join(ticket, is_first=True)
+        ticket = Ticket((), (), is_exclusive=True)
+        gate = self._join(ticket)
         if gate is not None:
             gate.acquire()
         assert ticket.group is not None, "who waits in front leads next"
@@ -216,12 +196,10 @@ class Committer:
             raise ticket.error
         return ticket.results
 
-    def _join(self, ticket: Ticket, *, is_first: bool = False) -> Lock | None:
+    def _join(self, ticket: Ticket) -> Lock | None:
         """Take the lead when nobody is at work; else give the gate to wait at.
 
-        Args:
-            ticket: what is wanted.
-            is_first: whether to lead next, in front of all who wait.
+        One that is exclusive leads next, in front of all who wait.
         """
         with self.lock:
             self._check_writable()
@@ -230,7 +208,7 @@ class Committer:
                 self._leader = ticket
                 return None
             gate = ticket.gate = closed_gate()
-            self._waiting.insert(0 if is_first else len(self._waiting), ticket)
+            self._waiting.insert(0 if ticket.is_exclusive else len(self._waiting), ticket)
             return gate
 
     def _commit_at_once(
@@ -295,6 +273,10 @@ class Committer:
         try:
             with self.lock:
                 self._check_writable()
+                if self._waiting and not self._waiting[0].is_exclusive:
+                    # Who came while this leader woke: a third more puts of 8 threads.
+                    group += self._waiting
+                    self._waiting = []
                 records = self._decide_group(group)
             if records and self._log is not None:
                 interruption = self._store(group[0], self._log, records)
