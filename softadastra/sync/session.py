@@ -273,7 +273,7 @@ class Session:
         self.blocked_ms = now_ms + BLOCKED_MS
 
     def hold_back(self, part_id: int, now_ms: int) -> None:
-        """Note that a connection was full, and did not take a part of a snapshot: it leaves soon."""
+        """Note that a connection was full and did not take a part of a snapshot: it leaves soon."""
         flight = self.flights.get(part_id)
         if flight is not None:
             flight.attempts -= 1
