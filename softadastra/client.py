@@ -277,7 +277,9 @@ class Client(Lifecycle, MutableMapping[str, Value]):
 
         Args:
             timeout: seconds; None waits as long as it takes.
-            peers: "all" known peers, also those not met yet; "any" one; how many; or their ids.
+            peers: "all" that this node has met or dials, also those not met yet; "any" one; how
+                many; or their ids. Of a node that only others meet it is known within about half a
+                minute for each node in between, so it counts only where its id is given.
 
         Returns:
             Whether they are. Without any peer they are nowhere else: False, unless this node

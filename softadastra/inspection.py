@@ -14,7 +14,7 @@ from typing import NamedTuple, TypeAlias
 
 from softadastra.errors import StoreError
 from softadastra.runtime.compaction import live_bytes
-from softadastra.store.changes import Collected, Committed, Lost, Writes
+from softadastra.store.changes import Collected, Committed, Lost, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.policies import Policies
@@ -223,7 +223,7 @@ def contents_of_record(record: Record, node_id: str, origins: Writers) -> Conten
         return [f"{writer}-{first}"] if first == last else [f"{writer}-{first}..{last}"]
 
     match record:
-        case Writes(first, _, keys):
+        case Write(first=first, keys=keys) | Writes(first=first, keys=keys):
             return Contents(keys, [f"{node_id}-{n}" for n in range(first, first + len(keys))], [])
         case Arrived(arrivals=arrivals):
             siblings = [*arrivals.siblings, *(s for a in arrivals.states for s in a.siblings)]

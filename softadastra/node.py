@@ -128,8 +128,8 @@ class Node:
 
     def assignment(self, key: object, value: object) -> Assignment:
         """Check and pack a write."""
-        packed = pack_value(value, max_bytes=self._max_value_bytes)
-        return check_key(key, max_bytes=self._max_key_bytes), packed, 0
+        packed = pack_value(value, self._max_value_bytes)
+        return check_key(key, self._max_key_bytes), packed, 0
 
     def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""

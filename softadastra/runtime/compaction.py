@@ -16,7 +16,8 @@ from itertools import chain
 from typing import Final, Protocol, TypeAlias
 
 from softadastra.errors import SoftadastraError
-from softadastra.runtime.commit import Committer, Log
+from softadastra.runtime.commit import Committer
+from softadastra.runtime.log_port import Log
 from softadastra.store.changes import OWN
 from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.engine import Engine

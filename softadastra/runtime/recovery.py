@@ -14,7 +14,8 @@ from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
-from softadastra.sync.records import Placed, Record, RecordEncoder, decode_record
+from softadastra.sync.records import Placed, Record, RecordEncoder
+from softadastra.sync.replay import Frame, decode_together, gathered
 from softadastra.sync.settings import EngineOptions
 
 __all__ = ["PlacedLog", "Recovered", "recover", "settle_place"]
@@ -114,23 +115,32 @@ def recover(
     was_enabled = gc.isenabled()
     gc.disable()
     try:
-        for kind, payload in frames:
+        for group in gathered(frames):
             try:
-                engine.evolve(decode_record(kind, payload, replica.origins))
+                for record in decode_together(group, replica.origins):
+                    engine.evolve(record)
             except StoreError:
                 raise
             except Exception as error:  # its checksum is right, so nothing is expected of it
-                raise StoreError(
-                    f"record {records + 1} of the log (kind {kind}, {len(payload)} bytes) is "
-                    f"intact and cannot be read: {error!r:.200}; nothing was changed: open it with "
-                    "the version that wrote it, or save the rest with 'softadastra wal repair'",
-                    kind=kind,
-                    record=records + 1,
-                ) from error
-            records += 1
+                raise unreadable(records + 1, group, error) from error
+            records += len(group)
     finally:
         if was_enabled:
             gc.enable()
     replica.lives[OWN] = lived(replica.lives.get(OWN, ()), replica.top)
     engine.life = None if is_new else nonce
     return Recovered(engine, records)
+
+
+def unreadable(first: int, group: Sequence[Frame], error: Exception) -> StoreError:
+    """Give the error for one of these records, whose number is that of the first."""
+    last, kind = first + len(group) - 1, group[0][0]
+    which = f"record {first}" if first == last else f"one of the records {first} to {last}"
+    size_bytes = sum(len(payload) for _, payload in group)
+    return StoreError(
+        f"{which} of the log (kind {kind}, {size_bytes} bytes) is intact and cannot be read: "
+        f"{error!r:.200}; nothing was changed: open it with the version that wrote it, or save the "
+        "rest with 'softadastra wal repair'",
+        kind=kind,
+        record=first,
+    )

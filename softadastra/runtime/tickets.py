@@ -23,6 +23,7 @@ class Ticket:
         "guard",
         "is_begun",
         "is_done",
+        "is_exclusive",
         "records",
         "results",
     )
@@ -32,11 +33,15 @@ class Ticket:
         asked: Sequence[Assignment],
         records: Sequence[Record],
         guard: Callable[[], bool] | None = None,
+        *,
+        is_exclusive: bool = False,
     ) -> None:
         self.asked = asked
         self.records = records
         self.guard = guard
         """Whether it is still to be done, asked when it is decided."""
+        self.is_exclusive = is_exclusive
+        """Whether its caller does something of its own before it commits its group."""
         self.results: list[Assigned | None] = []
         self.error: BaseException | None = None
         self.gate: Lock | None = None

@@ -24,7 +24,8 @@ def milliseconds(stamp: int) -> int:
 
 def next_stamp(last: int, wall_ms: int) -> int:
     """Give a stamp above `last` that follows the wall clock when that is ahead."""
-    return max(wall_ms << COUNTER_BITS, last + 1)
+    stamp = wall_ms << COUNTER_BITS
+    return stamp if stamp > last else last + 1
 
 
 def observed(last: int, remote: int, wall_ms: int) -> int:

@@ -69,6 +69,13 @@ class OriginLog:
         elif n > base:
             self.beyond.setdefault(n, key)
 
+    def follow(self, n: int, key: str) -> None:
+        """Add write n, which is nearly always the next one."""
+        if n == self.collected.base + len(self._rows) + 1 and not self.beyond:
+            self._rows.append(key)
+        else:
+            self._add(n, key)
+
     def extend(self, first: int, keys: list[str]) -> None:
         """Add the writes from `first` on."""
         if first == self.collected.base + len(self._rows) + 1 and not self.beyond:

@@ -8,7 +8,7 @@ is one immutable object, replaced in one step. Changing is for one thread at a t
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from softadastra.store.changes import (
     OWN,
@@ -18,8 +18,9 @@ from softadastra.store.changes import (
     Committed,
     Lost,
     Merged,
+    OwnWrites,
     Visitor,
-    Writes,
+    Write,
 )
 from softadastra.store.digest import MASK_128, fingerprint, values_size, weigh
 from softadastra.store.dots import DotSet, subtract
@@ -175,14 +176,22 @@ class Replica:
         """Give the siblings of a batch that this node has not had."""
         return [dot for dot in self.dots_of(arrivals) if not self._had(dot[1], dot[2])]
 
-    def evolve_writes(self, writes: Writes) -> None:
+    def evolve_writes(self, writes: OwnWrites) -> None:
         """Do this node's own writes. They are durable."""
-        _, clock, keys, states = writes
-        self.replace(zip(keys, states, strict=True))
+        states: Collection[tuple[str, State]]
+        if isinstance(writes, Write):
+            clock, key, sibling = writes
+            states = ((key, sibling),)
+            self.logs[OWN].follow(sibling[1], key)
+        else:
+            first, clock, keys, made = writes
+            states = list(zip(keys, made, strict=True))
+            self.logs[OWN].extend(first, keys)
+        self.replace(states)
         if self.lost:
-            self._settle(zip(keys, states, strict=True))
-        self.logs[self.me].extend(writes.first, keys)
-        self.clock = max(self.clock, clock)
+            self._settle(states)
+        if clock > self.clock:
+            self.clock = clock
 
     def evolve_arrivals(self, arrivals: Arrivals, outlived: Iterable[Visitor] = ()) -> Merged:
         """Merge a peer's batch. It is durable.

@@ -68,7 +68,7 @@ class _ThreadPacker(threading.local):
 _thread = _ThreadPacker()
 
 
-def check_key(key: object, *, max_bytes: int) -> str:
+def check_key(key: object, max_bytes: int) -> str:
     """Return the key as a plain str.
 
     Args:
@@ -103,7 +103,7 @@ def check_key(key: object, *, max_bytes: int) -> str:
     return str.__str__(key)
 
 
-def pack_value(value: object, *, max_bytes: int) -> bytes:
+def pack_value(value: object, max_bytes: int) -> bytes:
     """Return the value as one MessagePack object.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple, TypeAlias
 
-from softadastra.store.changes import Writes
+from softadastra.store.changes import OwnWrites, Write, Writes
 from softadastra.store.clock import next_stamp
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, Context, KeyState, State
@@ -80,18 +80,17 @@ def above(stamp: int) -> int:
     return min(stamp + 1, U64_MAX)
 
 
-def simple_put(
+def lone_write(
     replica: Replica, asked: Assignment, n: int, clock: int
-) -> tuple[Writes, list[Assigned | None]] | None:
-    """Decide one put that changes a key which nobody else has written; None for anything else.
-
-    Nearly every put is one, and takes 1.1 us of 10 less this way.
-    """
+) -> tuple[Write, list[Assigned | None]] | None:
+    """Decide one write that changes a key which nobody else has written; None for anything else."""
     key, value, flags = asked
     state = replica.entries.get(key)
     me = replica.me
     status: PutStatus
     if state is None:
+        if not value:
+            return None
         version, stamp, status = 1, clock, "created"
     elif isinstance(state, KeyState) or state[0] != me or state[4] == value:
         return None
@@ -99,15 +98,15 @@ def simple_put(
         version = state[3] + 1
         stamp = max(state[2], clock)
         status = "updated" if state[4] else "created"
-    if not value or version > U64_MAX:
+    if version > U64_MAX:
         return None
-    states: list[State] = [(me, n, stamp, version, value, flags)]
-    return Writes(n, clock, [key], states), [(key, version, status, replica.node_id, n)]
+    write = Write(clock, key, (me, n, stamp, version, value, flags))
+    return write, [(key, version, status, replica.node_id, n)]
 
 
 def decide_writes(
-    replica: Replica, asked: Sequence[Assignment], *, wall_ms: int
-) -> tuple[Writes | None, list[Assigned | None]]:
+    replica: Replica, asked: Sequence[Assignment], wall_ms: int
+) -> tuple[OwnWrites | None, list[Assigned | None]]:
     """Decide what the asked writes do.
 
     A put of the value that the key holds, and a remove of an absent key, write nothing.
@@ -116,11 +115,11 @@ def decide_writes(
         The record, None when nothing is to be written, and per write its result, None for
         the remove of an absent key.
     """
-    clock = next_stamp(replica.clock, wall_ms)
-    first = n = replica.top + 1
-    if len(asked) == 1 and (put := simple_put(replica, asked[0], first, clock)) is not None:
-        return put
     me, node_id, entries = replica.me, replica.node_id, replica.entries
+    clock = next_stamp(replica.clock, wall_ms)
+    first = n = replica.logs[me].base + 1
+    if len(asked) == 1 and (write := lone_write(replica, asked[0], first, clock)) is not None:
+        return write
     keys: list[str] = []
     states: list[State] = []
     results: list[Assigned | None] = []

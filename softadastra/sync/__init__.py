@@ -12,7 +12,7 @@ Messages are made from evolved state only, so none can speak of what is not dura
 Reading order:
 
 - `messages.py`: what nodes say to each other; `wire.py` and `parsing.py` have its bytes
-- `records.py`: what the log holds, and its bytes
+- `records.py`, `replay.py`: what the log holds, and its bytes
 - `members.py`: the peers that were ever accepted
 - `session.py`: one connection to one peer: cursors, window, retry timers
 - `batches.py`: choosing what a peer lacks

@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import replace
 from typing import Final, assert_never
 
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
 from softadastra.store.dots import DotSet
 from softadastra.store.doubling import undouble
@@ -56,7 +56,7 @@ from softadastra.sync.records import (
     Registered,
     Released,
 )
-from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, Session
+from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, SNAPSHOT_PARTS, Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.types import Peer, PeerSource
 
@@ -153,7 +153,7 @@ class Engine:
         """Change the state by a durable record; recovery calls it over the log."""
         self.delivery.evolved += 1
         match record:
-            case Writes():
+            case Write() | Writes():
                 self.replica.evolve_writes(record)
             case Arrived():
                 self._evolve_arrived(record)
@@ -169,6 +169,7 @@ class Engine:
             case Forgotten():
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
+                self.delivery.snapshots.forget(record.node_id)
             case Collected():
                 self.replica.evolve_collected(record)
                 self._tell_haves_first()
@@ -371,6 +372,8 @@ class Engine:
             session.have_ms = now.mono_ms + BLOCKED_MS
             # Of whom it told the peer has not heard, and hears next time.
             session.reports_begin = next(iter(message.known), session.reports_begin)
+        elif session is not None and isinstance(message, SNAPSHOT_PARTS):
+            session.hold_back(message.id, now.mono_ms)
 
     # What people ask for.
 

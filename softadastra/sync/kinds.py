@@ -30,3 +30,4 @@ class Kind(IntEnum):
     LOST = 17
     TOTALS = 18
     COUNTED = 19
+    WRITE = 20

@@ -34,6 +34,11 @@ class Member:
     incarnation: int = 0
     """Of its log, when it last greeted; 0: it has not."""
 
+    @property
+    def is_near(self) -> bool:
+        """Whether this node has met it or is to dial it; of others it was only told."""
+        return self.accepted or bool(self.host)
+
 
 class Members:
     """The members by node id, and which of them changed since the log was told."""

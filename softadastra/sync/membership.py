@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping
 from dataclasses import replace
 from typing import Final
 
-from softadastra.store.changes import Collected
+from softadastra.store.changes import OWN, Collected
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector, collectable
@@ -93,10 +93,22 @@ class Membership:
             ):
                 # The last word counts, also when it is less: a member may have lost its disk.
                 self._reported_ms[node_id] = heard_ms
-                self.collector.hear(node_id, self._replica.origins.numbered(report.have))
+                known = self._replica.origins.numbered(report.have)
+                self.collector.hear(node_id, known)
+                if (
+                    not member.accepted
+                    and (confirmed := self._confirmed_by(known)) != member.confirmed
+                ):
+                    # Who was met confirms by itself: nobody completes a delivery for another.
+                    member = replace(member, confirmed=confirmed)
+                    self._members.change(member)
             if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
                 heard_ms = max(heard_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
+
+    def _confirmed_by(self, known: Mapping[int, DotSet]) -> int:
+        """Give up to which of this node's writes all are in what another node has."""
+        return min(known[OWN].base, self._replica.top) if OWN in known else 0
 
     def reports(
         self, receiver: str, begin: str | None, now: Now

@@ -26,7 +26,7 @@ from typing import Final, NamedTuple
 import msgpack
 
 from softadastra.store.adopting import adopted
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, OwnWrites, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals
 from softadastra.store.index import OriginLog
 from softadastra.store.lives import Life, begun, parting
@@ -212,7 +212,7 @@ class Salvage:
         self, position: int, kind: int, payload: bytes, record: Record, sure: dict[int, int]
     ) -> str | None:
         match record:
-            case Writes():
+            case Write() | Writes():
                 self._take_writes(position, record, sure)
             case Arrived():
                 return self._take_arrived(kind, payload, record, sure)
@@ -228,7 +228,7 @@ class Salvage:
                 raise AssertionError("parts of a checkpoint are taken elsewhere")
         return None
 
-    def _take_writes(self, position: int, writes: Writes, sure: dict[int, int]) -> None:
+    def _take_writes(self, position: int, writes: OwnWrites, sure: dict[int, int]) -> None:
         replica = self._replica
         top = replica.logs[OWN].top
         if writes.first <= top:

@@ -291,6 +291,9 @@ class Snapshots:
         message, via = record.message, None
         if isinstance(message, SnapshotRange) and session is not None:
             via = self.incoming.get(session.peer_id)
+            if via is not None and via.id != message.snapshot:
+                # It was decided, and the next one has begun: what this lacks says nothing of that.
+                via = None
             if via is not None:
                 keys = replica.keys_between(message.after, message.last)
                 via.expect(replica, keys, replica.dots_of(record.arrivals))
@@ -329,6 +332,12 @@ class Snapshots:
                 del self.incoming[peer]
                 return incoming.commit
         return None
+
+    def forget(self, peer: str) -> None:
+        """Give up what is under way with a peer that was struck off; collection waits for it."""
+        self.serving.pop(peer, None)
+        self.incoming.pop(peer, None)
+        self.unequal.discard(peer)
 
     def forget_all(self) -> None:
         """Give up all snapshots: origins have other numbers now."""

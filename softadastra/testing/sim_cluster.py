@@ -17,9 +17,10 @@ from softadastra.errors import InvalidStateError, NotFoundError
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
+from softadastra.testing.checkers.progress import await_rest
 from softadastra.testing.roster import check_options, node_names, topology_of
 from softadastra.testing.sim_liar import SimLiar
-from softadastra.testing.sim_network import Conditions, SimNetwork
+from softadastra.testing.sim_network import SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
 from softadastra.testing.sim_schedule import Schedule, Trace, chance
 from softadastra.testing.sim_topology import SimTopology, links
@@ -183,6 +184,19 @@ class SimCluster:
                 clone.connect(other)
         return clone
 
+    def suspend(self, name: str) -> None:
+        """Pause a node for so long that the others wait for it no more; `resume` brings it back.
+
+        That takes the option `max_offline` of simulated time, which is 30 days where nothing else
+        is asked for: a minute is enough for most tests.
+
+        Raises:
+            InvalidStateError: the node does not run.
+        """
+        node = self.node(name)
+        node.pause()
+        self.run(node.options.max_offline + 1)
+
     def add_liar(self, node_id: str) -> SimLiar:
         """Let somebody in who says what it likes; it is none of `nodes`, and dials when it is told.
 
@@ -247,6 +261,20 @@ class SimCluster:
         self.checks.settled(running)
         return True
 
+    def wait_settled(self) -> None:
+        """Let the nodes that run do all that is left to do, and check everything.
+
+        For clusters whose faults have ended, as by `recover`. It ticks and releases for nodes that
+        do not do so themselves. At most six minutes.
+
+        Raises:
+            BrokenPromiseError: they do not converge within four minutes, or send on though nobody
+                lacks anything, or a write stays unconfirmed; or as `wait_converged`.
+        """
+        running = [node for node in self.everyone if node.is_running]
+        await_rest(self, running)
+        self.checks.settled(running)
+
     def wait_collected(self) -> None:
         """Let time pass until the nodes that run have let go all tombstones and index rows.
 
@@ -285,7 +313,7 @@ class SimCluster:
             for other in self.everyone:
                 if one is not other:
                     self.network.unblock(one.machine, other.machine)
-                    self._change(one.machine, other.machine, Conditions())
+                    self.network.calm(one.machine, other.machine)
 
     def cut(self, one: str, other: str) -> None:
         """End the links between two nodes, with what is on its way; they dial again."""
@@ -344,12 +372,6 @@ class SimCluster:
                 node.kill()
             if node.state is NodeState.DOWN:
                 node.restart()
-
-    def _change(self, sender: str, receiver: str, conditions: Conditions) -> None:
-        old = self.network.conditions(sender, receiver)
-        old.delay_ms = conditions.delay_ms
-        old.drop_chance = conditions.drop_chance
-        old.duplicate_chance = conditions.duplicate_chance
 
 
 def node_options(node_id: str, options: dict[str, object]) -> ClientOptions:

@@ -154,6 +154,12 @@ class SimNetwork:
             for payload in held:
                 self._send_on(link, sender, payload)
 
+    def calm(self, sender: str, receiver: str) -> None:
+        """End what befalls the frames of this direction one by one; `unblock` it first."""
+        old = self._conditions.get((sender, receiver))
+        if old is not None:
+            self._conditions[sender, receiver] = Conditions(remembered=old.remembered)
+
     def cut(self, one: str, other: str) -> None:
         """End all links between two nodes, with what is on its way."""
         for link in self._between(one, other):

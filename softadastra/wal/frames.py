@@ -236,7 +236,7 @@ _pack_crc: Final = _CRC.pack
 
 
 def encode_frame(
-    kind: int, payload: bytes, *, sequence: int, mark: int, seed: int, chain: int
+    kind: int, payload: bytes, sequence: int, mark: int, seed: int, chain: int
 ) -> tuple[bytes, int]:
     """Give the bytes of a frame, and the chain that the next one goes on from.
 

@@ -281,9 +281,8 @@ class WriteAheadLog:
         offset, sequence, chain, _ = self._end
         mark = self._durable
         sequence += 1
-        frame, chain = encode_frame(
-            kind, payload, sequence=sequence, mark=mark, seed=self._seed, chain=chain
-        )
+        # By position: by name costs 0.1 us.
+        frame, chain = encode_frame(kind, payload, sequence, mark, self._seed, chain)
         self._write(frame, (offset + len(frame), sequence, chain, mark))
 
     def append_many(self, frames: Sequence[Record]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from . import bare, bare_replication, product, product_replication
+from . import bare, bare_replication, opening, product, product_replication
 from .measure import Row
 from .processes import in_process
 
@@ -77,5 +77,25 @@ ROWS = (
         count=100_000,
         product=product_replication.replicate_live,
         bare=bare_replication.replicate,
+    ),
+    Row(
+        name="open",
+        work="open a log of single puts, never compacted",
+        beside="read and unpack the same records as one stream, gc off",
+        floor=0.2,
+        aim=0.35,
+        count=1_000_000,
+        product=opening.open_log,
+        bare=opening.read_stream,
+    ),
+    Row(
+        name="open-compacted",
+        work="open the same log, compacted",
+        beside="the same",
+        floor=0.35,
+        aim=0.6,
+        count=1_000_000,
+        product=opening.open_compacted,
+        bare=opening.read_stream,
     ),
 )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from softadastra.errors import StoreError
 from softadastra.runtime.recovery import recover
-from softadastra.store.changes import Collected, Committed, Writes
+from softadastra.store.changes import Collected, Committed, Write, Writes
 from softadastra.store.origins import Origins
 from softadastra.store.policies import LAST_WRITE_WINS
 from softadastra.store.splitting import Split
@@ -54,6 +54,14 @@ ranges = st.lists(st.tuples(u64, u64), max_size=3)
 
 
 @st.composite
+def own_write(draw: st.DrawFn) -> Write:
+    clock = draw(u64)
+    stamp = draw(u64 | st.just(clock))
+    sibling = (0, draw(u64), stamp, draw(u64), draw(values), draw(st.integers(0, 1)))
+    return Write(clock, draw(names), sibling)
+
+
+@st.composite
 def own_writes(draw: st.DrawFn) -> Writes:
     clock = draw(u64)
     keys = draw(st.lists(names, min_size=1, max_size=4))
@@ -79,6 +87,7 @@ def arrived(draw: st.DrawFn) -> Arrived:
 ports = st.integers(1, 65535)
 
 records: st.SearchStrategy[Record] = st.one_of(
+    own_write(),
     own_writes(),
     arrived(),
     st.builds(

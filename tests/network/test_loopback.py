@@ -100,6 +100,19 @@ def test_three_nodes_in_a_line_converge(stack):
     assert {peer.node_id for peer in a.peers()} == {"node-b"}
 
 
+def test_who_was_only_heard_of_holds_up_no_wait_for_all(stack):
+    """It gets the write from the one in the middle, and never confirms anything here."""
+    a, b, c = (started(stack, name) for name in ("node-a", "node-b", "node-c"))
+    b.connect(address(a))
+    c.connect(address(b))
+    eventually(lambda: "node-c" in {peer.node_id for peer in a.peers()})
+
+    a.put("k", 1)
+
+    assert a.wait_synced(DEADLINE_SECONDS)
+    eventually(lambda: c.get("k") == 1)
+
+
 def test_the_same_port_twice_is_address_in_use(stack):
     a = started(stack, "node-a")
     other = stack.enter_context(

@@ -12,6 +12,7 @@ import pytest
 
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.runtime.commit import Committer
+from softadastra.runtime.tickets import Ticket
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from tests.engines import OPTIONS
@@ -73,6 +74,50 @@ def test_nothing_is_visible_before_it_is_durable(disk):
     assert seen == [set()]
     assert keys(of) == {"k"}
     assert disk.synced == len(disk.appended) == 1
+
+
+def handed_over(of, disk):
+    """Commit a write, during whose sync another one comes; give that one, which has yet to wake."""
+    first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k1", "k2"))
+    assert of._join(first) is None
+
+    def another_one_comes():
+        disk.on_sync = lambda: None
+        assert of._join(second) is not None
+
+    disk.on_sync = another_one_comes
+    of._lead(first.group)
+    assert second.group == [second]
+    return second
+
+
+def test_who_comes_before_the_next_leader_has_woken_is_in_its_group(disk):
+    of = committer(disk)
+    second = handed_over(of, disk)
+    third = Ticket([("k3", VALUE, 0)], ())
+    assert of._join(third) is not None
+
+    of._lead(second.group)
+
+    assert third.is_done
+    assert third.results
+    assert keys(of) == {"k1", "k2", "k3"}
+    assert disk.syncs == 2
+
+
+def test_who_wants_the_log_alone_is_taken_into_no_group(disk):
+    of = committer(disk)
+    second = handed_over(of, disk)
+    third, alone = Ticket([("k3", VALUE, 0)], ()), Ticket((), (), is_exclusive=True)
+    assert of._join(third) is not None
+    assert of._join(alone) is not None
+
+    of._lead(second.group)
+
+    assert not third.is_done
+    assert alone.group == [alone, third]
+    of._lead(alone.group)
+    assert keys(of) == {"k1", "k2", "k3"}
 
 
 def test_a_refused_append_changes_nothing_and_the_next_write_works(disk):

@@ -83,7 +83,10 @@ def test_nobody_waits_for_a_compactor_that_has_failed(
     """Neither who called it before nor who does so later."""
     client = Client(ClientOptions.persistent("a", tmp_path / "a.wal"))
 
+    looking = threading.Event()
+
     def fail(self: Compaction) -> bool:
+        looking.set()
         assert wait_until(has_call, DEADLINE_SECONDS)
         raise RuntimeError("a mistake in the code")
 
@@ -93,6 +96,7 @@ def test_nobody_waits_for_a_compactor_that_has_failed(
 
     monkeypatch.setattr(Compaction, "is_due", fail)
     with client:
+        assert looking.wait(DEADLINE_SECONDS)
         for _ in range(2):
             with pytest.raises(InvalidStateError, match="compactor has failed"):
                 client.compact()

@@ -7,7 +7,8 @@ from itertools import pairwise
 import pytest
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
-from softadastra.testing import NodeState, SimCluster, SimNode
+from softadastra.testing import BrokenPromiseError, NodeState, SimCluster, SimNode
+from softadastra.types import PeerState
 
 
 def test_a_write_made_before_a_power_cut_arrives_after_the_restart():
@@ -180,6 +181,25 @@ def test_frames_out_of_order_lose_nothing_and_all_arrives():
         assert any("behind later ones" in line for line in lines)
 
 
+def test_when_the_network_heals_every_fault_of_frames_ends():
+    lines: list[str] = []
+    with SimCluster(2, trace=lines.append) as cluster:
+        a, _ = cluster.nodes
+        cluster.drop("node-a", "node-b", 1)
+        cluster.duplicate("node-a", "node-b", 1)
+        cluster.reorder("node-a", "node-b", 1)
+        cluster.delay("node-a", "node-b", 5, 5)
+        cluster.partition("node-a", "node-b")
+        cluster.run(10)
+        cluster.heal()
+        assert cluster.wait_until(lambda: bool(a.running().engine.connections.active), 10)
+        lines.clear()
+
+        a.put("key", 1)
+        assert cluster.wait_converged(timeout=1)
+        assert not [line for line in lines if "a frame of" in line]
+
+
 def test_a_replayed_batch_changes_nothing():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes
@@ -270,11 +290,15 @@ def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_remov
         a, b, c = cluster.nodes
         a.put("key", 1)
         assert cluster.wait_converged(timeout=30)
-        c.pause()
+        cluster.partition("node-a", "node-c")
+        cluster.partition("node-b", "node-c")
         a.remove("key")
+        cluster.suspend("node-c")
+        assert a.peers()[-1].state is PeerState.SUSPENDED
         tombstones = a.running().engine.replica.tombstones
 
         assert cluster.wait_until(lambda: not tombstones, timeout=300)
+        cluster.heal()
         c.resume()
         assert cluster.wait_converged(timeout=120)
         assert a.items() == b.items() == c.items() == {}
@@ -408,3 +432,15 @@ def test_two_results_of_a_function_are_merged_again():
 
         assert cluster.wait_converged(timeout=60)
         assert [node.get("key") for node in (a, b, c)] == [[0, 1, 2]] * 3
+
+
+def test_a_cluster_that_cannot_converge_is_told_of():
+    with SimCluster(2, auto_queue=False) as cluster:
+        cluster.nodes[0].put("key", 1)
+        cluster.partition("node-a", "node-b")
+        with pytest.raises(BrokenPromiseError, match="progress: no convergence within 240 s"):
+            cluster.wait_settled()
+
+        cluster.recover()
+        cluster.wait_settled()
+        assert cluster.nodes[1].get("key") == 1

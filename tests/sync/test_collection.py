@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
 from softadastra.store.changes import OWN, Committed
+from softadastra.store.policies import Policies, Policy
+from softadastra.store.siblings import siblings_of
 from softadastra.sync.batches import Limits
-from softadastra.sync.messages import SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.messages import Batch, Message, SnapshotBegin, SnapshotCommit, SnapshotRange
+from softadastra.sync.records import Forgotten
+from softadastra.sync.session import Flight
 from softadastra.sync.status import tombstone_holds
-from tests.engines import OPTIONS, WALL_MS, Network
+from softadastra.sync.wire import encode
+from tests.engines import OPTIONS, WALL_MS, Network, Node
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
 
@@ -210,7 +215,8 @@ def test_a_receiver_that_restarts_in_a_snapshot_begins_it_anew():
     agree(network)
 
 
-def test_while_a_node_serves_a_snapshot_it_collects_nothing():
+def cut_within_a_snapshot() -> Network:
+    """Give node-a in the middle of a snapshot for "c", whose connection is lost, and a remove."""
     network = line("a", "b", options=SMALL)
     network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
     network.advance(400_000, step=1_000)
@@ -222,10 +228,25 @@ def test_while_a_node_serves_a_snapshot_it_collects_nothing():
         network.deliver()
     network.close(link)
     network["a"].remove("k20")
+    return network
+
+
+def test_while_a_node_serves_a_snapshot_it_collects_nothing():
+    network = cut_within_a_snapshot()
 
     network.advance(300_000, step=1_000)
 
     assert len(network["a"].engine.replica.tombstones) == 1
+
+
+def test_a_snapshot_for_a_member_that_is_forgotten_holds_back_nothing():
+    network = cut_within_a_snapshot()
+    for name in "ab":
+        network[name].commit(Forgotten("c"))
+
+    network.advance(100_000, step=1_000)
+
+    assert not network["a"].engine.replica.tombstones
 
 
 def test_state_and_collection_survive_a_restart():
@@ -243,8 +264,6 @@ def test_state_and_collection_survive_a_restart():
 
 
 def test_a_forgotten_member_holds_back_nothing_though_others_still_speak_of_it():
-    from softadastra.sync.records import Forgotten
-
     network = line("a", "b", "c")
     network.advance(100_000, step=1_000)
     network.cut(network["c"])
@@ -398,3 +417,89 @@ def test_a_second_connection_leaves_a_snapshot_alone_that_goes_over_the_first():
     assert connections.of_peer("c") is connections.sessions[first]
     assert network.messages(SnapshotBegin) == [("a", "c")]
     agree(network)
+
+
+def test_a_range_of_an_abandoned_snapshot_says_nothing_of_the_next_one():
+    """Both come in one turn: the range is merged when the next snapshot has begun already."""
+    network = Network("a", "b", policies=Policies(Policy.MANUAL, {}, "manual"))
+    link = network.join("a", "b")
+    network.run()
+    network.passes = lambda _from, _to, _message: False
+    a, b = network["a"], network["b"]
+    session, snapshots = a.engine.connections.of_peer("b"), a.engine.delivery.snapshots
+    assert session is not None
+
+    def next_message() -> Message:
+        have, limits = a.engine.have(), a.options.batch
+        message = snapshots.next_message(a.engine.replica, session, have, limits, 0)
+        assert message is not None
+        session.launch(Flight(message, [], 0, 0, 0))
+        return message
+
+    a.write(("key", "of a"))
+    b.write(("key", "of b"))
+    snapshots.unequal.add("b")
+    begin, range_of_one = next_message(), next_message()
+    network.passes = lambda sender, _to, message: sender is b and isinstance(message, Batch)
+    network.run()
+    assert len(siblings_of(a.engine.replica.entries["key"])) == 2
+    snapshots.serving.clear()
+    snapshots.unequal.add("b")
+    next_begin = next_message()
+
+    messages = (begin, range_of_one, next_begin)
+    decided = [b.engine.receive(link, m, encode(m), b.now) for m in messages]
+    for record in decided:
+        if record is not None:
+            b.commit(record)
+    range_of_both = next_message()
+    b.receive(link, encode(range_of_both))
+    session.flights.clear()
+    b.receive(link, encode(next_message()))
+
+    assert len(siblings_of(b.engine.replica.entries["key"])) == 2
+    assert b.digest == a.digest
+
+
+def test_parts_of_a_snapshot_that_were_lost_do_not_hold_up_each_one_behind_them():
+    options = replace(SMALL, window=8)
+    network = line("a", "b", options=options)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(60)])
+    network.advance(100_000, step=1_000)
+    network.nodes["new"] = type(network["a"])(network, "new", options, network["a"].policies)
+    sent = count()
+
+    def loses_some(_from: Node, _to: Node, message: Message) -> bool:
+        return not isinstance(message, SnapshotRange) or next(sent) % 3 != 0
+
+    network.passes = loses_some
+    network.join("new", "b")
+    network.advance(30_000, step=100)
+    network.passes = lambda _from, _to, _message: True
+    network.advance(25_000, step=100)
+
+    assert network["new"].items() == network["a"].items()
+
+
+@pytest.mark.parametrize("kind", [SnapshotBegin, SnapshotRange, SnapshotCommit])
+def test_a_part_of_a_snapshot_that_a_full_connection_did_not_take_leaves_soon(kind):
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
+    network.advance(100_000, step=1_000)
+    network.nodes["new"] = type(network["a"])(network, "new", SMALL, network["a"].policies)
+    refused: list[Message] = []
+
+    def refuses_one(sender: Node, _to: Node, message: Message) -> bool:
+        if not refused and isinstance(message, kind):
+            refused.append(message)
+            sender.engine.unsent(link, message, sender.now)
+            return False
+        return True
+
+    network.passes = refuses_one
+    link = network.join("new", "b")
+    network.advance(2_500, step=10)
+
+    assert refused
+    assert network["new"].items() == network["a"].items()
+    assert network["b"].state.total_retries == 0

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import pytest
 
-from softadastra.store.changes import OWN, Writes
+from softadastra.store.changes import OWN, OwnWrites
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
@@ -199,7 +199,7 @@ class History:
         if record is not None:
             self.commit(node, record)
 
-    def decided(self, node: Node) -> Writes | None:
+    def decided(self, node: Node) -> OwnWrites | None:
         rng = self.rng
         asked = []
         for _ in range(rng.choice([1, 1, 1, 2, 10])):
@@ -210,7 +210,7 @@ class History:
         record, _ = decide_writes(node.engine.replica, asked, wall_ms=node.now.wall_ms)
         return record
 
-    def commit(self, node: Node, record: Writes) -> None:
+    def commit(self, node: Node, record: OwnWrites) -> None:
         replica = node.engine.replica
         assert record.first == replica.top + 1
         seen = {k: [rank(node, s) for s in siblings_of(replica.entries.get(k))] for k in self.keys}
@@ -575,7 +575,7 @@ def writes_of(node: Node) -> list[Write]:
     writes: list[Write] = []
     for kind, payload in node.log:
         record = decode_record(kind, payload, origins)
-        if isinstance(record, Writes):
+        if isinstance(record, OwnWrites):
             assert record.first == len(writes) + 1
             for key, state in zip(record.keys, record.states, strict=True):
                 (sibling,) = siblings_of(state)

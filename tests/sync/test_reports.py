@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from softadastra.runtime.waiting import is_synced
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
 from softadastra.sync.membership import REPORTS_BYTES_MAX, size_of
@@ -95,3 +96,21 @@ def test_one_who_has_more_than_a_message_holds_keeps_nobody_from_being_told_of()
     network.advance(1_000, step=250)
 
     assert told(network) == [{"other-000", "other-002"}]
+
+
+def test_a_node_that_only_others_meet_is_waited_for_by_name_alone():
+    network = Network("a", "b", "c")
+    network.join("a", "b")
+    network.join("b", "c")
+    network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
+    members = network["a"].engine.members
+    assert {member.node_id for member in members} == {"b", "c"}
+
+    network["a"].write(("key", "value"))
+    network.run()
+
+    assert network["c"].get("key") == "value"
+    assert is_synced(members, 1, "all")
+    assert not is_synced(members, 1, frozenset({"c"}))
+    network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
+    assert is_synced(members, 1, frozenset({"b", "c"}))

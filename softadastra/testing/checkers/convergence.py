@@ -1,9 +1,10 @@
 """Convergence: nodes that have exchanged everything hold the same (4.3, 4.15).
 
 The same writes, the same siblings, values and versions of every key, the same digest; and
-no two nodes ever have the same writes and another digest. But under last_write_wins, when a node
-comes back with less than it had: it may write what is older than a remove that some have collected
-and others have not. That is found out by the digests, and mended.
+no two nodes ever have the same writes and another digest. But when a node comes back with less than
+it had: it may have what is older than a remove that some have collected and others have not, and
+that settles it, under last_write_wins or as one resolution does another. That is found out by the
+digests, and mended.
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ class Convergence(LedgerChecker):
     def noticed(self, node: SimNode, notice: Notice) -> None:
         """Nodes in step that differ have found out: they must never come to that."""
         # What a liar has told two nodes may differ, and then they have to find out.
-        policy = node.options.conflict_policy
-        is_mended = self._ledger.is_set_back and policy == Policy.LAST_WRITE_WINS
-        if notice.event == "digest.differed" and not (self._liars or is_mended):
+        if notice.event == "digest.differed" and not (self._liars or self._is_mended(node)):
             peer = notice.fields["peer"]
             raise self.fail(f"{node.machine} and {peer} have the same writes and differ")
+
+    def _is_mended(self, node: SimNode) -> bool:
+        return self._ledger.is_set_back and (
+            node.options.conflict_policy == Policy.LAST_WRITE_WINS
+            or any(fact.is_resolution and not fact.packed for fact in self._ledger)
+        )
 
     def settled(self, nodes: Sequence[SimNode]) -> None:
         """Compare each node with the first one."""

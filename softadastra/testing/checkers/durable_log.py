@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from softadastra.errors import InternalError, StoreError
-from softadastra.store.changes import Committed, Writes
+from softadastra.store.changes import Committed, Write, Writes
 from softadastra.store.checkpoint import History
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life, history, joined, lived
@@ -36,6 +36,7 @@ __all__ = ["DurableLog", "held"]
 
 TELLING: Final = frozenset(
     {
+        Kind.WRITE,
         Kind.WRITES,
         Kind.ARRIVED,
         Kind.ARRIVED_OVER,
@@ -183,7 +184,7 @@ def recorded(kind: int, payload: bytes, writer: Origin) -> Recorded | Lived | Sp
     origins = Origins()
     origins.number(writer)
     match decode_record(kind, payload, origins):
-        case Writes(first, _, keys, _):
+        case Write(first=first, keys=keys) | Writes(first=first, keys=keys):
             own = DotSet()
             own.add(first, first + len(keys) - 1)
             return Recorded({}, {}, own)

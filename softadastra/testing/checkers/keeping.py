@@ -53,6 +53,11 @@ class Keeping(LedgerChecker):
         standing = {fact.name: fact for fact in self._standing(facts)}
         for name in self._settled(replica, facts, standing.values()) - held:
             del standing[name]
+        if self._ledger.is_set_back and replica.policies.keeps_siblings(key):
+            # A remove may be collected before what it settles comes, and then that stands alone.
+            for name in [n for n, f in standing.items() if f.is_resolution and not f.packed]:
+                if name not in held:
+                    del standing[name]
         puts = {name for name, fact in standing.items() if fact.packed}
         doubled = {fact.name for fact in facts if fact.life in self._lineage.doubled}
         if replica.policies.keeps_siblings(key):

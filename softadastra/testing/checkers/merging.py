@@ -56,13 +56,19 @@ class Merging(LedgerChecker):
                 )
 
     def _standing(self, facts: list[Fact]) -> Iterator[Fact]:
-        """Give the puts of programs that no other write of a program had seen."""
-        written = [fact for fact in facts if not fact.is_settlement]
+        """Give the puts of programs that no other write of a program had seen.
+
+        One that had may be lost, with its disk, and the settlement that was made of it be here.
+        """
+        seen = map(self._ledger.fact, self._ledger.superseded_by(facts))
+        known = {fact.name: fact for fact in (*facts, *filter(None, seen))}
+        written = [fact for fact in known.values() if not fact.is_settlement]
         superseded = self._ledger.superseded_by(written)
         last = {fact.life: fact.n for fact in sorted(written, key=lambda fact: fact.n)}
-        for fact in written:
-            is_last = fact.n == last[fact.life] and fact.life not in self._lineage.doubled
-            if fact.packed and is_last and fact.name not in superseded:
+        for fact in facts:
+            if fact.is_settlement or not fact.packed or fact.life in self._lineage.doubled:
+                continue
+            if fact.n == last[fact.life] and fact.name not in superseded:
                 yield fact
 
 

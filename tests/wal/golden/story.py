@@ -15,7 +15,7 @@ from tests.wal.golden.facts import facts_of
 
 __all__ = ["EDITION", "SETTINGS", "Golden", "golden_logs"]
 
-EDITION: Final = 1
+EDITION: Final = 2
 """Raised when a node writes something else than before: another kind of record, or another form."""
 
 SETTINGS: Final[dict[str, Any]] = {"auto_queue": False, "conflict_policies": {"notes/": "manual"}}
