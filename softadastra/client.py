@@ -380,11 +380,12 @@ class Client(Lifecycle, MutableMapping[str, Value]):
         original, or replace it; what the original had written since comes back from its peers.
 
         Raises:
+            InvalidArgumentError: no file can have this path.
             AlreadyExistsError: there is a file at this path.
-            StorageError: the disk refused; nothing is left at the path.
+            StorageError: the disk refused; a file that is there all the same is whole.
             InvalidStateError: the client is not open, or keeps no log.
         """
-        self._opened().backup(Path(path))
+        self._opened().backup(file_path(path))
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete, while writes go on; returns when it is done.
@@ -417,3 +418,16 @@ def seconds(timeout: float) -> float:
     if isinstance(timeout, int | float) and timeout >= 0:
         return timeout
     raise InvalidArgumentError(f"a timeout is a number of seconds from 0 on, got {timeout!r}")
+
+
+def file_path(path: object) -> Path:
+    """Check where a file is to be made.
+
+    Raises:
+        InvalidArgumentError: no file can have this path.
+    """
+    if isinstance(path, str | os.PathLike):
+        found = os.fspath(path)
+        if isinstance(found, str) and "\0" not in found and Path(found).name:
+            return Path(found)
+    raise InvalidArgumentError(f"a file has a path as backups/node-a.wal, got {path!r:.200}")

@@ -85,7 +85,6 @@ class Reading:
     """By kind: how many, in how many bytes."""
     ending: Ending
     faults: list[Fault]
-    gaps: list[Gap]
     engine: Engine | None
     """The state that it recovers into; None when something is missing."""
     refusal: StoreError | None
@@ -125,41 +124,26 @@ def read_log(
         yield header
         recovering = Recovering(header, policies, options)
         frames: dict[int, tuple[int, int]] = {}
-        gaps: list[Gap] = []
-        reading = walk(file, seed)
-        while True:
-            try:
-                item = next(reading)
-            except StopIteration as end:
-                ending: Ending = end.value
-                break
-            if isinstance(item, Gap):
-                gaps.append(item)
-                recovering.faults.append(Fault(item.offset, item.first, item.reason))
-                recovering.engine = None
-            else:
+        for item in walk(file, seed):
+            if isinstance(item, Ending):
+                recovering.end(item)
+                yield Reading(
+                    path=path,
+                    header=header,
+                    holder=holder,
+                    allocated_bytes=file.size(),
+                    frames=frames,
+                    ending=item,
+                    faults=recovering.faults,
+                    engine=recovering.engine,
+                    refusal=recovering.refusal,
+                )
+                return
+            if isinstance(item, Frame):
                 count, size_bytes = frames.get(item.kind, (0, 0))
                 frames[item.kind] = (count + 1, size_bytes + item.size_bytes)
-                if item.is_mended:
-                    reason = (
-                        "its CRC is wrong, though the frame behind it says that all else is right"
-                    )
-                    recovering.faults.append(Fault(item.offset, item.sequence, reason))
-                recovering.take(item)
+            recovering.take(item)
             yield item
-        recovering.end(ending)
-        yield Reading(
-            path=path,
-            header=header,
-            holder=holder,
-            allocated_bytes=file.size(),
-            frames=frames,
-            ending=ending,
-            faults=recovering.faults,
-            gaps=gaps,
-            engine=recovering.engine,
-            refusal=recovering.refusal,
-        )
 
 
 class Recovering:
@@ -172,36 +156,44 @@ class Recovering:
         self.refusal: StoreError | None = None
         self._header = header
 
-    def end(self, ending: Ending) -> None:
-        """Take note that nothing follows."""
-        if is_unfinished(self._header, ending.mark) and not self.faults:
-            reason = "the checkpoint that the log begins with goes on there"
-            self.faults.append(Fault(ending.offset, ending.sequence + 1, reason))
-            self.engine = None
-
-    def take(self, frame: Frame) -> None:
+    def take(self, item: Frame | Gap) -> None:
         """Evolve the state by the record of a frame."""
-        if frame.kind == KIND_MARK:
+        if isinstance(item, Gap):
+            self._fail(Fault(item.offset, item.first, item.reason))
             return
-        if self.engine is None:
+        if item.is_mended:
+            reason = "its CRC is wrong, though the frame behind it says that all else is right"
+            self.faults.append(Fault(item.offset, item.sequence, reason))
+        if item.kind == KIND_MARK or self.engine is None:
             return
         try:
             origins = self.engine.replica.origins
-            self.engine.evolve(decode_record(frame.kind, frame.payload, origins))
+            self.engine.evolve(decode_record(item.kind, item.payload, origins))
         except StoreError as error:
             self.refusal, self.engine = error, None
         except Exception as error:  # its checksum is right, so nothing is expected of it
             reason = f"its record is intact and cannot be read: {error!r:.200}"
-            self.faults.append(Fault(frame.offset, frame.sequence, reason))
-            self.engine = None
+            self._fail(Fault(item.offset, item.sequence, reason))
+
+    def end(self, ending: Ending) -> None:
+        """Take note that nothing follows."""
+        if is_unfinished(self._header, ending.mark) and not self.faults:
+            reason = "the checkpoint that the log begins with goes on there"
+            self._fail(Fault(ending.offset, ending.sequence + 1, reason))
+
+    def _fail(self, fault: Fault) -> None:
+        self.faults.append(fault)
+        self.engine = None
 
 
 def kind_name(kind: int) -> str:
     """Give the name of a kind of frames."""
     if kind == KIND_MARK:
         return "mark"
-    names = {known.value: known.name.lower() for known in Kind}
-    return names.get(kind, f"kind {kind}")
+    try:
+        return Kind(kind).name.lower()
+    except ValueError:
+        return f"kind {kind}"  # a newer version's
 
 
 def contents_of(frame: Frame, node_id: str, origins: Writers) -> Contents:

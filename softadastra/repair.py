@@ -8,28 +8,29 @@ what is missing.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from softadastra.errors import AlreadyExistsError, InternalError
+from softadastra.errors import AlreadyExistsError, InternalError, StoreError
 from softadastra.inspection import Fault, Reading, read_log
+from softadastra.store.changes import OWN
 from softadastra.store.policies import Policies
 from softadastra.sync.checkpoint import checkpoint
 from softadastra.sync.engine import Engine
 from softadastra.sync.records import RecordEncoder
-from softadastra.sync.salvage import LostNumbers, Missing, Salvage, Unusable
+from softadastra.sync.salvage import LostNumbers, Missing, Salvage
 from softadastra.sync.settings import EngineOptions
 from softadastra.wal.disk import OsDisk, replace_file
 from softadastra.wal.frames import (
-    FILE_HEADER_BYTES,
-    FRAME_OVERHEAD_BYTES,
     KIND_MARK,
     Header,
+    beginning,
     encode_file_header,
-    encode_frame,
+    encode_frames,
+    seed_of,
 )
 from softadastra.wal.lock import LockFile
 from softadastra.wal.log_file import check_owner, read_log_file
@@ -90,112 +91,123 @@ def repair(
         StoreLockedError: a node has the log open.
         StoreError: it is another node's log, of another format, or no log at all.
         WalCorruptionError: its header is damaged, so it is not known whose it is.
-        StorageError: the system refused; nothing is left at the target.
+        StorageError: the system refused; a file that is at the target all the same is whole.
     """
     disk = OsDisk()
     file, header, seed = read_log_file(disk, source)
     lock = LockFile(source, disk=disk)
     with closing(file):
         check_owner(source, header.node_id, node_id)
-        lock.acquire(node_id=header.node_id)
+        lock.acquire(node_id=header.node_id, to_write=False)
         try:
             if disk.exists(target):
                 raise AlreadyExistsError(
                     f"{target} exists: name another file with --output, or remove it",
                     path=str(target),
                 )
-            salvage = Salvage(
-                header.node_id,
-                header.incarnation,
-                is_rewritten=header.is_rewritten,
-                policies=policies,
-                options=options,
-                draw=draw,
-            )
-            found = Found(header, salvage)
-            found.read(walk(file, seed))
-            salvaged = salvage.result(draw())
-            is_damaged = bool(found.is_cut or found.gaps or found.mended or salvaged.unusable)
-            new = Header(
-                node_id=header.node_id,
-                incarnation=salvaged.engine.replica.origins[0].incarnation,
-                generation=header.generation + 1,
-            )
-            if is_damaged:
+            useless: dict[int, str] = {}
+            found = Found(header, policies, options, useless)
+            while not all(map(found.take, walk(file, seed))):
+                found = Found(header, policies, options, useless)
+            salvaged = found.salvage.result(draw())
+            if found.is_damaged:
                 disk.make_directory(target.parent)
-                replace_file(disk, target, pieces(new, salvaged.engine))
+                replace_file(disk, target, pieces(header, salvaged.engine))
                 check(target, salvaged.engine, policies, options)
         finally:
             lock.release()
     return Repaired(
         source=source,
-        target=target if is_damaged else None,
+        target=target if found.is_damaged else None,
         node_id=header.node_id,
         damages=found.damages(salvaged.numbers),
-        unusable=[found.fault(unusable) for unusable in salvaged.unusable],
+        unusable=found.unusable,
         frames=found.frames,
         mended=found.mended,
         is_cut=found.is_cut,
         torn_bytes=found.ending.torn_bytes,
         keys=len(salvaged.engine.replica),
         renamed=salvaged.renamed,
-        incarnation=new.incarnation,
-        size_bytes=target.stat().st_size if is_damaged else 0,
+        incarnation=incarnation_of(salvaged.engine),
+        size_bytes=target.stat().st_size if found.is_damaged else 0,
     )
 
 
 class Found:
-    """Gives a salvage what is left of a log, and keeps where it was."""
+    """What is left of a log, as it is read and given to a salvage.
 
-    def __init__(self, header: Header, salvage: Salvage) -> None:
-        self.header = header
-        self.salvage = salvage
+    Args:
+        header: of the log.
+        policies: what happens to concurrent writes.
+        options: of the engine.
+        useless: why records are left out, by sequence.
+    """
+
+    ending: Ending
+
+    def __init__(
+        self,
+        header: Header,
+        policies: Policies,
+        options: EngineOptions,
+        useless: dict[int, str],
+    ) -> None:
+        self.salvage = Salvage(
+            header.node_id,
+            header.incarnation,
+            is_rewritten=header.is_rewritten,
+            policies=policies,
+            options=options,
+            draw=draw,
+        )
         self.frames = self.mended = 0
         self.is_cut = False
         self.gaps: list[Gap] = []
-        self.ending = Ending(FILE_HEADER_BYTES, 0, FILE_HEADER_BYTES, 0)
-        self._offsets: dict[int, int] = {}
+        self.unusable: list[Fault] = []
+        self._header = header
+        self._useless = useless
 
-    def read(self, reading: Generator[Frame | Gap, None, Ending]) -> None:
-        """Read all."""
-        while True:
-            try:
-                item = next(reading)
-            except StopIteration as end:
-                self.ending = end.value
-                break
-            if isinstance(item, Gap):
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the log is anything but what a node leaves."""
+        return bool(self.is_cut or self.gaps or self.mended or self.unusable)
+
+    def take(self, item: Frame | Gap | Ending) -> bool:
+        """Take what comes next.
+
+        Returns:
+            Whether that could be done; else all is to be taken anew, without this one.
+        """
+        match item:
+            case Frame():
+                self.frames += 1
+                self.mended += item.is_mended
+                return item.kind == KIND_MARK or self._take_record(item)
+            case Gap():
                 self.gaps.append(item)
-                self._miss(item.first, item.last, item.kinds, item.unknown())
-                continue
-            self.frames += 1
-            self.mended += item.is_mended
-            if item.kind != KIND_MARK and not self.salvage.take(
-                item.sequence, item.kind, item.payload
-            ):
-                self._offsets[item.sequence] = item.offset
+                self.salvage.miss(Missing(item.first, item.kinds, item.unknown()))
+            case Ending():
+                self.ending = item
+                self.is_cut = is_unfinished(self._header, item.mark)
+                if self.is_cut:
+                    self.salvage.miss(Missing(item.sequence + 1, [], []))
+        return True
 
-        self.is_cut = is_unfinished(self.header, self.ending.mark)
-        if self.is_cut:
-            self._miss(self.ending.sequence + 1, None, [], [])
-
-    def _miss(
-        self, first: int, last: int | None, kinds: list[int], unknown: list[tuple[int, int]]
-    ) -> None:
-        self.salvage.miss(
-            Missing(
-                first=first,
-                last=last,
-                kinds=kinds,
-                unknown=unknown,
-                overhead_bytes=FRAME_OVERHEAD_BYTES,
-            )
-        )
-
-    def fault(self, unusable: Unusable) -> Fault:
-        """Give where in the file an unusable record is."""
-        sequence = unusable.position
-        return Fault(self._offsets[sequence], sequence, unusable.reason)
+    def _take_record(self, frame: Frame) -> bool:
+        reason = self._useless.get(frame.sequence)
+        if reason is not None:
+            self.salvage.miss(Missing(frame.sequence, [frame.kind], []))
+        else:
+            try:
+                reason = self.salvage.take(frame.sequence, frame.kind, frame.payload)
+            except StoreError:
+                raise
+            except Exception as error:  # its checksum is right, so nothing is expected of it
+                self._useless[frame.sequence] = f"it cannot be read: {error!r:.200}"
+                return False
+        if reason is not None:
+            self.unusable.append(Fault(frame.offset, frame.sequence, reason))
+        return True
 
     def damages(self, numbers: list[LostNumbers]) -> list[Damage]:
         """Give each gap with the writes that were lost in it."""
@@ -213,34 +225,35 @@ def draw() -> int:
     return secrets.randbits(64)
 
 
-def pieces(header: Header, engine: Engine) -> Iterator[bytes]:
-    """Give the bytes of a log that holds what an engine is, as closed as any."""
+def incarnation_of(engine: Engine) -> int:
+    """Give the incarnation under which an engine writes."""
+    return engine.replica.origins[OWN].incarnation
+
+
+def pieces(old: Header, engine: Engine) -> Iterator[bytes]:
+    """Give the bytes of a log that holds what an engine is, in place of another one."""
+    header = replace(old, incarnation=incarnation_of(engine), generation=old.generation + 1)
     block = encode_file_header(header)
     yield block
-    seed = chain = int.from_bytes(block[-4:], "little")
-    offset, sequence = len(block), 0
+    seed = seed_of(block)
+    end = beginning(seed)
     encode = RecordEncoder(engine.replica.origins.copy()).encode
     for record in checkpoint(engine):
-        sequence += 1
-        kind, payload = encode(record)
-        frame, chain = encode_frame(
-            kind, payload, sequence=sequence, mark=FILE_HEADER_BYTES, seed=seed, chain=chain
-        )
-        offset += len(frame)
-        yield frame
-    # It has its name when all of it is durable, so that damage to it is never taken for a torn end.
-    frame, _ = encode_frame(
-        KIND_MARK, b"", sequence=sequence + 1, mark=offset, seed=seed, chain=chain
-    )
-    yield frame
+        data, end = encode_frames([encode(record)], end, seed=seed)
+        yield data
+    # It has its name when all of it is durable.
+    mark, _ = encode_frames([(KIND_MARK, b"")], end._replace(mark=end.offset), seed=seed)
+    yield mark
 
 
 def check(path: Path, engine: Engine, policies: Policies, options: EngineOptions) -> None:
     """Read the new file back: it is all that is left."""
     for item in read_log(path, policies=policies, options=options):
         if isinstance(item, Reading):
-            found = None if item.engine is None else item.engine.replica.digest
-            if found != engine.replica.digest:
+            found = (
+                None if item.engine is None else (item.engine.replica.digest, item.engine.have())
+            )
+            if found != (engine.replica.digest, engine.have()):
                 raise InternalError(
                     f"{path} does not hold what was saved, though it was just written: keep the "
                     "damaged log, and report this",

@@ -781,6 +781,13 @@ def test_a_backup_under_load_holds_all_that_was_written_before_and_is_another_in
     )
 
 
+@pytest.mark.parametrize("path", ["", ".", "a\0b", b"copy.wal", 7, None])
+def test_a_backup_to_what_is_no_path_of_a_file_is_refused(tmp_path, path):
+    with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
+        with pytest.raises(InvalidArgumentError, match="a file has a path"):
+            node.backup(path)
+
+
 def test_a_backup_overwrites_nothing_and_needs_a_log(tmp_path):
     taken = tmp_path / "taken"
     taken.write_text("precious")

@@ -15,7 +15,6 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
 from softadastra.cli.output import Output, as_count, printable
 from softadastra.cli.wal import log_path
-from softadastra.errors import NotFoundError
 
 if TYPE_CHECKING:
     from softadastra.repair import Damage, Repaired
@@ -25,12 +24,12 @@ __all__ = ["backup", "compact", "repair_log"]
 
 def _existing_log(invocation: Invocation) -> Path:
     """Give where the log is; a command that needs one makes none."""
+    from softadastra.wal.disk import OsDisk
+    from softadastra.wal.log_file import read_log_file
+
     path = log_path(load_options(invocation))
-    if not path.exists():
-        raise NotFoundError(
-            f"there is no log at {path}: name one with --wal, or its node with --node-id",
-            path=str(path),
-        )
+    file, *_ = read_log_file(OsDisk(), path)
+    file.close()
     return path
 
 

@@ -25,7 +25,6 @@ from typing import Final, NamedTuple
 
 import msgpack
 
-from softadastra.errors import StoreError
 from softadastra.store.adopting import adopted
 from softadastra.store.changes import OWN, Collected, Committed, Lost, OwnWrites, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals
@@ -55,7 +54,7 @@ from softadastra.sync.records import (
 )
 from softadastra.sync.settings import EngineOptions
 
-__all__ = ["LostNumbers", "Missing", "Salvage", "Salvaged", "Unusable"]
+__all__ = ["LostNumbers", "Missing", "Salvage", "Salvaged"]
 
 U64_MAX: Final = 2**64 - 1
 U64_BYTES: Final = 9
@@ -65,20 +64,15 @@ NAMING: Final = frozenset({Kind.LIVED, Kind.SPLIT})
 """Kinds that say what the own writes behind them are called."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Missing:
+class Missing(NamedTuple):
     """Records that are missing at one place."""
 
     first: int
     """The position of the first one, from 1."""
-    last: int | None
-    """Of the last one; None: nothing is behind them."""
     kinds: Sequence[int]
     """Of those of which it is known."""
     unknown: Sequence[tuple[int, int]]
-    """How many others, in how many bytes, stood together."""
-    overhead_bytes: int
-    """What each takes beside its own bytes."""
+    """How many others, of how many bytes, stood together; nothing of what nothing is behind."""
 
     def may_have_named(self, own: Origin) -> bool:
         """Whether one of them may have given own writes another name, or begun a life.
@@ -89,13 +83,10 @@ class Missing:
             return True
         least_lived = 2 + U64_BYTES
         least_split = len(msgpack.packb([*own])) + 1 + U64_BYTES
-        ranges = ((least, least + U64_BYTES - 1) for least in (least_lived, least_split))
-        overhead = self.overhead_bytes
-        sizes = [(records, size - records * overhead) for records, size in self.unknown]
         return any(
-            size >= least and (records > 1 or size <= most)
-            for least, most in ranges
-            for records, size in sizes
+            least <= size and (records > 1 or size < least + U64_BYTES)
+            for least in (least_lived, least_split)
+            for records, size in self.unknown
         )
 
 
@@ -108,14 +99,6 @@ class LostNumbers(NamedTuple):
     last: int
 
 
-class Unusable(NamedTuple):
-    """A record that is there and is not taken."""
-
-    position: int
-    kind: int
-    reason: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Salvaged:
     """The state of the new life."""
@@ -124,7 +107,6 @@ class Salvaged:
     renamed: int
     """Writes that go on under new numbers of this node."""
     numbers: list[LostNumbers]
-    unusable: list[Unusable]
 
 
 class Salvage:
@@ -132,7 +114,7 @@ class Salvage:
 
     Args:
         node_id: whose log it is.
-        incarnation: of the log; None: it is not known.
+        incarnation: of the log.
         is_rewritten: whether the log began with a checkpoint.
         policies: what happens to concurrent writes.
         options: of the engine.
@@ -142,26 +124,22 @@ class Salvage:
     def __init__(
         self,
         node_id: str,
-        incarnation: int | None,
+        incarnation: int,
         *,
         is_rewritten: bool,
         policies: Policies,
         options: EngineOptions,
         draw: Callable[[], int],
     ) -> None:
-        own = draw() if incarnation is None else incarnation
         self._options, self._draw = options, draw
         self._engine = Engine(
-            Replica(node_id, own, policies), options, nonce=draw(), jitter=lambda: 0.5
+            Replica(node_id, incarnation, policies), options, nonce=draw(), jitter=lambda: 0.5
         )
         self._sure: dict[int, int] | None = None
         """Up to which number each origin is known; None: nothing is missing so far."""
-        self._is_own_sure = incarnation is not None
+        self._is_own_sure = True
         self._is_in_checkpoint = is_rewritten
         self._numbers: list[LostNumbers] = []
-        self._unusable: list[Unusable] = []
-        if incarnation is None:
-            self._sure = {}
 
     @property
     def _replica(self) -> Replica:
@@ -179,33 +157,23 @@ class Salvage:
         ):
             self._is_own_sure = False
 
-    def take(self, position: int, kind: int, payload: bytes) -> bool:
-        """Take a record that is left; give whether it could be used.
+    def take(self, position: int, kind: int, payload: bytes) -> str | None:
+        """Take a record that is left.
 
         Args:
             position: in the log, from 1.
             kind: of the record.
             payload: its bytes.
 
+        Returns:
+            Why it is of no use; None: it was taken.
+
         Raises:
             StoreError: a newer version wrote it, which knows what to do with it.
+            Exception: it is none, though its checksum is right, and the state is of no use any
+                more: begin anew, and miss this one.
         """
-        unusable = len(self._unusable)
-        self._take_record(position, kind, payload)
-        return len(self._unusable) == unusable
-
-    def _take_record(self, position: int, kind: int, payload: bytes) -> None:
-        origins = self._replica.origins
-        try:
-            record = decode_record(kind, payload, origins)
-        except StoreError:
-            raise
-        except Exception as error:  # its checksum is right, so nothing is expected of it
-            self._unusable.append(Unusable(position, kind, f"it cannot be read: {error!r:.200}"))
-            self.miss(
-                Missing(first=position, last=position, kinds=[kind], unknown=[], overhead_bytes=0)
-            )
-            return
+        record = decode_record(kind, payload, self._replica.origins)
         if isinstance(record, Totals) or kind not in PARTS:
             if self._is_in_checkpoint and self._sure is not None:
                 self._keep_what_stands()
@@ -215,7 +183,8 @@ class Salvage:
         elif kind in PARTS:
             self._take_part(position, record, self._sure)
         else:
-            self._take(position, kind, payload, record)
+            return self._take(position, kind, payload, record, self._sure)
+        return None
 
     def result(self, incarnation: int) -> Salvaged:
         """Give the state of the new life. Nothing may be taken any more.
@@ -235,20 +204,20 @@ class Salvage:
         for member in old.members:
             engine.members.restore(replace(member, confirmed=0))
         engine.delivery.released = new.top
-        return Salvaged(
-            engine=engine, renamed=renamed, numbers=self._numbers, unusable=self._unusable
-        )
+        return Salvaged(engine=engine, renamed=renamed, numbers=self._numbers)
 
     # Behind a missing record.
 
-    def _take(self, position: int, kind: int, payload: bytes, record: Record) -> None:
+    def _take(
+        self, position: int, kind: int, payload: bytes, record: Record, sure: dict[int, int]
+    ) -> str | None:
         match record:
             case Write() | Writes():
-                self._take_writes(position, record)
+                self._take_writes(position, record, sure)
             case Arrived():
-                self._take_arrived(position, kind, payload, record)
+                return self._take_arrived(kind, payload, record, sure)
             case Split():
-                self._split(record)
+                self._split(record, sure)
             case Committed():
                 self._replica.learn_lives(record.lives)
             case Member() | Registered() | Forgotten() | Counted() | Lived():
@@ -257,27 +226,27 @@ class Salvage:
                 pass
             case _:
                 raise AssertionError("parts of a checkpoint are taken elsewhere")
+        return None
 
-    def _take_writes(self, position: int, writes: OwnWrites) -> None:
+    def _take_writes(self, position: int, writes: OwnWrites, sure: dict[int, int]) -> None:
         replica = self._replica
-        assert self._sure is not None
         top = replica.logs[OWN].top
         if writes.first <= top:
             # Numbers began anew: under which name is not known.
-            self._split(Split(replica.origins[OWN], replica.reach(OWN), self._draw()))
+            self._split(Split(replica.origins[OWN], replica.reach(OWN), self._draw()), sure)
             self._is_own_sure = False
             top = 0
         if writes.first > top + 1:
             self._numbers.append(LostNumbers(position, top + 1, writes.first - 1))
         self._engine.evolve(writes)
         if self._is_own_sure:
-            self._sure[OWN] = writes.first + len(writes.keys) - 1
+            sure[OWN] = writes.first + len(writes.keys) - 1
 
-    def _take_arrived(self, position: int, kind: int, payload: bytes, record: Arrived) -> None:
+    def _take_arrived(
+        self, kind: int, payload: bytes, record: Arrived, sure: dict[int, int]
+    ) -> str | None:
         """Take a batch as a node takes one from a peer: if it goes on from what is here."""
-        replica, sure = self._replica, self._sure
-        assert sure is not None
-        message = record.message
+        replica, message = self._replica, record.message
         batch = message if isinstance(message, Batch) else message.batch
         tops = tops_of(batch)
         told = dict(batch.lives)
@@ -289,10 +258,8 @@ class Salvage:
             if parted is None:
                 continue
             if parted.after is None or not parted.is_ours:
-                reason = f"the writes of {origin.node_id!r} in it do not go on from those before"
-                self._unusable.append(Unusable(position, kind, reason))
-                return
-            self._split(Split(origin, parted.after, parted.life))
+                return f"the writes of {origin.node_id!r} in it do not go on from those before"
+            self._split(Split(origin, parted.after, parted.life), sure)
         # What numbers stand for may have changed.
         record = decode_record(kind, payload, replica.origins)  # type: ignore[assignment]  # an Arrived again
         firsts = firsts_of(batch)
@@ -302,11 +269,11 @@ class Salvage:
             if is_told(replica.history(number), so_far, told.get(place), first):
                 sure[number] = max(tops[place], so_far)
         self._engine.evolve(record)
+        return None
 
-    def _split(self, record: Split) -> None:
+    def _split(self, record: Split, sure: dict[int, int]) -> None:
         """Give a branch its name, here too."""
-        assert self._sure is not None
-        origins, sure = self._replica.origins, self._sure
+        origins = self._replica.origins
         name = Origin(record.origin.node_id, record.life)
         number, known = origins.number(record.origin), origins.known(name)
         up_to = sure.pop(number, 0)

@@ -341,7 +341,7 @@ def copy_file(disk: Disk, file: File, end: int, path: Path) -> None:
 
     Raises:
         AlreadyExistsError: there is a file at the path.
-        StorageError: the system refused; nothing is left at the path.
+        StorageError: the system refused; a file that is there all the same is whole.
     """
     pieces = (
         file.pread(min(_COPY_BYTES, end - offset), offset) for offset in range(0, end, _COPY_BYTES)

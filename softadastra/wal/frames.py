@@ -12,10 +12,11 @@ chain starts from, and a frame behind a damaged one can still be verified.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 from zlib import crc32
 
 from softadastra.errors import InvalidArgumentError, StoreError, WalCorruptionError
@@ -32,12 +33,17 @@ __all__ = [
     "MARKER",
     "NODE_ID_BYTES_MAX",
     "PAYLOAD_BYTES_MAX",
+    "End",
     "FrameHeader",
     "Header",
+    "Record",
+    "beginning",
     "decode_file_header",
     "decode_frame_header",
     "encode_file_header",
     "encode_frame",
+    "encode_frames",
+    "seed_of",
 ]
 
 MAGIC: Final = b"\x89SADWAL\n"
@@ -62,6 +68,20 @@ MARKER: Final = b"\xf5\xda\x7a"
 """Begins each frame, for the search behind a damaged one. 0xf5 never occurs in UTF-8 text."""
 
 _U64_MAX: Final = 2**64 - 1
+
+Record: TypeAlias = tuple[int, bytes]
+"""The kind and the payload of a frame."""
+
+
+class End(NamedTuple):
+    """Where the intact frames of a log end, and what the next one goes on from."""
+
+    offset: int
+    sequence: int
+    """Of the last frame, 0 when there is none."""
+    chain: int
+    mark: int
+    """The durable mark of the last frame; the highest of all, because marks only rise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +160,13 @@ def encode_file_header(header: Header) -> bytes:
     return block + _CRC.pack(crc32(block))
 
 
+def seed_of(block: bytes) -> int:
+    """Give the seed of the frames behind this block."""
+    seed: int
+    (seed,) = _CRC.unpack_from(block, FILE_HEADER_BYTES - _CRC.size)
+    return seed
+
+
 def decode_file_header(block: bytes, path: Path) -> tuple[Header, int]:
     """Read the block that a log begins with.
 
@@ -162,8 +189,7 @@ def decode_file_header(block: bytes, path: Path) -> tuple[Header, int]:
         )
     if len(block) < FILE_HEADER_BYTES:
         raise _header_damage(path, f"it has {FILE_HEADER_BYTES} bytes, the file {len(block)}")
-    seed: int
-    (seed,) = _CRC.unpack_from(block, FILE_HEADER_BYTES - _CRC.size)
+    seed = seed_of(block)
     if crc32(block[: -_CRC.size]) != seed:
         raise _header_damage(path, "its CRC is wrong")
     _, format_version, length, incarnation, generation = _FILE_HEADER.unpack_from(block)
@@ -236,6 +262,29 @@ def encode_frame(
     frame = fields + _pack_crc(crc32(fields, seed)) + payload
     chain = crc32(frame, chain)
     return frame + _pack_crc(chain), chain
+
+
+def encode_frames(records: Iterable[Record], end: End, *, seed: int) -> tuple[bytes, End]:
+    """Give the bytes of frames that go on from an end, with its durable mark, and their own end.
+
+    Raises:
+        InvalidArgumentError: a payload is too large.
+    """
+    offset, sequence, chain, mark = end
+    frames = []
+    for kind, payload in records:
+        sequence += 1
+        frame, chain = encode_frame(
+            kind, payload, sequence=sequence, mark=mark, seed=seed, chain=chain
+        )
+        frames.append(frame)
+    data = b"".join(frames)
+    return data, End(offset + len(data), sequence, chain, mark)
+
+
+def beginning(seed: int) -> End:
+    """Give what the first frame of a file goes on from."""
+    return End(FILE_HEADER_BYTES, 0, seed, FILE_HEADER_BYTES)
 
 
 def decode_frame_header(data: bytes, position: int, seed: int) -> FrameHeader | None:

@@ -12,6 +12,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -19,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from softadastra.errors import InternalError, StoreLockedError
+from softadastra.errors import InternalError, StorageError, StoreLockedError
 from softadastra.wal.disk import Disk, File, OpenMode, write_all
 
 __all__ = ["Holder", "LockFile", "holder_of"]
@@ -77,8 +78,13 @@ class LockFile:
         self._disk = disk
         self._file: File | None = None
 
-    def acquire(self, *, node_id: str) -> None:
+    def acquire(self, *, node_id: str, to_write: bool = True) -> None:
         """Take the lock without waiting, and write into the file who has it.
+
+        Args:
+            node_id: who takes it.
+            to_write: whether to write to the log too. Else a file system that is read-only is no
+                obstacle: nobody else writes there either, but who has had it open since before.
 
         Raises:
             StoreLockedError: it is held, here or elsewhere; `.context` names the holder.
@@ -86,10 +92,19 @@ class LockFile:
         """
         if self._file is not None:
             raise InternalError(f"{self.path} is held already: release it first")
-        # Known before it is locked, so that a child that is forked in between can close its copy.
-        file = self._file = self._disk.open(self.path, OpenMode.EITHER)
+        mode = OpenMode.EITHER
         try:
-            self._take(file, node_id)
+            # Known before it is locked: a child that is forked in between can close its copy.
+            self._file = self._disk.open(self.path, mode)
+        except StorageError as error:
+            if to_write or error.errno != errno.EROFS:
+                raise
+            if not self._disk.exists(self.path):
+                return
+            mode = OpenMode.READING
+            self._file = self._disk.open(self.path, mode)
+        try:
+            self._take(self._file, node_id, mode)
         except BaseException:
             self.abandon()
             raise
@@ -109,9 +124,11 @@ class LockFile:
         if file is not None:
             file.close()
 
-    def _take(self, file: File, node_id: str) -> None:
+    def _take(self, file: File, node_id: str, mode: OpenMode) -> None:
         if not file.lock():
             raise self._refusal(file.pread(_HOLDER_BYTES_MAX, 0))
+        if mode is OpenMode.READING:
+            return
         started_at_ms = time.time_ns() // 1_000_000
         holder = json.dumps(
             {"pid": os.getpid(), "node_id": node_id, "started_at_ms": started_at_ms}

@@ -27,15 +27,17 @@ from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
     KIND_MARK,
+    End,
     Header,
+    Record,
+    beginning,
     encode_frame,
+    encode_frames,
 )
 from softadastra.wal.lock import LockFile
 from softadastra.wal.log_file import open_log_file
 from softadastra.wal.log_state import LogState, refusal
 from softadastra.wal.recovery import (
-    End,
-    Record,
     TornTail,
     check_finished,
     keep_tail,
@@ -105,7 +107,7 @@ class WriteAheadLog:
         self._swapping = Lock()
         """Held while the file is synced or replaced: each is for a thread of its own."""
         self._durable = FILE_HEADER_BYTES
-        self._end = End(FILE_HEADER_BYTES, 0, 0, FILE_HEADER_BYTES)
+        self._end = beginning(0)
         self.torn_tail: TornTail | None = None
         """What the last replay cut off, None when the log ended cleanly."""
 
@@ -164,7 +166,7 @@ class WriteAheadLog:
             self._header = header
             self._file = self._held
             self._durable = FILE_HEADER_BYTES
-            self._end = End(FILE_HEADER_BYTES, 0, self._seed, FILE_HEADER_BYTES)
+            self._end = beginning(self._seed)
             self.torn_tail = None
             self._state = LogState.OPENED
         except BaseException:
@@ -210,7 +212,7 @@ class WriteAheadLog:
 
         Raises:
             AlreadyExistsError: there is a file at the path.
-            StorageError: the system refused; nothing is left at the path.
+            StorageError: the system refused; a file that is there all the same is whole.
             InvalidStateError: the log is not open, or not replayed to its end.
         """
         if self._state is not LogState.READY:
@@ -299,19 +301,11 @@ class WriteAheadLog:
         """
         if self._state is not LogState.READY:
             raise self._refusal("append to")
-        offset, sequence, chain, _ = self._end
-        mark = self._durable
-        encoded = []
-        for kind, payload in frames:
-            assert 1 <= kind <= 255, kind
-            sequence += 1
-            frame, chain = encode_frame(
-                kind, payload, sequence=sequence, mark=mark, seed=self._seed, chain=chain
-            )
-            encoded.append(frame)
-        if encoded:
-            data = b"".join(encoded)
-            self._write(data, (offset + len(data), sequence, chain, mark))
+        assert all(1 <= kind <= 255 for kind, _ in frames), frames
+        end = End(*self._end)._replace(mark=self._durable)
+        data, behind = encode_frames(frames, end, seed=self._seed)
+        if data:
+            self._write(data, behind)
 
     def sync(self) -> None:
         """Make all frames durable that were appended before this call; none is no work.
@@ -404,15 +398,13 @@ class WriteAheadLog:
 
         It also spares the next open from writing the frames of the last sync again.
         """
-        offset, sequence, chain, mark = self._end
-        if offset - mark <= FRAME_OVERHEAD_BYTES:
+        end = End(*self._end)
+        if end.offset - end.mark <= FRAME_OVERHEAD_BYTES:
             return  # Nothing but such a frame is above the last mark.
-        sequence += 1
-        frame, chain = encode_frame(
-            KIND_MARK, b"", sequence=sequence, mark=offset, seed=self._seed, chain=chain
-        )
+        marked = end._replace(mark=end.offset)
+        frame, behind = encode_frames([(KIND_MARK, b"")], marked, seed=self._seed)
         try:
-            self._write(frame, (offset + len(frame), sequence, chain, offset))
+            self._write(frame, behind)
         except StorageError as error:
             # A full disk is no reason to fail: all is durable, and the frame was cut off.
             if self._state is not LogState.READY or error.errno not in NO_SPACE_ERRNOS:

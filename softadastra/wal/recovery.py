@@ -23,7 +23,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final
 from zlib import crc32
 
 from softadastra.errors import WalCorruptionError
@@ -36,15 +36,16 @@ from softadastra.wal.frames import (
     FRAME_TRAILER,
     KIND_SHIFT,
     MARKER,
+    End,
     FrameHeader,
     Header,
+    Record,
+    beginning,
     decode_frame_header,
 )
 
 __all__ = [
     "READ_BYTES",
-    "End",
-    "Record",
     "TornTail",
     "check_finished",
     "examine_tail",
@@ -62,20 +63,6 @@ READ_BYTES: Final = 2**20
 
 _SECTOR_BYTES: Final = 512
 """The least that a disk writes as a whole, and the unit of what a power cut leaves out."""
-
-Record: TypeAlias = tuple[int, bytes]
-"""The kind and the payload of a frame."""
-
-
-class End(NamedTuple):
-    """Where the intact frames of a log end, and what the next one goes on from."""
-
-    offset: int
-    sequence: int
-    """Of the last frame, 0 when there is none."""
-    chain: int
-    mark: int
-    """The durable mark of the last frame; the highest of all, because marks only rise."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +87,7 @@ def read_records(
         start: behind which frame to begin; None: with the first one.
         stop: up to where to read, a boundary of frames; None: as far as there are any.
     """
-    offset, sequence, chain, mark = start or End(FILE_HEADER_BYTES, 0, seed, FILE_HEADER_BYTES)
+    offset, sequence, chain, mark = start or beginning(seed)
     wanted = READ_BYTES
     unpack_header, unpack_trailer = FRAME_HEADER.unpack_from, FRAME_TRAILER.unpack_from
     while True:

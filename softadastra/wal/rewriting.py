@@ -15,13 +15,16 @@ from typing import Final
 from softadastra.errors import StorageError
 from softadastra.wal.disk import Disk, File, OpenMode, aside_of, write_all
 from softadastra.wal.frames import (
-    FILE_HEADER_BYTES,
     KIND_MARK,
+    End,
     Header,
+    Record,
+    beginning,
     encode_file_header,
-    encode_frame,
+    encode_frames,
+    seed_of,
 )
-from softadastra.wal.recovery import End, Record, read_records
+from softadastra.wal.recovery import read_records
 
 __all__ = ["Rewrite"]
 
@@ -76,8 +79,8 @@ class Rewrite:
         except BaseException:
             self.abandon()
             raise
-        self.seed = int.from_bytes(block[-4:], "little")
-        self.end = End(FILE_HEADER_BYTES, 0, self.seed, FILE_HEADER_BYTES)
+        self.seed = seed_of(block)
+        self.end = beginning(self.seed)
 
     @property
     def size_bytes(self) -> int:
@@ -94,17 +97,7 @@ class Rewrite:
         Raises:
             StorageError: the system refused; the new file is of no use any more.
         """
-        offset, sequence, chain, mark = self.end
-        frames = []
-        for kind, payload in records:
-            sequence += 1
-            frame, chain = encode_frame(
-                kind, payload, sequence=sequence, mark=mark, seed=self.seed, chain=chain
-            )
-            frames.append(frame)
-        data = b"".join(frames)
-        write_all(self.file, data, offset)
-        self.end = End(offset + len(data), sequence, chain, mark)
+        self._write(records, self.end)
 
     def copy_some(self, end: int) -> None:
         """Copy some of the frames of the old file, up to this offset.
@@ -165,12 +158,12 @@ class Rewrite:
         Without it, damage to the records of a log that was not closed could pass for a torn tail;
         and the first of them say what is had before the others have it.
         """
-        offset, sequence, chain, _ = self.end
-        frame, chain = encode_frame(
-            KIND_MARK, b"", sequence=sequence + 1, mark=offset, seed=self.seed, chain=chain
-        )
-        write_all(self.file, frame, offset)
-        self.end = End(offset + len(frame), sequence + 1, chain, offset)
+        self._write([(KIND_MARK, b"")], self.end._replace(mark=self.end.offset))
+
+    def _write(self, records: Sequence[Record], end: End) -> None:
+        data, behind = encode_frames(records, end, seed=self.seed)
+        write_all(self.file, data, end.offset)
+        self.end = behind
 
     def sync(self) -> None:
         """Make durable what is there, so that the last sync has little to do.

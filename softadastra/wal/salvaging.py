@@ -9,22 +9,22 @@ Nothing is written, and nothing is locked: a log that a process holds is read as
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import NamedTuple
 from zlib import crc32
 
 from softadastra.wal.disk import File
 from softadastra.wal.frames import (
-    FILE_HEADER_BYTES,
     FRAME_HEADER_BYTES,
     FRAME_OVERHEAD_BYTES,
     FRAME_TRAILER,
+    End,
     FrameHeader,
+    beginning,
     decode_frame_header,
 )
 from softadastra.wal.recovery import (
     READ_BYTES,
-    End,
     examine_tail,
     frame_headers,
     size_without_zeros,
@@ -71,19 +71,19 @@ class Gap(NamedTuple):
         return [header.kind for _, header in self.headers]
 
     def unknown(self) -> list[tuple[int, int]]:
-        """Give how many frames in how many bytes nothing is known of, between those headers."""
+        """Give how many frames nothing is known of, between those headers, and their payload bytes.
+
+        None when no frame is behind the gap: there may have been any number of them.
+        """
         found: list[tuple[int, int]] = []
         offset, sequence = self.offset, self.first
-        for known, header in self.headers:
-            if header.sequence > sequence:
-                found.append((header.sequence - sequence, known - offset))
-            offset = known + FRAME_OVERHEAD_BYTES + header.length
-            sequence = header.sequence + 1
-        if self.last is None:
-            if self.end > offset:
-                found.append(((self.end - offset) // FRAME_OVERHEAD_BYTES + 1, self.end - offset))
-        elif self.last >= sequence:
-            found.append((self.last + 1 - sequence, self.end - offset))
+        bounds = [(place, header.sequence, header.length) for place, header in self.headers]
+        if self.last is not None:
+            bounds.append((self.end, self.last + 1, 0))
+        for place, number, length in bounds:
+            if frames := number - sequence:
+                found.append((frames, place - offset - frames * FRAME_OVERHEAD_BYTES))
+            offset, sequence = place + FRAME_OVERHEAD_BYTES + length, number + 1
         return found
 
 
@@ -99,9 +99,9 @@ class Ending(NamedTuple):
     """What follows it, and was never made durable."""
 
 
-def walk(file: File, seed: int) -> Generator[Frame | Gap, None, Ending]:
-    """Give all intact frames and the gaps between them in order, and return how the log ends."""
-    end = End(FILE_HEADER_BYTES, 0, seed, FILE_HEADER_BYTES)
+def walk(file: File, seed: int) -> Iterator[Frame | Gap | Ending]:
+    """Give all intact frames and the gaps between them in order, and last how the log ends."""
+    end = beginning(seed)
     while True:
         end = yield from _intact(file, seed, end)
         proven = _proven_by_next(file, seed, end)
@@ -111,14 +111,16 @@ def walk(file: File, seed: int) -> Generator[Frame | Gap, None, Ending]:
             continue
         tail = examine_tail(file, end, seed)
         if isinstance(tail, int):
-            return Ending(end.offset, end.sequence, end.mark, tail)
+            yield Ending(end.offset, end.sequence, end.mark, tail)
+            return
         gap, behind = _gap(file, seed, end, tail)
         whole = _frame_at(file, seed, end.offset, end.chain)
         if whole is not None and whole.sequence == end.sequence + 1:
             continue  # It was being written, and is whole by now.
         yield gap
         if behind is None:
-            return Ending(end.offset, end.sequence, end.mark, 0)
+            yield Ending(end.offset, end.sequence, end.mark, 0)
+            return
         end = behind
 
 

@@ -8,6 +8,7 @@ import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -99,21 +100,19 @@ def test_when_a_full_disk_ends_the_rewriting_of_a_log_writes_go_on_until_there_i
     try:
         with Client(ClientOptions.persistent("a", path)) as client:
 
-            def overwrite(number: int) -> None:
+            def overwrite(number: int) -> bool:
                 key, value = f"key/{number % 200}", f"{number}{VALUE}"
-                client.put(key, value)
-                held[key] = value
-
-            number = 0
-            while "compaction.failed" not in events.read_text():
                 # While the new file has the last room a write may be refused too.
                 with suppress(StorageError):
-                    overwrite(number)
-                number += 1
-                assert number < 5 * DISK_BYTES // len(VALUE)
-            assert wait_until(lambda: not path.with_name("a.wal.new").exists(), DEADLINE_SECONDS)
-            for further in range(number, number + 10):
-                overwrite(further)
+                    client.put(key, value)
+                    held[key] = value
+                return held.get(key) == value
+
+            for number in range(500):
+                overwrite(number)
+            assert wait_until(lambda: "compaction.failed" in events.read_text(), DEADLINE_SECONDS)
+            for number in range(500, 510):
+                assert wait_until(partial(overwrite, number), DEADLINE_SECONDS)
             assert dict(client) == held == content_of_a_copy(path, tmp_path / "copy.wal")
 
             ballast.unlink()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from softadastra import Client, ClientOptions, StorageError
+from softadastra.cli.exit_codes import ExitCode
 from softadastra.errors import InvalidStateError
 from tests.faults.mounts import loop_mount
 
@@ -58,3 +61,29 @@ def test_on_a_file_system_that_is_read_only_a_log_is_refused_by_name_and_left_as
         with Client(options) as client:
             assert dict(client) == ({"before": 1} if exists else {})
             client.put("after", 2)
+
+
+def test_a_damaged_log_on_a_file_system_that_is_read_only_is_looked_into_and_saved_elsewhere(
+    tmp_path: Path,
+) -> None:
+    """As a disk that fails is left by the system, or mounted by people."""
+    saved = tmp_path / "saved.wal"
+    with loop_mount("ext4", tmp_path) as mounted:
+        path = mounted.path / "a.wal"
+        with Client(ClientOptions.persistent("a", path)) as client:
+            for i in range(9):
+                client.put(f"key/{i}", f"value {i}")
+        data = bytearray(path.read_bytes())
+        data[data.index(b"value 4")] ^= 1
+        path.write_bytes(data)
+        mounted.remount("ro")
+
+        def wal(*command: str) -> int:
+            words = [sys.executable, "-m", "softadastra", "--wal", str(path), "wal", *command]
+            return subprocess.run(words, capture_output=True, check=False).returncode
+
+        assert wal("verify") == wal("inspect") == ExitCode.DAMAGE_FOUND
+        assert wal("repair") == ExitCode.FAILURE
+        assert wal("repair", "--output", str(saved)) == ExitCode.OK
+    with Client(ClientOptions.persistent("a", saved)) as client:
+        assert dict(client) == {f"key/{i}": f"value {i}" for i in range(9) if i != 4}

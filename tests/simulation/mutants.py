@@ -35,6 +35,8 @@ from softadastra.sync.engine import Engine
 from softadastra.sync.reception import Reception
 from softadastra.sync.session import Session
 from softadastra.testing.checkers import BrokenPromiseError
+from softadastra.wal import recovery as log_recovery
+from softadastra.wal.frames import FRAME_TRAILER
 from softadastra.wal.log import WriteAheadLog
 from tests.store import test_replica
 from tests.sync import test_collection, test_identity, test_policies
@@ -105,6 +107,24 @@ def leave_a_partial_frame(patch: pytest.MonkeyPatch) -> None:
 
 def trust_the_page_cache(patch: pytest.MonkeyPatch) -> None:
     patch.setattr("softadastra.wal.log.rewrite", lambda file, start, stop: None)
+
+
+def crc_ignored(patch: pytest.MonkeyPatch) -> None:
+    class Right:
+        """Every checksum is what it should be."""
+
+        __hash__ = None  # type: ignore[assignment]  # it is equal to all
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+    class Trailer:
+        size = FRAME_TRAILER.size
+
+        def unpack_from(self, data: bytes, offset: int) -> tuple[object]:
+            return (Right(),)
+
+    patch.setattr(log_recovery, "FRAME_TRAILER", Trailer())
 
 
 def sibling_dots_not_added(patch: pytest.MonkeyPatch) -> None:
@@ -360,6 +380,7 @@ MUTANTS = [
     Mutant("after a failed sync the node goes on", "durability", 5, trust_a_failed_sync),
     Mutant("a partial frame stays in front of the next", "durability", 30, leave_a_partial_frame),
     Mutant("what is read back after a failed sync counts", "durability", 25, trust_the_page_cache),
+    Mutant("a wrong CRC is ignored", "damage", 5, crc_ignored),
     Mutant(
         "a write that the disk refused is done all the same", "durability", 30, disk_error_ignored
     ),

@@ -21,11 +21,18 @@ from softadastra.sync.salvage import Missing, Salvage, Salvaged
 from tests.engines import Network, Node
 from tests.sync.damaged import History, check_claims, check_lives, check_meeting, check_rows, stamps
 
-OVERHEAD = 32
 
+def lacking(
+    node: Node, lost: set[int], *, known: bool = True, unusable: dict[int, str] | None = None
+) -> Salvaged:
+    """Salvage a node's log without the records at these positions.
 
-def lacking(node: Node, lost: set[int], *, known: bool = True) -> Salvaged:
-    """Salvage a node's log without the records at these positions."""
+    Args:
+        node: whose log.
+        lost: the positions, from 1.
+        known: whether the kinds of the lost records are known, or else their sizes.
+        unusable: gets why a record that is left is of no use.
+    """
     draw = random.Random(f"{node.name}{sorted(lost)}").getrandbits
     salvage = Salvage(
         node.name,
@@ -40,19 +47,18 @@ def lacking(node: Node, lost: set[int], *, known: bool = True) -> Salvaged:
         if position in lost:
             last = next(last for first, last in runs(lost) if first == position)
             frames = node.log[position - 1 : last]
-            size = sum(OVERHEAD + len(payload) for _, payload in frames)
+            kinds = [kind for kind, _ in frames]
+            size = sum(len(payload) for _, payload in frames)
             salvage.miss(
-                Missing(
-                    first=position,
-                    last=None if last == len(node.log) else last,
-                    kinds=[kind for kind, _ in frames] if known else [],
-                    unknown=[] if known else [(len(frames), size)],
-                    overhead_bytes=OVERHEAD,
-                )
+                Missing(position, kinds, [])
+                if known
+                else Missing(position, [], [(len(kinds), size)])
             )
             position = last + 1
         else:
-            salvage.take(position, *node.log[position - 1])
+            reason = salvage.take(position, *node.log[position - 1])
+            if reason is not None and unusable is not None:
+                unusable[position] = reason
             position += 1
     return salvage.result(draw(64))
 
@@ -77,14 +83,13 @@ def reopen(node: Node, salvaged: Salvaged) -> None:
     node.restart()
 
 
-def check_kept(node: Node, lost: set[int], salvaged: Salvaged) -> None:
-    """What is in a record that is left stands, or what superseded it does."""
+def check_kept(node: Node, gone: set[int], salvaged: Salvaged) -> None:
+    """What is in a record that is left and of use stands, or what superseded it does."""
     held = stamps(salvaged.engine.replica)
-    unusable = {found.position for found in salvaged.unusable}
     origins = Replica(node.name, node.incarnation).origins
     for position, (kind, payload) in enumerate(node.log, 1):
         record = decode_record(kind, payload, origins)
-        if position in lost or position in unusable:
+        if position in gone:
             continue
         found: list[tuple[str, State]] = []
         match record:
@@ -120,13 +125,14 @@ def test_nodes_whose_logs_lost_records_converge_and_keep_what_is_left(seed: int)
         start, share = rng.randrange(len(node.log)), rng.choice([0.02, 0.1, 0.5])
         lost = {i for i in range(1, len(node.log) + 1) if rng.random() < share}
         lost |= set(range(start, min(start + rng.randrange(1, 6), len(node.log) + 1))) - {0}
-        salvaged = lacking(node, lost, known=rng.random() < 0.5)
+        unusable: dict[int, str] = {}
+        salvaged = lacking(node, lost, known=rng.random() < 0.5, unusable=unusable)
         replica = salvaged.engine.replica
         check_rows(replica)
         check_claims(history, node, replica)
         check_lives(node, replica)
         if not history.collects:
-            check_kept(node, lost, salvaged)
+            check_kept(node, lost | unusable.keys(), salvaged)
         reopen(node, salvaged)
         assert node.engine.replica.digest == replica.digest
         check_rows(node.engine.replica)
@@ -281,17 +287,6 @@ def test_values_whose_writer_is_lost_with_a_history_go_on_under_new_numbers() ->
     network.run()
     assert a.digest == b.digest
     assert not a.engine.replica.lost
-
-
-def test_a_record_that_cannot_be_read_is_told_and_the_rest_is_kept() -> None:
-    a = Network("a")["a"]
-    for i in range(3):
-        a.write((f"k{i}", i))
-    a.log[1] = (Kind.WRITES, b"\xc1")
-    salvaged = lacking(a, set())
-
-    assert [(u.position, u.kind) for u in salvaged.unusable] == [(2, Kind.WRITES)]
-    assert set(salvaged.engine.replica.entries) == {"k0", "k2"}
 
 
 def test_members_stay_and_have_confirmed_nothing_of_the_new_incarnation() -> None:

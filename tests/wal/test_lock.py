@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -14,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from softadastra.errors import InternalError, StorageError, StoreLockedError
-from softadastra.wal import OsDisk, WriteAheadLog
+from softadastra.wal import File, OsDisk, WriteAheadLog
+from softadastra.wal.disk import OpenMode
 from softadastra.wal.lock import LockFile
 
 from .faulty_disk import FaultyDisk
@@ -216,3 +218,32 @@ def test_lock_is_closed_also_when_it_cannot_be_given_back(tmp_path: Path) -> Non
     other = LockFile(path, disk=OsDisk())
     other.acquire(node_id=NODE_ID)
     other.release()
+
+
+class ReadOnlyDisk(OsDisk):
+    """A disk on which nothing can be written, which root does not get by permissions."""
+
+    def open(self, path: Path, mode: OpenMode) -> File:
+        if mode is not OpenMode.READING:
+            raise StorageError("read-only", errno=errno.EROFS, filename=str(path))
+        return super().open(path, mode)
+
+
+def test_who_only_reads_takes_the_lock_where_nothing_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "node-a.wal"
+    reader = LockFile(path, disk=ReadOnlyDisk())
+    reader.acquire(node_id=NODE_ID, to_write=False)
+    reader.release()
+    assert list(tmp_path.iterdir()) == []
+
+    with opened(path):
+        with pytest.raises(StoreLockedError, match="in use by node 'node-a'"):
+            reader.acquire(node_id=NODE_ID, to_write=False)
+    reader.acquire(node_id=NODE_ID, to_write=False)
+    with pytest.raises(StoreLockedError):
+        LockFile(path, disk=OsDisk()).acquire(node_id=NODE_ID)
+    reader.release()
+
+    with pytest.raises(StorageError) as refused:
+        reader.acquire(node_id=NODE_ID)
+    assert refused.value.errno == errno.EROFS
