@@ -98,12 +98,16 @@ def info(invocation: Invocation) -> None:
     help="Connect to this node; may be given several times.",
 )
 @click.option("--discover", is_flag=True, default=None, help="Not in this version.")
-@click.option("--security", metavar="NAME", help="Not in this version.")
+@click.option(
+    "--security",
+    metavar="curve",
+    help="Encrypt connections, and let in trusted keys only; see `softadastra keys`.",
+)
 @click.option(
     "--insecure",
     is_flag=True,
     default=None,
-    help="Consent to listen beyond this machine, where connections are not checked.",
+    help="Consent to listen beyond this machine without --security: whoever reaches it comes in.",
 )
 @click.option(
     "--log-level",

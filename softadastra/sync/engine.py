@@ -169,6 +169,7 @@ class Engine:
             case Forgotten():
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
+                self.connections.last_errors.pop(record.node_id, None)
             case Collected():
                 self.replica.evolve_collected(record)
                 self._tell_haves_first()
