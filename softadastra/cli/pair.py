@@ -67,7 +67,7 @@ def pair(
     in between. Each person types the code that the other node shows; then both nodes trust each
     other, also those that are running. Exits with 124 when the window closes before that.
     """
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not _is_terminal():
         raise InvalidStateError(
             "pairing needs a person who compares two codes, and standard input is no terminal: run"
             " it in one, or exchange the keys with softadastra keys show and trust"
@@ -89,6 +89,10 @@ def pair(
         invocation.output.document({"paired": document})
     else:
         invocation.output.line(f"Paired with {other.node_id}, key {other.key.fingerprint}.")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and sys.stdin.isatty()
 
 
 def _meeting(address: str | None, *, host: str, port: int, seconds: float) -> Meeting:

@@ -49,7 +49,11 @@ class Terminal:
 
     def type(self, line: str) -> None:
         """Type a line."""
-        os.write(self._screen, f"{line}\n".encode())
+        self.press(f"{line}\n")
+
+    def press(self, keys: str) -> None:
+        """Press keys."""
+        os.write(self._screen, keys.encode())
 
     def ended(self) -> int:
         """Wait for the end; give the exit code."""
