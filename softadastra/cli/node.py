@@ -212,8 +212,18 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
             f" {'nothing kept on disk' if wal_path is None else f'WAL {wal_path}'}"
         )
     sys.stdout.flush()
+    if options.security is not None and not _trusts_anybody(options):
+        invocation.output.note(
+            "No key is trusted yet, so nobody is let in: softadastra keys trust, or pair"
+        )
     if sys.stdout.isatty():
         invocation.output.note("Press Ctrl+C to stop.")
+
+
+def _trusts_anybody(options: ClientOptions) -> bool:
+    from softadastra.security.trust_file import TrustFile
+
+    return bool(TrustFile(options.resolved_trust_path()).load().by_node)
 
 
 @contextmanager

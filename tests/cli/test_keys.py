@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import signal
 import stat
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from softadastra.security.key_file import KeyFile
 from softadastra.security.keys import PublicKey
 from softadastra.security.trust_file import TrustFile
 
-from .tool import Run, document
+from .tool import Run, Spawn, document
 
 OTHER = PublicKey(bytes(range(32)))
 
@@ -194,6 +196,21 @@ def test_keys_may_be_kept_elsewhere(run: Run, directory: Path) -> None:
         "mine.key",
         "mine.trusted",
     ]
+
+
+def test_a_node_that_trusts_nobody_says_so_when_it_starts(spawn: Spawn, run: Run) -> None:
+    lines = []
+    for _ in range(2):
+        process = spawn("node", "run", "--security", "curve", "--log-level", "error", "--json")
+        assert process.stdout is not None
+        started = json.loads(process.stdout.readline())
+        assert started["transport"]["security"] == "curve"
+        process.send_signal(signal.SIGTERM)
+        lines.append(process.communicate(timeout=30)[1].decode())
+        run("keys", "trust", "office", str(OTHER))
+
+    assert "No key is trusted yet, so nobody is let in" in lines[0]
+    assert lines[1] == ""
 
 
 @pytest.mark.parametrize("address", ["nonsense", "127.0.0.1", "127.0.0.1:0", ":5"])

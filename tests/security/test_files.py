@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 
 import pytest
 
@@ -18,6 +19,7 @@ from softadastra.errors import (
     StoreError,
 )
 from softadastra.security.key_file import KeyFile
+from softadastra.security.private_files import changing
 from softadastra.security.trust_file import TrustFile
 
 from .samples import pair_of, public_key
@@ -185,6 +187,35 @@ def test_no_change_of_many_at_once_is_lost(trust_file: TrustFile) -> None:
         list(pool.map(trust, range(THREADS)))
 
     assert len(trust_file.load().by_node) == THREADS
+
+
+def test_who_waited_for_a_list_that_was_replaced_locks_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would change the new list while somebody else has that one locked."""
+    path = tmp_path / "a.trusted"
+    waits, flock = Event(), fcntl.flock
+
+    def noticed(descriptor: int, operation: int) -> None:
+        waits.set()
+        flock(descriptor, operation)
+
+    def change_later() -> bool:
+        with changing(path), path.open() as there:
+            try:
+                flock(there.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+            return False
+
+    with ThreadPoolExecutor(1) as pool:
+        with changing(path) as change:
+            monkeypatch.setattr(fcntl, "flock", noticed)
+            is_locked = pool.submit(change_later)
+            assert waits.wait(10)
+            change.replace(b"# another one\n")
+
+        assert is_locked.result()
 
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])

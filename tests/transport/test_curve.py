@@ -17,7 +17,7 @@ from softadastra.errors import TransportError
 from softadastra.security.keyring import Keyring
 from softadastra.security.keys import KeyPair
 from softadastra.security.trust_file import TrustFile
-from softadastra.transport import guard, listener, proof
+from softadastra.transport import gate, guard, listener, proof
 from softadastra.transport.curve import new_key_pair, public_key_of
 from softadastra.transport.gate import Gate, Knock
 from softadastra.transport.links import (
@@ -384,8 +384,8 @@ def test_a_node_proves_before_it_listens_that_a_random_key_is_refused(
     knocks: list[Knock | None] = []
     answer = Gate.answer
 
-    def watched(gate: Gate) -> Knock | None:
-        knocks.append(answer(gate))
+    def watched(asked: Gate) -> Knock | None:
+        knocks.append(answer(asked))
         return knocks[-1]
 
     monkeypatch.setattr(Gate, "answer", watched)
@@ -434,6 +434,15 @@ def test_a_node_whose_gate_does_not_answer_does_not_start(
     node.transport._guard.gate.socket.unbind("inproc://zeromq.zap.01")  # type: ignore[union-attr]
     with pytest.raises(TransportError, match="nothing shows that strangers are refused"):
         node.listen()
+
+
+def test_a_node_that_was_asked_about_another_domain_does_not_start(
+    open_node: OpenNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stranger is refused, and so would be everybody: not for its key."""
+    monkeypatch.setattr(gate, "ZAP_DOMAIN", b"another")
+    with pytest.raises(TransportError, match="nothing shows that strangers are refused"):
+        open_node("b").listen()
 
 
 def test_a_port_that_was_not_proved_is_given_back(
