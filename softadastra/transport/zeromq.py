@@ -234,7 +234,8 @@ class ZeroMQTransport(Transport):
             events += self._take_answers(now_ms)
         if self._guard is not None:
             # Before messages, so that none is taken from somebody who was just sent away.
-            events += self._mind_keys(self._guard, now_ms)
+            is_asked = self._guard.gate.socket in ready
+            events += self._mind_keys(self._guard, now_ms, is_asked=is_asked)
         # Each link once: a second step would ask a probe that has only just begun.
         stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
         stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
@@ -244,11 +245,11 @@ class ZeroMQTransport(Transport):
             deque(self._sources[item] for item in ready if item in self._sources)
         )
 
-    def _mind_keys(self, guard: Guard, now_ms: int) -> list[TransportEvent]:
+    def _mind_keys(self, guard: Guard, now_ms: int, *, is_asked: bool) -> list[TransportEvent]:
         """Look who is trusted now, cut off who is not any more, and answer who wants to come in."""
         change = guard.reread(now_ms)
         events = [] if change is None else [*self._cut_off(guard, change), change]
-        return events + guard.answer(now_ms)
+        return events + guard.answer(now_ms) if is_asked else events
 
     def _cut_off(self, guard: Guard, change: TrustChanged) -> list[TransportEvent]:
         """End the links of those who are trusted no more, and of those who have another key."""
