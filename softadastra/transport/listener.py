@@ -205,13 +205,15 @@ class Listener:
         node_id = NOBODY if self._guard is None else self._guard.node_of(frame)
         came_up = LinkUp(link, dialled=False, address=address, node_id=node_id)
         fault = _fault(route, address)
+        connection = None if self._guard is None else Connection.of(frame, self.port)
         if not fault and self._guard is not None and node_id == NOBODY:
             fault = "a peer whose key is not trusted"
         if fault:
             skip_rest(self.socket, frame)
             self._ignore(route)
+            if connection is not None:
+                connection.sever()
             return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
-        connection = None if self._guard is None else Connection.of(frame, self.port)
         self._links[route] = link
         self._inbound[link] = _Inbound(route, node_id, connection)
         return came_up, read_payload(self.socket, frame, link)

@@ -172,13 +172,13 @@ def test_the_end_of_the_input_says_no(terminals: Terminals) -> None:
 
 
 def test_a_window_closes_by_itself_and_nobody_is_trusted(terminals: Terminals) -> None:
-    till, office = terminals.both("--window", "3")
+    till, office = terminals.both("--window", "6")
     code_of(till)
     code_of(office)
 
     assert till.ended() == ExitCode.TIMED_OUT
     assert office.ended() in (ExitCode.TIMED_OUT, ExitCode.FAILURE)  # it may hear it from the till
-    assert "the window was closed after 3 s: nothing was trusted" in till.text
+    assert "the window was closed after 6 s: nothing was trusted" in till.text
     assert (terminals.trusted("till"), terminals.trusted("office")) == ({}, {})
 
 

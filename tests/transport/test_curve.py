@@ -119,6 +119,14 @@ def stranger(
     return dealer
 
 
+def watch(open_raw: OpenRaw, dealer: zmq.Socket[bytes], event: int) -> zmq.Socket[bytes]:
+    """Give a socket that has something to read when something has happened to a bare one."""
+    monitor = open_raw(zmq.PAIR)
+    dealer.monitor("inproc://watched", event)
+    monitor.connect("inproc://watched")
+    return monitor
+
+
 def test_two_nodes_that_trust_each_other_know_with_whom_they_talk(open_node: OpenNode) -> None:
     a, b, port = friends(open_node)
     link, there = connect(a, b, port)
@@ -247,9 +255,7 @@ def test_a_revoked_node_is_cut_off_at_once_though_it_dialled_and_does_not_want_t
     hostile = open_node("hostile")
     b.trusts(hostile)
     dealer = stranger(open_raw, b, port, hostile.keys)
-    monitor = open_raw(zmq.PAIR)
-    dealer.monitor("inproc://hostile", zmq.EVENT_DISCONNECTED)
-    monitor.connect("inproc://hostile")
+    monitor = watch(open_raw, dealer, zmq.EVENT_DISCONNECTED)
     dealer.send(b"hello")
     until(lambda: b"hello" in b.payloads(), b)
     link = b.came_up()[-1].link
@@ -349,11 +355,14 @@ def test_a_connection_without_a_proved_key_says_nothing(
         Gate, "_judge", lambda _, question: Knock(new_key_pair().public, LOOPBACK, is_let_in=True)
     )
     dealer = stranger(open_raw, b, port)
+    monitor = watch(open_raw, dealer, zmq.EVENT_DISCONNECTED)
     dealer.send(b"let me in")
     until(b.went_down, b)
 
     assert b.refused() == [Refused(b.refused()[0].link, "a peer whose key is not trusted")]
     assert b.payloads() == []
+    until(lambda: monitor.poll(0), b)
+    dealer.disable_monitor()
 
 
 def test_the_largest_frame_passes_and_a_larger_one_ends_its_link(
