@@ -303,9 +303,16 @@ class Client(Lifecycle, MutableMapping[str, Value]):
     def start_transport(self) -> None:
         """Bind the port, and dial every known peer. Running already: nothing.
 
+        With `security` the node's key pair is made when there is none, and strangers are shown to
+        be refused before anybody is spoken to.
+
         Raises:
             TransportError: the transport is disabled by the options, or the address cannot be
-                bound; the message says why.
+                bound; the message says why. With `security`, this libzmq has none, or nothing
+                shows that strangers are refused.
+            StoreError: others can read the key pair or change the list of trusted keys, or one of
+                the two cannot be read.
+            StorageError: the system refused one of these files.
         """
         with self._lifecycle:
             self._opened().start_transport()

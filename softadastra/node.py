@@ -18,6 +18,7 @@ from softadastra.errors import (
     TransportError,
 )
 from softadastra.metadata.node import describe_node
+from softadastra.networking import listening_transport
 from softadastra.node_settings import capabilities_of, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
@@ -293,16 +294,12 @@ class Node:
             self._check_other(peer)
         shielded(self._start_transport)
         fields: dict[str, object] = {"host": options.transport_host, "port": self._port}
+        fields["security"] = options.security
         self._events.emit(Notice(Level.INFO, "transport.started", fields))
 
     def _start_transport(self) -> None:
-        options = self._options
-        # Imported here: a node without a network needs no ZeroMQ (40 ms).
-        from softadastra.transport.zeromq import ZeroMQTransport
-
-        transport = ZeroMQTransport()
+        transport, port = listening_transport(self._options)
         try:
-            port = transport.bind(options.transport_host, options.transport_port)
             self._stop_reactor()
             self._know_peers()
             self._port = port

@@ -98,12 +98,16 @@ def info(invocation: Invocation) -> None:
     help="Connect to this node; may be given several times.",
 )
 @click.option("--discover", is_flag=True, default=None, help="Not in this version.")
-@click.option("--security", metavar="NAME", help="Not in this version.")
+@click.option(
+    "--security",
+    metavar="curve",
+    help="Encrypt connections, and let in trusted keys only; see `softadastra keys`.",
+)
 @click.option(
     "--insecure",
     is_flag=True,
     default=None,
-    help="Consent to listen beyond this machine, where connections are not checked.",
+    help="Consent to listen beyond this machine without --security: whoever reaches it comes in.",
 )
 @click.option(
     "--log-level",
@@ -208,8 +212,18 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
             f" {'nothing kept on disk' if wal_path is None else f'WAL {wal_path}'}"
         )
     sys.stdout.flush()
+    if options.security is not None and not _trusts_anybody(options):
+        invocation.output.note(
+            "No key is trusted yet, so nobody is let in: softadastra keys trust, or pair"
+        )
     if sys.stdout.isatty():
         invocation.output.note("Press Ctrl+C to stop.")
+
+
+def _trusts_anybody(options: ClientOptions) -> bool:
+    from softadastra.security.trust_file import TrustFile
+
+    return bool(TrustFile(options.resolved_trust_path()).load().by_node)
 
 
 @contextmanager

@@ -81,6 +81,13 @@ class Dialer:
             default=None,
         )
 
+    def hurry(self, now_ms: int) -> None:
+        """Dial all who are waited for now: what was wrong with them may be mended."""
+        for attempt in self.attempts.values():
+            if attempt.link is None:
+                attempt.due_ms = now_ms
+                attempt.failures = 0
+
     def of_link(self, link: int) -> Attempt | None:
         """Give the attempt that made this connection."""
         return next((a for a in self.attempts.values() if a.link == link), None)

@@ -170,6 +170,7 @@ class Engine:
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
                 self.delivery.snapshots.forget(record.node_id)
+                self.connections.last_errors.pop(record.node_id, None)
             case Collected():
                 self.replica.evolve_collected(record)
                 self._tell_haves_first()

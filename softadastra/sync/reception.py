@@ -197,6 +197,7 @@ class Reception:
             cluster=self._options.cluster,
             me=self._replica.origins[self._replica.me],
             policies=self._replica.policies.names,
+            proved=session.proved,
             # A connection that changes its name would leave the first one connected for ever.
             expected=session.peer_id or (attempt.peer.node_id if attempt else None),
         )

@@ -116,6 +116,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     """Give how one peer stands."""
     session = engine.connections.of_peer(member.node_id)
     attempt = engine.dialer.attempts.get(member.node_id)
+    last_error = engine.connections.last_errors.get(member.node_id, "")
     return PeerStatus(
         node_id=member.node_id,
         host=member.host,
@@ -126,7 +127,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
         last_seen_ms=engine.membership.heard_wall_ms.get(member.node_id),
-        last_error=attempt.last_error if attempt else "",
+        last_error=attempt.last_error if attempt else last_error,
         clock_skew_ms=session.skew_ms if session else None,
     )
 

@@ -180,10 +180,11 @@ def test_a_port_in_use_is_a_clear_failure(run: Run) -> None:
             ("--discover",),
             "\nOn the command line peers is --peer, enable_discovery is --discover.\n",
         ),
-        (("--security", "curve"), "is not available in this version: leave it out"),
+        (("--security", "tls"), "security must be 'curve' or None, got 'tls'"),
         (
             ("--host", "0.0.0.0"),
-            "\nOn the command line transport_host is --host, insecure is --insecure.\n",
+            "\nOn the command line transport_host is --host, security is --security, "
+            "insecure is --insecure.\n",
         ),
     ],
 )
