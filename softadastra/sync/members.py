@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from softadastra.types import Peer, PeerSource
 
-__all__ = ["Member", "Members"]
+__all__ = ["Member", "Members", "found_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +33,16 @@ class Member:
     """The wall clock when it was last heard, by this node or another, give or take an hour."""
     incarnation: int = 0
     """Of its log, when it last greeted; 0: it has not."""
+
+
+def found_at(member: Member, peer: Peer) -> Member:
+    """Give a member that has greeted at an address where discovery found it.
+
+    The address is remembered, but never in place of one that people named.
+    """
+    if member.host and member.source is PeerSource.MANUAL:
+        return member
+    return replace(member, host=peer.host, port=peer.port, source=PeerSource.MDNS)
 
 
 class Members:

@@ -17,6 +17,7 @@ from softadastra.sync.settings import Now
 from softadastra.types import (
     Conflict,
     ConflictingValue,
+    PeerSource,
     PeerState,
     PeerStatus,
     PeerSync,
@@ -107,15 +108,21 @@ def conflicting_value(replica: Replica, sibling: Sibling) -> ConflictingValue:
 
 
 def peer_statuses(engine: Engine, now: Now) -> list[PeerStatus]:
-    """Give every known peer, by name."""
-    members = sorted(engine.members, key=lambda member: member.node_id)
+    """Give every known peer and everyone who was found, by name."""
+    found = [
+        Member(node_id=node_id, host=peer.host, port=peer.port, source=PeerSource.MDNS)
+        for node_id, candidate in engine.dialer.candidates.items()
+        if node_id not in engine.members
+        for peer in candidate.addresses[:1]
+    ]
+    members = sorted((*engine.members, *found), key=lambda member: member.node_id)
     return [peer_status(engine, member, now) for member in members]
 
 
 def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     """Give how one peer stands."""
     session = engine.connections.of_peer(member.node_id)
-    attempt = engine.dialer.attempts.get(member.node_id)
+    attempt = engine.dialer.of_peer(member.node_id)
     return PeerStatus(
         node_id=member.node_id,
         host=member.host,
