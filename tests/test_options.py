@@ -182,6 +182,43 @@ def test_discovery_brings_the_transport_and_leaves_it_when_it_goes() -> None:
     assert (alone.enable_discovery, alone.enable_transport) == (False, True)
 
 
+def test_discovery_goes_as_far_as_the_address_that_it_is_given() -> None:
+    here = ClientOptions("a").with_transport("192.168.0.1", 4041)
+    everywhere = here.with_discovery("0.0.0.0", 4042)
+    there = here.with_discovery()
+
+    assert (everywhere.transport_host, everywhere.transport_port) == ("0.0.0.0", 4042)
+    assert (there.transport_host, there.transport_port) == ("192.168.0.1", 4041)
+    assert ClientOptions("a").with_discovery().transport_host == "127.0.0.1"
+    (problem,) = problems_of(everywhere)
+    assert "'0.0.0.0'" in problem
+    assert "insecure=True" in problem
+
+
+def test_discovery_without_a_network_that_reaches_it_is_no_mistake() -> None:
+    ClientOptions("a").with_discovery().validate()
+    ClientOptions("a", enable_discovery=True).validate()
+
+
+def test_the_defaults_of_an_application_are_the_weakest(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('node_id = "from-file"')
+    defaults = {"node_id": "default", "cluster": "default-cluster", "display_name": "Ada"}
+
+    options = ClientOptions.load(
+        file, {"SOFTADASTRA_CLUSTER": "from-variable"}, defaults=defaults, version="3"
+    )
+
+    assert (options.node_id, options.cluster, options.display_name, options.version) == (
+        "from-file",
+        "from-variable",
+        "Ada",
+        "3",
+    )
+    with pytest.raises(InvalidArgumentError, match="'node_ide' among the defaults"):
+        ClientOptions.load(file, {}, defaults={"node_ide": "x"})
+
+
 @pytest.mark.parametrize(
     "peers",
     [
@@ -265,7 +302,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "transport_host": ["localhost", "0.0.0.0"],
     "transport_port": [0, 1, 65535],
     "peers": [(), (PEER_B,)],
-    "enable_discovery": [False],
+    "enable_discovery": [True, False],
     "security": [None],
     "insecure": [True, False],
     "max_key_bytes": [1, 65536],
@@ -297,7 +334,7 @@ REFUSED: dict[str, list[Any]] = {
     "enable_transport": NOT_FLAGS,
     "transport_host": ["", *NOT_TEXT],
     "transport_port": [None, True, -1, 65536, 4041.0, "4041"],
-    "enable_discovery": [True, *NOT_FLAGS],
+    "enable_discovery": NOT_FLAGS,
     "security": ["", "tls", "curve", True],
     "insecure": NOT_FLAGS,
     "max_key_bytes": [0, 65537],
@@ -374,13 +411,7 @@ def test_a_host_that_is_not_listened_on_needs_no_consent() -> None:
     ClientOptions(transport_host="0.0.0.0").validate()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {"enable_discovery": True},
-        {"security": "curve"},
-    ],
-)
+@pytest.mark.parametrize("settings", [{"security": "curve"}])
 def test_what_this_version_cannot_do_is_refused_and_not_ignored(settings: dict[str, Any]) -> None:
     (problem,) = problems_of(ClientOptions(**settings))
 

@@ -58,9 +58,8 @@ class Attempt:
     tried at once."""
 
     def hurry(self, now_ms: int) -> None:
-        """Try it soon, because there is reason to believe that the peer is there."""
+        """Try it soon, because somebody says that the peer is there."""
         if self.link is None:
-            self.failures = 0
             self.due_ms = min(self.due_ms, max(now_ms, self.ended_ms + ANNOUNCED_AGAIN_MS))
 
 
@@ -79,6 +78,8 @@ class Candidate:
         fresh = [address for address in addresses if address not in self.addresses]
         self.addresses = addresses
         self.is_withdrawn = False
+        if fresh:
+            self.attempt.failures = 0
         if self.attempt.link is None and (fresh or self.attempt.peer not in addresses):
             self.attempt.peer = (*fresh, *addresses)[0]
         self.attempt.hurry(now_ms)

@@ -41,6 +41,15 @@ SIZE_UNCHECKED = sys.maxsize
 class LocalNode:
     """A node of a `LocalCluster`, which makes it and closes it.
 
+    Args:
+        node_id: its name.
+        directory: of its log and of what it tells.
+        options: further fields of `ClientOptions`.
+        log_level: of what it tells.
+        history: where writes are recorded.
+        host: where it listens, unless the options say otherwise, and where others reach it.
+        launcher: what its program is started by, as ("ip", "netns", "exec", "namespace").
+
     The calls that a `Client` has do the same in the node's process, take and return the same
     values and raise the same errors. Each also raises:
 
@@ -58,8 +67,12 @@ class LocalNode:
         options: Mapping[str, object],
         log_level: str,
         history: WriteHistory,
+        host: str = "127.0.0.1",
+        launcher: Sequence[str] = (),
     ) -> None:
         self.node_id = node_id
+        self._host = host
+        self._launcher = launcher
         self._directory = directory
         self._options = options
         self._log_level = log_level
@@ -83,7 +96,7 @@ class LocalNode:
     @property
     def address(self) -> Peer:
         """Where other nodes reach it; the same after a restart."""
-        return Peer.local(self.node_id, self._port)
+        return Peer(self.node_id, self._host, self._port)
 
     def put(self, key: str, value: Value) -> PutResult:
         """Store one value; returns when it is durable on the node."""
@@ -200,13 +213,14 @@ class LocalNode:
             "node_id": self.node_id,
             "wal_path": str(self._directory / f"{self.node_id}.wal"),
             "enable_transport": True,
-            "transport_host": "127.0.0.1",
             "transport_port": self._port,
             "peers": [str(neighbour.address) for neighbour in self._neighbours.values()],
         }
-        options = json.dumps({**self._options, **own})
+        options = json.dumps({"transport_host": self._host, **self._options, **own})
         module = "softadastra.testing.process_node"
-        self._process.start([sys.executable, "-m", module, options, self._log_level])
+        self._process.start(
+            [*self._launcher, sys.executable, "-m", module, options, self._log_level]
+        )
 
     def wait_ready(self) -> None:
         """Wait until the started process has its client open and its port bound.

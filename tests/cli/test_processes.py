@@ -176,10 +176,6 @@ def test_a_port_in_use_is_a_clear_failure(run: Run) -> None:
     ("arguments", "message"),
     [
         (("--peer", "nonsense"), "expected ID@HOST:PORT"),
-        (
-            ("--discover",),
-            "\nOn the command line peers is --peer, enable_discovery is --discover.\n",
-        ),
         (("--security", "curve"), "is not available in this version: leave it out"),
         (
             ("--host", "0.0.0.0"),
