@@ -60,7 +60,7 @@ class Finding:
                 with self._committer.lock:
                     self._engine.dialer.withdraw(node_id)
                 if self._told.pop(node_id, None):
-                    self._emit(Level.DEBUG, "peer.withdrawn", peer=node_id)
+                    self._emit(Level.DEBUG, "announcement.ended", peer=node_id)
             case Clashed(addresses):
                 self._emit(Level.WARNING, "discovery.clashed", addresses=addresses)
             case TurnedAway(count):
