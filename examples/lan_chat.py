@@ -55,8 +55,7 @@ def show_news(node: Client, shown: set[str], present: set[str]) -> None:
     for key, message in node.items("message/"):
         if key not in shown:
             shown.add(key)
-            assert isinstance(message, dict)
-            print(f"{message['name']}: {message['text']}", flush=True)
+            print(message, flush=True)
 
 
 def main(name: str, room: str, host: str) -> None:
@@ -71,7 +70,7 @@ def main(name: str, room: str, host: str) -> None:
         for line in typed_lines():
             if line:
                 key = f"message/{time.time_ns():020}/{node_id}"
-                node.put(key, {"name": name, "text": line})
+                node.put(key, f"{name}: {line}")
                 shown.add(key)
             show_news(node, shown, present)
         node.wait_synced(timeout=2.0, peers="any")  # for what was said last

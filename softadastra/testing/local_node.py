@@ -47,7 +47,8 @@ class LocalNode:
         options: further fields of `ClientOptions`.
         log_level: of what it tells.
         history: where writes are recorded.
-        host: where it listens, unless the options say otherwise, and where others reach it.
+        host: where it listens, and where others reach it.
+        port: where it listens; 0: the system picks one, which it keeps.
         launcher: what its program is started by, as ("ip", "netns", "exec", "namespace").
 
     The calls that a `Client` has do the same in the node's process, take and return the same
@@ -68,6 +69,7 @@ class LocalNode:
         log_level: str,
         history: WriteHistory,
         host: str = "127.0.0.1",
+        port: int = 0,
         launcher: Sequence[str] = (),
     ) -> None:
         self.node_id = node_id
@@ -79,7 +81,7 @@ class LocalNode:
         self._history = history
         self._process = ChildProcess(node_id, directory / f"{node_id}.log")
         self._neighbours: dict[str, LocalNode] = {}
-        self._port = 0
+        self._port = port
         self._order = threading.Lock()
         """Held over a write and its record, so that the history has the order of the node."""
 
@@ -213,10 +215,11 @@ class LocalNode:
             "node_id": self.node_id,
             "wal_path": str(self._directory / f"{self.node_id}.wal"),
             "enable_transport": True,
+            "transport_host": self._host,
             "transport_port": self._port,
             "peers": [str(neighbour.address) for neighbour in self._neighbours.values()],
         }
-        options = json.dumps({"transport_host": self._host, **self._options, **own})
+        options = json.dumps({**self._options, **own})
         module = "softadastra.testing.process_node"
         self._process.start(
             [*self._launcher, sys.executable, "-m", module, options, self._log_level]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import tracemalloc
 from collections.abc import Container
+from typing import Any
 
 import pytest
 
@@ -107,7 +108,7 @@ def test_a_node_of_the_cluster_is_found_with_its_addresses() -> None:
     ],
     ids=lambda record: next(iter(record)),
 )
-def test_what_is_no_peer_of_this_cluster_is_kept_quiet_about(record: dict) -> None:
+def test_what_is_no_peer_of_this_cluster_is_kept_quiet_about(record: dict[str, Any]) -> None:
     network = Network()
     network.says("node-b", **record)
     network.says("node-c")
