@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from softadastra.discovery.announcement import Announcement
-from softadastra.discovery.interfaces import is_confined, resolved
+from softadastra.discovery.interfaces import resolved
 from softadastra.errors import DiscoveryError, InvalidStateError
 from softadastra.options import ClientOptions
 from softadastra.runtime.events import Events
@@ -82,7 +82,7 @@ class Discovering:
         host = self._options.transport_host
         self._tell(Level.INFO, "discovery.started", host=host, port=port)
         listener = resolved(host)
-        if listener is not None and is_confined(listener):
+        if listener is not None and listener.is_loopback:
             self._tell(Level.WARNING, "discovery.confined", host=host, advice=CONFINED)
 
     def stop(self) -> None:

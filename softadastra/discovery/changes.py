@@ -33,6 +33,7 @@ class Clashed:
     """Somebody else on the network announces this node's own name."""
 
     addresses: tuple[str, ...]
+    """Where he is, as far as it is known; or the name of his host."""
 
 
 @dataclass(frozen=True, slots=True)

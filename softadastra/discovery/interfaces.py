@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -92,19 +92,16 @@ def resolved(host: str) -> IPAddress | None:
 def listening_at(places: Iterable[Place], listener: IPAddress) -> list[Place]:
     """Give where a listener can be reached, best first: IPv4, then IPv6 of wider scope.
 
-    One that listens on all addresses is not announced on loopback.
+    One that listens on all addresses is on loopback only while this machine has no other.
     """
     found = []
     for place in places:
-        if listener.is_unspecified:
-            # "::" takes IPv4, too.
-            is_of_kind = listener.version == 6 or place.address.version == 4
-            is_there = is_of_kind and not place.address.is_loopback
-        else:
-            is_there = place.address == listener
-        if is_there:
+        # "::" takes IPv4, too.
+        is_of_kind = listener.version == 6 or place.address.version == 4
+        if place.address == listener or (listener.is_unspecified and is_of_kind):
             found.append(place)
-    return sorted(found, key=_preference)
+    beyond = [place for place in found if not place.address.is_loopback]
+    return sorted(beyond or found, key=_preference)
 
 
 def _preference(place: Place) -> tuple[int, bool, int, int]:
@@ -112,9 +109,9 @@ def _preference(place: Place) -> tuple[int, bool, int, int]:
     return address.version, address.is_link_local, int(address), place.interface
 
 
-def is_confined(listener: IPAddress) -> bool:
-    """Whether only this machine can reach a listener."""
-    return listener.is_loopback
+def is_confined(places: Iterable[Place]) -> bool:
+    """Whether only this machine reaches a listener that is at these places."""
+    return all(place.address.is_loopback for place in places)
 
 
 def announced(places: Sequence[Place]) -> list[str]:
@@ -138,16 +135,19 @@ def multicast_at(places: Sequence[Place]) -> list[str]:
     return [str(address) for address in chosen.values()]
 
 
-def reachable(
-    addresses: Iterable[str], places: Iterable[Place], listener: IPAddress
-) -> tuple[str, ...]:
+def reachable(addresses: Iterable[str], places: Collection[Place]) -> tuple[str, ...]:
     """Choose of the addresses of a found peer those that this node may try, best first.
+
+    Args:
+        addresses: what is said; an IPv6 one may end in its interface.
+        places: where this node is, as `listening_at` gives them.
 
     Only what is on a network of this machine: a forged record shall not send this node anywhere
     else. Addresses of this machine itself count when there are no others: every machine with
     containers may have the same one for them.
     """
     own = {place.address for place in places}
+    on_loopback = is_confined(places)
     near: list[str] = []
     here: list[str] = []
     for text in addresses:
@@ -157,7 +157,7 @@ def reachable(
             continue
         if address.is_multicast or address.is_unspecified:
             continue
-        for found in _attached(address, places, on_loopback=is_confined(listener)):
+        for found in _attached(address, places, on_loopback=on_loopback):
             (here if _without_scope(address) in own else near).append(found)
     best = sorted(near or here, key=lambda text: (":" in text, text.startswith("fe80")))
     return tuple(dict.fromkeys(best))[:REACHABLE_MAX]

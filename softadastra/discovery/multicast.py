@@ -28,7 +28,6 @@ from softadastra.discovery.interfaces import (
     IPAddress,
     Place,
     announced,
-    is_confined,
     listening_at,
     multicast_at,
     reachable,
@@ -45,6 +44,7 @@ try:
         DNSOutgoing,
         DNSPointer,
         DNSQuestion,
+        DNSService,
         Error,
         IPVersion,
         RecordUpdate,
@@ -166,7 +166,7 @@ class Multicast:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
-        needs_ipv6 = self._listener.version == 6 and not is_confined(self._listener)
+        needs_ipv6 = self._listener.version == 6 and not self._listener.is_loopback
         multicast = AsyncZeroconf(
             interfaces=[], ip_version=IPVersion.All if needs_ipv6 else IPVersion.V4Only
         )
@@ -204,19 +204,19 @@ class Multicast:
         while True:
             before_ms, slept_ms = slept_ms, read_slept_ms()
             has_slept = slept_ms - before_ms >= SLEPT_MS
-            places = listening_at(read_places(), self._listener)
             now_ms = read_ms()
-            if places != self._places or has_slept:
-                self._places = places
-                self._questions.restart(now_ms, random.random())  # noqa: S311  as above
-                self._surroundings.look_again(now_ms)
-                settled_ms = now_ms + SETTLING_MS
-            if now_ms < settled_ms:
-                try:
-                    await self._settle(multicast, is_late=has_slept)
-                except (OSError, Error) as error:
+            try:
+                places = listening_at(read_places(), self._listener)
+                if places != self._places or has_slept:
+                    self._places = places
+                    self._questions.restart(now_ms, random.random())  # noqa: S311  as above
+                    self._surroundings.look_again(now_ms)
                     settled_ms = now_ms + SETTLING_MS
-                    self._tell_error(f"cannot use an interface for multicast: {_words(error)}")
+                if now_ms < settled_ms:
+                    await self._settle(multicast, is_late=has_slept)
+            except (OSError, Error) as error:
+                settled_ms = now_ms + SETTLING_MS
+                self._tell_error(f"cannot use an interface for multicast: {_words(error)}")
             self._woken.set()
             await asyncio.sleep(INTERFACES_INTERVAL_SECONDS)
 
@@ -249,7 +249,7 @@ class Multicast:
                 service, cooperating_responders=True
             )
         self._service = service
-        self._surroundings.call_own(service.name)
+        self._surroundings.call_own(service.name, self._host)
         self._observer.announced(service.name, addresses)
 
     def _describe(self, name: str, addresses: list[str]) -> AsyncServiceInfo:
@@ -308,7 +308,7 @@ class Multicast:
             host=service.server or "",
             text=service.properties if is_short else {},
             port=service.port or 0,
-            addresses=reachable(service.parsed_scoped_addresses(), self._places, self._listener),
+            addresses=reachable(service.parsed_scoped_addresses(), self._places),
         )
 
     def _tell_error(self, error: str) -> None:
@@ -354,6 +354,8 @@ class Ear(RecordUpdateListener):
                 self._surroundings.moved(record.name, now_ms)
             elif is_of_node(record.name):
                 self._surroundings.changed(record.name, now_ms)
+                if isinstance(record, DNSService):
+                    self._surroundings.claimed(record.name, record.server, now_ms)
 
     def async_update_records_complete(self) -> None:
         """Let it be looked at: what was heard can now be looked up."""

@@ -36,8 +36,8 @@ LIFETIME_MAX_MS: Final = 75 * 60_000
 GOODBYE_MS: Final = 15_000
 """How long a name stays after its goodbye: as long as it takes to ask once more for sure."""
 
-TURNED_AWAY_MS: Final = 60_000
-"""How often it is told at most that names found no room."""
+TOLD_AGAIN_MS: Final = 60_000
+"""How often it is told at most that names found no room, or that a name is claimed."""
 NO_ROOM_MS: Final = 100
 """How long a table that had no room is taken for full: a flood of names costs a look at each."""
 
@@ -109,7 +109,10 @@ class Surroundings:
     def __init__(self, own: Announcement, is_met: Callable[[str], bool]) -> None:
         self._own = own
         self._is_met = is_met
-        self._own_names: set[str] = set()
+        self._own_hosts: dict[str, str] = {}
+        """This node's own names, and the host that each is announced with."""
+        self._clashed_ms = 0
+        """When to tell next that somebody claims one of these."""
         self._seen: dict[str, Sighting] = {}
         """By the name in lower case: case makes no difference (RFC 6762, section 16)."""
         self._changes: list[Change] = []
@@ -132,10 +135,20 @@ class Surroundings:
 
     # What happens.
 
-    def call_own(self, name: str) -> None:
+    def call_own(self, name: str, host: str) -> None:
         """This node is announced under this name, which is ignored from now on."""
-        self._own_names.add(name.lower())
+        self._own_hosts[name.lower()] = host.lower()
         self._forget(name.lower())
+
+    def claimed(self, name: str, host: str, now_ms: int) -> None:
+        """Somebody says that the node of this name is on this host.
+
+        Two that take one name at the same moment find it free.
+        """
+        own_host = self._own_hosts.get(name.lower(), host.lower())
+        if host.lower() != own_host and now_ms >= self._clashed_ms:
+            self._clashed_ms = now_ms + TOLD_AGAIN_MS
+            self._changes.append(Clashed((host,)))
 
     def seen(self, name: str, lifetime_ms: int, now_ms: int) -> None:
         """Somebody says that there is a node of this name."""
@@ -144,7 +157,7 @@ class Surroundings:
         known = self._seen.get(key)
         if known is not None:
             known.until_ms = until_ms
-        elif key not in self._own_names and self._make_room(now_ms):
+        elif key not in self._own_hosts and self._make_room(now_ms):
             self._seen[key] = Sighting(name, now_ms, until_ms, due_ms=now_ms)
 
     def took_leave(self, name: str, now_ms: int) -> None:
@@ -229,7 +242,7 @@ class Surroundings:
         if self._turned_away and now_ms >= self._turned_away_ms:
             changes.append(TurnedAway(self._turned_away))
             self._turned_away = 0
-            self._turned_away_ms = now_ms + TURNED_AWAY_MS
+            self._turned_away_ms = now_ms + TOLD_AGAIN_MS
         return changes
 
     def deadline(self) -> int | None:

@@ -157,7 +157,7 @@ class Dialer:
         known = self.candidates.get(node_id)
         if known is not None:
             known.replace(tuple(addresses), now_ms)
-        elif len(self.candidates) < CANDIDATES_MAX:
+        elif sum(not c.is_withdrawn for c in self.candidates.values()) < CANDIDATES_MAX:
             attempt = Attempt(addresses[0], due_ms=now_ms, is_learned=True)
             self.candidates[node_id] = Candidate(tuple(addresses), attempt)
         else:

@@ -64,9 +64,13 @@ def test_what_is_no_host_has_no_address(host: str) -> None:
     assert resolved(host) is None
 
 
-@pytest.mark.parametrize(("host", "expected"), [("127.0.0.1", True), ("::1", True), ("::", False)])
-def test_a_listener_on_loopback_is_reached_by_its_machine_alone(host: str, expected: bool) -> None:
-    assert is_confined(ipaddress.ip_address(host)) is expected
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_a_machine_without_a_network_is_on_loopback_until_it_has_one(host: str) -> None:
+    listener = ipaddress.ip_address(host)
+
+    assert announced(listening_at(LOOPBACK, listener))[0] == "127.0.0.1"
+    assert is_confined(listening_at(LOOPBACK, listener))
+    assert not is_confined(listening_at([*LOOPBACK, *LAN], listener))
 
 
 def test_there_is_one_voice_for_each_interface_and_kind_of_address() -> None:
@@ -82,8 +86,8 @@ def test_loopback_speaks_ipv4_also_of_ipv6() -> None:
 
 
 def tried(*addresses: str, listener: str = "::") -> tuple[str, ...]:
-    address = ipaddress.ip_address(listener)
-    return reachable(addresses, listening_at([*LOOPBACK, *LAN], address), address)
+    places = listening_at([*LOOPBACK, *LAN], ipaddress.ip_address(listener))
+    return reachable(addresses, places)
 
 
 def test_addresses_on_the_networks_of_this_machine_are_tried() -> None:

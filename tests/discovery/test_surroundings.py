@@ -118,7 +118,7 @@ def test_what_is_no_peer_of_this_cluster_is_kept_quiet_about(record: dict[str, A
 
 def test_this_node_does_not_find_itself() -> None:
     network = Network()
-    network.seen.call_own(full("me"))
+    network.seen.call_own(full("me"), "my-host.local.")
     network.says("ME", node_id="me")
 
     assert network.run(1_000) == []
@@ -129,19 +129,33 @@ def test_this_node_that_was_seen_under_a_name_before_it_knew_of_it_is_forgotten(
     network = Network()
     network.seen.seen(full("me-2"), HOUR_MS, network.now_ms)
 
-    network.seen.call_own(full("me-2"))
+    network.seen.call_own(full("me-2"), "my-host.local.")
 
     assert len(network.seen) == 0
 
 
 def test_a_node_of_the_same_name_is_told_of_once_and_never_tried() -> None:
     network = Network()
-    network.seen.call_own(full("me"))
+    network.seen.call_own(full("me"), "my-host.local.")
     network.says("me-2", node_id="me", addresses=("10.0.0.9",))
     told = network.run(2_000)
     network.says("me-2", node_id="me", addresses=("10.0.0.9",))
 
     assert told + network.run(2_000) == [Clashed(("10.0.0.9",))]
+
+
+def test_a_node_that_took_the_same_name_at_the_same_moment_is_told_of_once_a_minute() -> None:
+    network = Network()
+    network.seen.call_own(full("me"), "my-host.local.")
+    network.seen.claimed(full("ME"), "My-Host.local.", network.now_ms)
+    assert network.run(1_000) == []
+
+    for _ in range(1_000):
+        network.seen.claimed(full("me"), "other.local.", network.now_ms)
+        network.seen.claimed(full("node-b"), "other.local.", network.now_ms)
+        network.step(100)
+
+    assert network.told == [Clashed(("other.local.",))] * 2
 
 
 def test_a_moved_host_is_looked_up_again_and_told_anew() -> None:

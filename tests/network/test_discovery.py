@@ -125,6 +125,7 @@ def test_a_node_that_stops_discovery_keeps_its_connections_and_may_start_again(
     c = started(stack, "node-c", cluster)
     eventually(lambda: connected(c) == {"node-a", "node-b"})
     assert len(told("discovery.started", node_id="node-a")) == 2
+    assert told("discovery.clashed") == []
 
 
 def test_the_end_of_the_transport_is_the_end_of_discovery(stack, cluster):

@@ -223,6 +223,19 @@ def test_one_that_is_withdrawn_while_it_is_dialled_may_end_that() -> None:
     assert table.candidates == {}
 
 
+def test_those_that_are_withdrawn_while_they_are_dialled_keep_nobody_out() -> None:
+    table = dialer()
+    for n in range(CANDIDATES_MAX):
+        table.propose([peer(f"forged-{n}")], 0)
+    (attempt,) = table.due(0, set())
+    attempt.link = 1
+    assert not table.propose([peer("b")], 0)
+
+    table.withdraw("forged-0")
+
+    assert table.propose([peer("b")], 0)
+
+
 def test_one_that_is_found_again_while_it_is_dialled_stays() -> None:
     table = dialer()
     table.propose([peer("b")], 0)
