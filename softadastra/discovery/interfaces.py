@@ -16,7 +16,6 @@ from typing import Final, TypeAlias
 __all__ = [
     "Place",
     "announced",
-    "is_confined",
     "listening_at",
     "multicast_at",
     "reachable",
@@ -109,11 +108,6 @@ def _preference(place: Place) -> tuple[int, bool, int, int]:
     return address.version, address.is_link_local, int(address), place.interface
 
 
-def is_confined(places: Iterable[Place]) -> bool:
-    """Whether only this machine reaches a listener that is at these places."""
-    return all(place.address.is_loopback for place in places)
-
-
 def announced(places: Sequence[Place]) -> list[str]:
     """Give the addresses to announce."""
     return list(dict.fromkeys(str(place.address) for place in places))[:ANNOUNCED_MAX]
@@ -138,16 +132,15 @@ def multicast_at(places: Sequence[Place]) -> list[str]:
 def reachable(addresses: Iterable[str], places: Collection[Place]) -> tuple[str, ...]:
     """Choose of the addresses of a found peer those that this node may try, best first.
 
-    Args:
-        addresses: what is said; an IPv6 one may end in its interface.
-        places: where this node is, as `listening_at` gives them.
-
     Only what is on a network of this machine: a forged record shall not send this node anywhere
     else. Addresses of this machine itself count when there are no others: every machine with
     containers may have the same one for them.
+
+    Args:
+        addresses: what is said; an IPv6 one may end in its interface.
+        places: where this node is, as `listening_at` gives them.
     """
     own = {place.address for place in places}
-    on_loopback = is_confined(places)
     near: list[str] = []
     here: list[str] = []
     for text in addresses:
@@ -155,19 +148,15 @@ def reachable(addresses: Iterable[str], places: Collection[Place]) -> tuple[str,
             address = ipaddress.ip_address(text)
         except ValueError:
             continue
-        if address.is_multicast or address.is_unspecified:
-            continue
-        for found in _attached(address, places, on_loopback=on_loopback):
+        for found in _attached(address, places):
             (here if _without_scope(address) in own else near).append(found)
     best = sorted(near or here, key=lambda text: (":" in text, text.startswith("fe80")))
     return tuple(dict.fromkeys(best))[:REACHABLE_MAX]
 
 
-def _attached(address: IPAddress, places: Iterable[Place], *, on_loopback: bool) -> list[str]:
+def _attached(address: IPAddress, places: Iterable[Place]) -> list[str]:
     """Give how an address can be dialled: a link-local one needs its interface."""
     bare = _without_scope(address)
-    if address.is_loopback or on_loopback:
-        return [str(bare)] if address.is_loopback and on_loopback else []
     at = {
         place.interface
         for place in places

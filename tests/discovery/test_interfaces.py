@@ -10,7 +10,6 @@ import pytest
 from softadastra.discovery.interfaces import (
     Place,
     announced,
-    is_confined,
     listening_at,
     multicast_at,
     reachable,
@@ -68,9 +67,11 @@ def test_what_is_no_host_has_no_address(host: str) -> None:
 def test_a_machine_without_a_network_is_on_loopback_until_it_has_one(host: str) -> None:
     listener = ipaddress.ip_address(host)
 
-    assert announced(listening_at(LOOPBACK, listener))[0] == "127.0.0.1"
-    assert is_confined(listening_at(LOOPBACK, listener))
-    assert not is_confined(listening_at([*LOOPBACK, *LAN], listener))
+    alone = listening_at(LOOPBACK, listener)
+
+    assert announced(alone)[0] == "127.0.0.1"
+    assert reachable(["127.0.0.1", "192.168.7.9"], alone) == ("127.0.0.1",)
+    assert "127.0.0.1" not in announced(listening_at([*LOOPBACK, *LAN], listener))
 
 
 def test_there_is_one_voice_for_each_interface_and_kind_of_address() -> None:
