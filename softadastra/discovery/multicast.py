@@ -65,7 +65,8 @@ QUERY: Final = 0
 """Numbers of RFC 1035, sections 3.2 and 4.1.1."""
 
 INTERFACES_INTERVAL_SECONDS: Final = 2.0
-"""How often the interfaces are read, at 0.3 ms; zeroconf's own example does it every 5 s."""
+"""How often the interfaces are read, in less than a millisecond; zeroconf's own example does it
+every 5 s."""
 SETTLING_MS: Final = 10_000
 """For so long after a change sockets are opened again that could not be: an IPv6 address cannot be
 used before the network was asked whether another machine has it."""
@@ -79,7 +80,7 @@ PROBING_SECONDS: Final = 5.0
 taken: somebody answers to every name."""
 TEXT_BYTES_MAX: Final = 1_024
 """A TXT record as long as an announcement can be, twice."""
-STARTING_SECONDS: Final = 5.0
+STARTING_SECONDS: Final = 10.0
 STOPPING_SECONDS: Final = 0.8
 """How long `stop` waits for the thread: it says goodbye in one packet."""
 
@@ -144,6 +145,7 @@ class Multicast:
         self._is_running = False
         loop = self._loop
         if loop is None:
+            self._stopping.set()  # nobody waits for it yet
             return
         with suppress(RuntimeError):  # it has ended by itself
             loop.call_soon_threadsafe(self._stopping.set)
@@ -280,7 +282,7 @@ class Multicast:
             for name in surroundings.due(now_ms):
                 task = asyncio.create_task(self._look_up(zeroconf, name))
                 self._look_ups.add(task)
-                task.add_done_callback(self._look_ups.discard)
+                task.add_done_callback(self._look_up_ended)
             for change in surroundings.take_changes(now_ms):
                 self._observer.changed(change)
             due_ms = surroundings.deadline()
@@ -297,10 +299,17 @@ class Multicast:
             service = AsyncServiceInfo(SERVICE_TYPE, name)
             if await service.async_request(zeroconf, LOOK_UP_MS):
                 records = self._records_of(service)
-        except (Error, ValueError) as error:  # a name, or records, that nobody can have
-            self._tell_error(f"cannot read {name!r}: {_words(error)}")
-        self._surroundings.looked_up(name, records, read_ms())
-        self._woken.set()
+        except Error:
+            pass  # It is no name that a node can have, so that nobody answers for it.
+        finally:
+            self._surroundings.looked_up(name, records, read_ms())
+            self._woken.set()
+
+    def _look_up_ended(self, task: asyncio.Task[None]) -> None:
+        self._look_ups.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self._tell_error(f"a look-up failed: {_words(error)}")
 
     def _records_of(self, service: AsyncServiceInfo) -> Records:
         is_short = len(service.text) <= TEXT_BYTES_MAX

@@ -95,6 +95,7 @@ class Sighting:
     node_id: str = ""
     """Invariant: not empty when `use` is PEER."""
     host: str = ""
+    """In lower case."""
     addresses: tuple[tuple[str, int], ...] = ()
 
 
@@ -175,8 +176,9 @@ class Surroundings:
 
     def moved(self, host: str, now_ms: int) -> None:
         """Another address is said of this host."""
+        host = host.lower()
         for sighting in self._seen.values():
-            if sighting.host.lower() == host.lower():
+            if sighting.host == host:
                 self._look_again(sighting, now_ms)
 
     def look_again(self, now_ms: int) -> None:
@@ -197,7 +199,7 @@ class Surroundings:
                 sighting.due_ms = now_ms + wait_ms
             return
         sighting.failures = 0
-        sighting.host = records.host
+        sighting.host = records.host.lower()
         said = read_announcement(records.text, records.port)
         if said is None or said.cluster != self._own.cluster:
             self._judge(sighting, Use.NONE)

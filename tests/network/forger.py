@@ -8,9 +8,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zeroconf import DNSOutgoing, ServiceInfo  # type: ignore[attr-defined]  # not in __all__
+from zeroconf import (  # type: ignore[attr-defined]  # there, though not in __all__
+    DNSOutgoing,
+    DNSPointer,
+    ServiceInfo,
+)
 
 from softadastra.discovery.announcement import SERVICE_TYPE, Announcement
+from softadastra.discovery.multicast import CLASS_IN, TYPE_PTR
 
 __all__ = ["Forger", "forged", "forger"]
 
@@ -52,6 +57,13 @@ class Forger:
                 out = DNSOutgoing(RESPONSE)
                 time.sleep(PACKET_INTERVAL_SECONDS)
         if count % 4:
+            self._send(out)
+
+    def point(self, names: Iterable[str]) -> None:
+        """Say that there are services of these full names, and nothing more of them."""
+        for name in names:
+            out = DNSOutgoing(RESPONSE)
+            out.add_answer_at_time(DNSPointer(SERVICE_TYPE, TYPE_PTR, CLASS_IN, 4500, name), 0)
             self._send(out)
 
     def _send(self, out: DNSOutgoing) -> None:

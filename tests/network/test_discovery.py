@@ -6,6 +6,7 @@ Each test has a cluster of its own: others on this machine may be running the sa
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import socket
 import sys
@@ -20,6 +21,7 @@ import pytest
 
 from softadastra import Client, ClientOptions, Peer, configure_logging
 from softadastra.discovery import multicast
+from softadastra.discovery.announcement import SERVICE_TYPE
 from softadastra.runtime import events
 from softadastra.testing import LocalCluster, wait_until
 from softadastra.types import PeerSource, PeerState
@@ -188,6 +190,31 @@ def test_two_nodes_of_one_name_say_so_and_a_third_one_is_in_step(stack, cluster,
     names = {event["name"] for event in told("discovery.announced", node_id="node-a")}
     assert len(names) == 2
     assert "node-a" not in {peer.node_id for peer in (*first.peers(), *second.peers())}
+
+
+def test_who_answers_to_every_name_keeps_nobody_from_being_announced(
+    stack, cluster, told, monkeypatch
+):
+    monkeypatch.setattr(multicast, "PROBING_SECONDS", 0.01)
+    a, b = started(stack, "node-a", cluster), started(stack, "node-b", cluster)
+
+    eventually(lambda: connected(a) == {"node-b"})
+    eventually(lambda: bool(told("discovery.announced", node_id="node-a")))
+    (event,) = told("discovery.announced", node_id="node-a")
+    assert re.fullmatch(r"node-a-[0-9a-f]{8}\._softadastra\._tcp\.local\.", event["name"])
+    assert connected(b) == {"node-a"}
+
+
+def test_names_that_no_node_can_have_keep_nobody_out(stack, cluster, told):
+    a = started(stack, "node-a", cluster)
+    long = ".".join(letter * 60 for letter in "xyz")
+    with forger("127.0.0.1") as forging:
+        forging.point(f"{n}-{label}.{SERVICE_TYPE}" for n in range(16) for label in (long, "_sub"))
+        forging.point(f"{label}.{SERVICE_TYPE}" for label in ("_sub", "a\x07b", "\x00"))
+    started(stack, "node-b", cluster)
+
+    eventually(lambda: connected(a) == {"node-b"})
+    assert told("discovery.failed") == []
 
 
 def test_a_machine_that_has_slept_announces_itself_anew(stack, cluster, told, monkeypatch):

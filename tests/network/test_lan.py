@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(240)]
 
 DEADLINE_SECONDS = 60.0
 TYPE = "_softadastra._tcp"
-FOUND = {"enable_discovery": True}
+FOUND: dict[str, Any] = {"enable_discovery": True}
 
 
 @pytest.fixture
