@@ -214,12 +214,12 @@ class Multicast:
                     self._questions.restart(now_ms, random.random())  # noqa: S311  as above
                     self._surroundings.look_again(now_ms)
                     settled_ms = now_ms + SETTLING_MS
+                    self._woken.set()
                 if now_ms < settled_ms:
                     await self._settle(multicast, is_late=has_slept)
             except (OSError, Error) as error:
                 settled_ms = now_ms + SETTLING_MS
                 self._tell_error(f"cannot use an interface for multicast: {_words(error)}")
-            self._woken.set()
             await asyncio.sleep(INTERFACES_INTERVAL_SECONDS)
 
     async def _settle(self, multicast: AsyncZeroconf, *, is_late: bool) -> None:

@@ -192,14 +192,14 @@ def test_a_peer_is_found_when_its_cable_is_plugged_in(network: Network, tmp_path
 def test_a_network_that_is_left_and_another_one_that_is_joined(
     network: Network, tmp_path: Path
 ) -> None:
-    """As a laptop does: the interface that had all the peers goes, and comes with other ones."""
+    """As a laptop does. It has to hear the others in both, because nobody can dial it."""
     a, b, c = (network.host(name) for name in "abc")
     a.readdress("10.77.0.1/24")
     b.readdress("10.77.0.2/24")
     c.readdress("192.168.5.3/24")
-    stays, laptop, other = (
-        network.node(host, f"node-{host.name}", tmp_path, **FOUND) for host in (a, b, c)
-    )
+    close_door(b, 4041)
+    stays, other = (network.node(h, f"node-{h.name}", tmp_path, **FOUND) for h in (a, c))
+    laptop = network.node(b, "node-b", tmp_path, port=4041, **FOUND)
     eventually(lambda: connected(laptop) == {"node-a"})
 
     b.ip("link", "set", ETHERNET, "down")
@@ -211,6 +211,22 @@ def test_a_network_that_is_left_and_another_one_that_is_joined(
     eventually(lambda: connected(laptop) == {"node-c"})
     eventually(lambda: other.get("k") == "v")
     assert stays.get("k") is None
+
+
+def test_a_node_whose_address_changed_still_hears_the_others(
+    network: Network, tmp_path: Path
+) -> None:
+    """The group is joined anew, though the interface was never away."""
+    b = network.host("b", "10.77.0.2/24")
+    close_door(b, 4041)
+    node = network.node(b, "node-b", tmp_path, port=4041, **FOUND)
+    eventually(lambda: len(events("node-b", tmp_path, "discovery.announced")) == 1)
+    b.readdress("10.77.0.99/24")
+    eventually(lambda: len(events("node-b", tmp_path, "discovery.announced")) == 2)
+
+    network.node(network.host("c", "10.77.0.3/24"), "node-c", tmp_path, **FOUND)
+
+    eventually(lambda: connected(node) == {"node-c"})
 
 
 @pytest.mark.parametrize("family", ["IPv6 alone", "both"])
