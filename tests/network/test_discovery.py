@@ -254,22 +254,6 @@ def test_a_forged_goodbye_and_a_forged_address_of_a_connected_peer_change_nothin
     assert told("peer.lost") == []
 
 
-def test_a_forged_peer_that_answers_under_another_name_is_refused(stack, cluster, told):
-    a = started(stack, "node-a", cluster)
-    b = started(stack, "node-b", cluster)
-    eventually(lambda: connected(a) == {"node-b"})
-    assert b.transport_port is not None
-    with forger("127.0.0.1") as forging:
-        lie = forged("ghost", cluster=cluster, address="127.0.0.1", port=b.transport_port)
-        forging.announce([lie] * 3)
-        eventually(lambda: bool(told("peer.refused", peer="ghost")))
-
-    (ghost,) = [peer for peer in a.peers() if peer.node_id == "ghost"]
-    assert (ghost.source, ghost.state) == (PeerSource.MDNS, PeerState.AVAILABLE)
-    assert "'node-b' answered" in ghost.last_error
-    assert a.wait_synced(DEADLINE_SECONDS)  # a ghost is waited for by nobody
-
-
 class Doorman:
     """Takes connections, counts them, and hangs up."""
 
@@ -300,6 +284,44 @@ def doorman() -> Iterator[Doorman]:
     made = Doorman()
     yield made
     made.close()
+
+
+def test_a_peer_that_announces_another_port_is_dialled_there(stack, cluster, told, doorman):
+    a = started(stack, "node-a", cluster)
+    silent = ClientOptions.memory_only("node-c", cluster=cluster).with_local_transport()
+    c = stack.enter_context(Client(silent))
+    c.start_transport()
+    assert c.transport_port is not None
+    with forger("127.0.0.1") as forging:
+        before = forged(
+            "c", cluster=cluster, node_id="node-c", address="127.0.0.1", port=doorman.port
+        )
+        after = forged(
+            "c", cluster=cluster, node_id="node-c", address="127.0.0.1", port=c.transport_port
+        )
+        forging.announce([before])
+        eventually(lambda: doorman.count > 0)
+        forging.announce([after])
+
+        eventually(lambda: connected(a) == {"node-c"})
+    (peer,) = a.peers()
+    assert (peer.port, peer.source) == (c.transport_port, PeerSource.MDNS)
+
+
+def test_a_forged_peer_that_answers_under_another_name_is_refused(stack, cluster, told):
+    a = started(stack, "node-a", cluster)
+    b = started(stack, "node-b", cluster)
+    eventually(lambda: connected(a) == {"node-b"})
+    assert b.transport_port is not None
+    with forger("127.0.0.1") as forging:
+        lie = forged("ghost", cluster=cluster, address="127.0.0.1", port=b.transport_port)
+        forging.announce([lie] * 3)
+        eventually(lambda: bool(told("peer.refused", peer="ghost")))
+
+    (ghost,) = [peer for peer in a.peers() if peer.node_id == "ghost"]
+    assert (ghost.source, ghost.state) == (PeerSource.MDNS, PeerState.AVAILABLE)
+    assert "'node-b' answered" in ghost.last_error
+    assert a.wait_synced(DEADLINE_SECONDS)  # a ghost is waited for by nobody
 
 
 def resident_bytes(pid: int) -> int:

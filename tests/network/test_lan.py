@@ -253,6 +253,21 @@ def test_nodes_find_each_other_over_ipv6(network: Network, tmp_path: Path, famil
     assert [address[:5] for address in announced][-1] == "fe80:"
 
 
+def test_a_peer_is_found_over_ipv6_when_its_interface_comes_up(
+    network: Network, tmp_path: Path
+) -> None:
+    """Its address cannot be used at first: for some seconds others are asked for it."""
+    a, b = network.host("a"), network.host("b")
+    b.ip("link", "set", ETHERNET, "down")
+    b.run("sh", "-c", f"echo 6 > /proc/sys/net/ipv6/conf/{ETHERNET}/dad_transmits")
+    late, node = (
+        network.node(h, f"node-{h.name}", tmp_path, listen_on="::", **FOUND) for h in (b, a)
+    )
+    b.ip("link", "set", ETHERNET, "up")
+
+    eventually(lambda: connected(node) == {"node-b"} and connected(late) == {"node-a"})
+
+
 TAKE_PORT = """
 import socket
 taken = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
