@@ -205,15 +205,26 @@ def test_who_answers_to_every_name_keeps_nobody_from_being_announced(
     assert connected(b) == {"node-a"}
 
 
+def silent(stack: ExitStack, node_id: str, cluster: str) -> Client:
+    """Start a node that looks for nobody, and which only others announce."""
+    options = ClientOptions.memory_only(node_id, cluster=cluster).with_local_transport()
+    node = stack.enter_context(Client(options))
+    node.start_transport()
+    return node
+
+
 def test_names_that_no_node_can_have_keep_nobody_out(stack, cluster, told):
-    a = started(stack, "node-a", cluster)
+    a, c = started(stack, "node-a", cluster), silent(stack, "node-c", cluster)
+    assert c.transport_port is not None
     long = ".".join(letter * 60 for letter in "xyz")
     with forger("127.0.0.1") as forging:
         forging.point(f"{n}-{label}.{SERVICE_TYPE}" for n in range(16) for label in (long, "_sub"))
         forging.point(f"{label}.{SERVICE_TYPE}" for label in ("_sub", "a\x07b", "\x00"))
-    started(stack, "node-b", cluster)
+        forging.announce(
+            [forged("node-c", cluster=cluster, address="127.0.0.1", port=c.transport_port)]
+        )
 
-    eventually(lambda: connected(a) == {"node-b"})
+        eventually(lambda: connected(a) == {"node-c"})
     assert told("discovery.failed") == []
 
 
@@ -288,9 +299,7 @@ def doorman() -> Iterator[Doorman]:
 
 def test_a_peer_that_announces_another_port_is_dialled_there(stack, cluster, told, doorman):
     a = started(stack, "node-a", cluster)
-    silent = ClientOptions.memory_only("node-c", cluster=cluster).with_local_transport()
-    c = stack.enter_context(Client(silent))
-    c.start_transport()
+    c = silent(stack, "node-c", cluster)
     assert c.transport_port is not None
     with forger("127.0.0.1") as forging:
         before = forged(
