@@ -318,9 +318,33 @@ class Client(Lifecycle, MutableMapping[str, Value]):
             self._opened().start_transport()
 
     def stop_transport(self) -> None:
-        """Take leave of the peers and unbind. Reads and writes go on. Not running: nothing."""
+        """Take leave of the peers and unbind; ends discovery. Not running: nothing."""
         with self._lifecycle:
             self._opened().stop_transport()
+
+    @property
+    def discovery_running(self) -> bool:
+        """Whether `start_discovery` was called and peers are looked for."""
+        node = self._node
+        return node is not None and node.discovery.is_running
+
+    def start_discovery(self) -> None:
+        """Announce this node on the network that it listens on, and dial who is found there.
+
+        Peers of the same cluster find each other without an address. It goes as far as the
+        listener: on loopback, nodes of this machine. Running already: nothing.
+
+        Raises:
+            DiscoveryError: it is disabled by the options, or cannot start; the message says why.
+            InvalidStateError: the transport does not run.
+        """
+        with self._lifecycle:
+            self._opened().start_discovery()
+
+    def stop_discovery(self) -> None:
+        """Take the announcement back and look for nobody more. Connections stay."""
+        with self._lifecycle:
+            self._opened().discovery.stop()
 
     def connect(self, peer: Peer | str, timeout: float = CONNECT_SECONDS) -> Peer:
         """Register a peer and wait until it is connected.

@@ -149,7 +149,7 @@ class ClientOptions:
     as a `Peer`; what cannot be read is refused where it is assigned."""
 
     enable_discovery: Annotated[bool, FLAG] = False
-    """Allow `start_discovery()`, which looks for peers on the local network."""
+    """Allow `start_discovery()`, which looks for peers on the network of `transport_host`."""
 
     security: Annotated[str | None, one_of("curve")] = None
     """How connections are encrypted and checked: "curve", with a key pair for each node, and a list
@@ -240,6 +240,8 @@ class ClientOptions:
         cls,
         path: PathType | None = None,
         environ: Mapping[str, str] | None = None,
+        *,
+        defaults: Mapping[str, Any] | None = None,
         **overrides: Any,
     ) -> Self:
         """Read options from keywords, variables and a TOML file, the first that has a field wins.
@@ -252,6 +254,7 @@ class ClientOptions:
             path: the file; it must exist. None: softadastra.toml of the current directory, if it
                 is there.
             environ: the variables, as a mapping; None: those of the process.
+            defaults: fields, weaker than both: those of an application.
             overrides: fields, stronger than both.
 
         Raises:
@@ -261,9 +264,10 @@ class ClientOptions:
         """
         kinds = _kinds()
         refuse_unknown(overrides, kinds, place="among the keywords")
+        refuse_unknown(defaults or (), kinds, place="among the defaults")
         variables = read_environment(os.environ if environ is None else environ, kinds)
         settings: dict[str, Any] = read_file(path, kinds) | variables | overrides
-        return cls(**settings)
+        return cls(**{**(defaults or {}), **settings})
 
     def with_transport(self, host: str, port: int) -> Self:
         """Return a copy that listens at this address; port 0 lets the system pick one."""
@@ -273,12 +277,24 @@ class ClientOptions:
         """Return a copy that listens on this machine's loopback interface."""
         return self.with_transport("127.0.0.1", port)
 
-    def with_discovery(self, *, enabled: bool = True) -> Self:
-        """Return a copy that looks for peers, and listens, since found peers are dialled."""
+    def with_discovery(
+        self, host: str | None = None, port: int | None = None, *, enabled: bool = True
+    ) -> Self:
+        """Return a copy that looks for peers, and listens, since found peers are dialled.
+
+        Args:
+            host: the address to listen on, "0.0.0.0" or "::" for all of this machine's. It says how
+                far discovery goes: on loopback, the default, nodes of one machine find each other.
+                None leaves it as it is.
+            port: None leaves it as it is; by default the system picks a free one.
+            enabled: False takes discovery out again, and leaves the transport.
+        """
         return replace(
             self,
             enable_discovery=enabled,
             enable_transport=self.enable_transport or enabled,
+            transport_host=self.transport_host if host is None else host,
+            transport_port=self.transport_port if port is None else port,
         )
 
     def with_metadata(self, display_name: str, version: str = "0.1.0") -> Self:
@@ -328,7 +344,6 @@ class ClientOptions:
             *_policy_problems(self),
             *_wal_problems(self),
             *_exposure_problems(self),
-            *_unavailable(self),
         ]
         if problems:
             raise InvalidArgumentError(
@@ -397,9 +412,3 @@ def _is_loopback(host: object) -> bool:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
-
-
-def _unavailable(options: ClientOptions) -> Iterator[str]:
-    """List what this version does not do yet, so that no setting is ignored in silence."""
-    if options.enable_discovery is True:
-        yield "enable_discovery=True is not available in this version: name peers in `peers`"

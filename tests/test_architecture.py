@@ -29,18 +29,21 @@ LAYERS = {
     "security": VALUES,
     "transport": {*VALUES, "security"},
     "metadata": VALUES,
-    "runtime": {*VALUES, "store", "sync", "transport.links"},
+    "discovery": VALUES,
+    "runtime": {*VALUES, "store", "sync", "transport.links", "discovery.changes"},
     "views": VALUES,
     "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},
-    "node_settings": {*VALUES, "options", "store", "sync"},
+    "node_settings": {*VALUES, "options", "store", "sync", "metadata"},
     "networking": {*VALUES, "options", "security", "transport"},
     "pairing": {*VALUES, "networking", "options", "security", "transport"},
     "opening": {*VALUES, "options", "node_settings", "sync", "wal", "metadata", "runtime"},
+    "discovering": {*VALUES, "options", "sync", "runtime", "discovery"},
     "node": {
         *VALUES,
         "opening",
         "networking",
+        "discovering",
         "options",
         "node_settings",
         "store",
@@ -99,7 +102,14 @@ PURE_EXCEPTIONS = {
     ("store/values.py", "threading"): "a packer per thread, because packers are not thread-safe",
 }
 
-ONLY_IN = {"click": "cli", "rich": "cli", "zmq": "transport", "structlog": "runtime"}
+ONLY_IN = {
+    "click": "cli",
+    "rich": "cli",
+    "zmq": "transport",
+    "structlog": "runtime",
+    "zeroconf": "discovery",
+    "ifaddr": "discovery",
+}
 """Third-party packages that one part alone may import."""
 
 

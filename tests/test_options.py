@@ -184,6 +184,43 @@ def test_discovery_brings_the_transport_and_leaves_it_when_it_goes() -> None:
     assert (alone.enable_discovery, alone.enable_transport) == (False, True)
 
 
+def test_discovery_goes_as_far_as_the_address_that_it_is_given() -> None:
+    here = ClientOptions("a").with_transport("192.168.0.1", 4041)
+    everywhere = here.with_discovery("0.0.0.0", 4042)
+    there = here.with_discovery()
+
+    assert (everywhere.transport_host, everywhere.transport_port) == ("0.0.0.0", 4042)
+    assert (there.transport_host, there.transport_port) == ("192.168.0.1", 4041)
+    assert ClientOptions("a").with_discovery().transport_host == "127.0.0.1"
+    (problem,) = problems_of(everywhere)
+    assert "'0.0.0.0'" in problem
+    assert "insecure=True" in problem
+
+
+def test_discovery_without_a_network_that_reaches_it_is_no_mistake() -> None:
+    ClientOptions("a").with_discovery().validate()
+    ClientOptions("a", enable_discovery=True).validate()
+
+
+def test_the_defaults_of_an_application_are_the_weakest(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('node_id = "from-file"')
+    defaults = {"node_id": "default", "cluster": "default-cluster", "display_name": "Ada"}
+
+    options = ClientOptions.load(
+        file, {"SOFTADASTRA_CLUSTER": "from-variable"}, defaults=defaults, version="3"
+    )
+
+    assert (options.node_id, options.cluster, options.display_name, options.version) == (
+        "from-file",
+        "from-variable",
+        "Ada",
+        "3",
+    )
+    with pytest.raises(InvalidArgumentError, match="'node_ide' among the defaults"):
+        ClientOptions.load(file, {}, defaults={"node_ide": "x"})
+
+
 @pytest.mark.parametrize(
     "peers",
     [
@@ -267,7 +304,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "transport_host": ["localhost", "0.0.0.0"],
     "transport_port": [0, 1, 65535],
     "peers": [(), (PEER_B,)],
-    "enable_discovery": [False],
+    "enable_discovery": [True, False],
     "security": [None, "curve"],
     "insecure": [True, False],
     "key_path": [None, "a.key", Path("keys/a")],
@@ -300,7 +337,7 @@ REFUSED: dict[str, list[Any]] = {
     "enable_transport": NOT_FLAGS,
     "transport_host": ["", *NOT_TEXT],
     "transport_port": [None, True, -1, 65536, 4041.0, "4041"],
-    "enable_discovery": [True, *NOT_FLAGS],
+    "enable_discovery": NOT_FLAGS,
     "security": ["", "tls", True],
     "insecure": NOT_FLAGS,
     "key_path": ["", ".", "/", b"a.key", 5, "a\0b"],
@@ -377,13 +414,6 @@ def test_to_listen_beyond_loopback_needs_security_or_consent(host: str) -> None:
 
 def test_a_host_that_is_not_listened_on_needs_no_consent() -> None:
     ClientOptions(transport_host="0.0.0.0").validate()
-
-
-def test_what_this_version_cannot_do_is_refused_and_not_ignored() -> None:
-    (problem,) = problems_of(ClientOptions(enable_discovery=True))
-
-    assert problem.startswith("enable_discovery")
-    assert "not available in this version" in problem
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,7 @@ def transport_document(
 def discovery_document(client: Client, peers: Sequence[PeerStatus]) -> Document:
     """Describe the search for peers on the local network."""
     return {
-        "running": client.transport_running and client.options.enable_discovery,
+        "running": client.discovery_running,
         "peers": sum(peer.source is PeerSource.MDNS for peer in peers),
     }
 

@@ -117,7 +117,7 @@ class Driver:
     def _fall_silent(self, events: list[TransportEvent]) -> None:
         """Take leave of everybody: what this node would say may not be durable here."""
         with self._committer.lock:
-            self._engine.dialer.attempts.clear()
+            self._engine.dialer.clear()
             self._engine.connections.close(self._now())
             output = self._engine.poll(self._now(), Push.NOTHING)
         for link, message in output.sends:

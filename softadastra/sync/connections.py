@@ -162,10 +162,7 @@ class Connections:
 
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""
-        attempt = self.dialer.attempts.get(node_id)
-        self.dialer.remove(node_id)
-        if attempt is not None and attempt.link is not None:
-            self.drops.append(attempt.link)
+        self.drops += self.dialer.remove(node_id)
         for session in [s for s in self.sessions.values() if s.peer_id == node_id]:
             self.drop(session, "disconnected here", now, Bye())
 

@@ -200,7 +200,7 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
         ('node_ide = "a"', "did you mean 'node_id'"),
         ("node_id = ", "not TOML"),
         ('node_id = ""', "node_id"),
-        ("enable_discovery = true", "enable_discovery"),
+        ("enable_discovery = 1", "enable_discovery"),
     ],
 )
 def test_wrong_settings_exit_with_2_and_no_traceback(
