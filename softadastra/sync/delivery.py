@@ -25,7 +25,7 @@ from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Batch, Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.session import BEHIND_MIN, Flight, Session, backoff_ms
+from softadastra.sync.session import BEHIND_MIN, SNAPSHOT_PARTS, Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
 
@@ -88,13 +88,27 @@ class Delivery:
             self._notices.note(Level.INFO, "peer.recovered", peer=peer)
 
     def overdue(self, session: Session, now: Now) -> list[Flight]:
-        """Give the batches that are to be sent again now, with the next time noted."""
-        flights = [f for f in session.flights.values() if f.due_ms <= now.mono_ms]
+        """Give the batches that are to be sent again now, with the next time noted.
+
+        What is behind a part of a snapshot goes with it: the peer takes the parts in their order,
+        and has thrown away what came without the one before.
+        """
+        flights: list[Flight] = []
+        is_behind = False
+        for flight in session.flights.values():
+            is_part = isinstance(flight.message, SNAPSHOT_PARTS)
+            if flight.due_ms <= now.mono_ms or (is_part and is_behind):
+                flights.append(flight)
+                is_behind = is_behind or is_part
         peer = session.peer_id
         for flight in flights:
             interval_ms = self._options.retry_interval_ms
-            flight.due_ms = now.mono_ms + backoff_ms(interval_ms, flight.attempts, self._jitter)
+            attempts = max(1, flight.attempts)
+            flight.due_ms = now.mono_ms + backoff_ms(interval_ms, attempts, self._jitter)
             flight.attempts += 1
+            if flight.attempts == 1:
+                # The connection was full at its first time: it leaves only now.
+                continue
             member = self._members.connected(peer)
             self._members.change(replace(member, retries=member.retries + 1))
             facts = {"peer": peer, "batch": flight.message.id, "attempts": flight.attempts}

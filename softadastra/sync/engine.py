@@ -56,7 +56,7 @@ from softadastra.sync.records import (
     Registered,
     Released,
 )
-from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, Session
+from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, SNAPSHOT_PARTS, Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.types import Peer, PeerSource
 
@@ -376,6 +376,8 @@ class Engine:
             session.have_ms = now.mono_ms + BLOCKED_MS
             # Of whom it told the peer has not heard, and hears next time.
             session.reports_begin = next(iter(message.known), session.reports_begin)
+        elif session is not None and isinstance(message, SNAPSHOT_PARTS):
+            session.hold_back(message.id, now.mono_ms)
 
     # What people ask for.
 

@@ -27,6 +27,7 @@ __all__ = [
     "BLOCKED_MS",
     "PING_INTERVAL_MS",
     "SILENCE_MAX_MS",
+    "SNAPSHOT_PARTS",
     "Flight",
     "Payload",
     "Session",
@@ -35,6 +36,8 @@ __all__ = [
 
 Payload: TypeAlias = Batch | SnapshotBegin | SnapshotRange | SnapshotCommit
 """What is acknowledged when it is durable."""
+
+SNAPSHOT_PARTS: Final = (SnapshotBegin, SnapshotRange, SnapshotCommit)
 
 PING_INTERVAL_MS: Final = 2_000
 """A peer that was silent for so long is asked. DESIGN.md section 8."""
@@ -74,6 +77,7 @@ class Flight:
     due_ms: int
     """When it is sent again."""
     attempts: int = 1
+    """How often it has left."""
 
 
 @dataclass(slots=True)
@@ -268,6 +272,14 @@ class Session:
         covers = {number for number, _ in flight.covers} if flight else list(self.sent)
         for origin in covers:
             self.learn(origin, self.known[origin])
+        self.blocked_ms = now_ms + BLOCKED_MS
+
+    def hold_back(self, part_id: int, now_ms: int) -> None:
+        """Note that a connection was full and did not take a part of a snapshot: it leaves soon."""
+        flight = self.flights.get(part_id)
+        if flight is not None:
+            flight.attempts -= 1
+            flight.due_ms = now_ms + BLOCKED_MS
         self.blocked_ms = now_ms + BLOCKED_MS
 
     def abandon_snapshot(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
@@ -16,7 +16,7 @@ from softadastra.sync.records import Forgotten
 from softadastra.sync.session import Flight
 from softadastra.sync.status import tombstone_holds
 from softadastra.sync.wire import encode
-from tests.engines import OPTIONS, WALL_MS, Network
+from tests.engines import OPTIONS, WALL_MS, Network, Node
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
 
@@ -459,3 +459,47 @@ def test_a_range_of_an_abandoned_snapshot_says_nothing_of_the_next_one():
 
     assert len(siblings_of(b.engine.replica.entries["key"])) == 2
     assert b.digest == a.digest
+
+
+def test_parts_of_a_snapshot_that_were_lost_do_not_hold_up_each_one_behind_them():
+    options = replace(SMALL, window=8)
+    network = line("a", "b", options=options)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(60)])
+    network.advance(100_000, step=1_000)
+    network.nodes["new"] = type(network["a"])(network, "new", options, network["a"].policies)
+    sent = count()
+
+    def loses_some(_from: Node, _to: Node, message: Message) -> bool:
+        return not isinstance(message, SnapshotRange) or next(sent) % 3 != 0
+
+    network.passes = loses_some
+    network.join("new", "b")
+    network.advance(30_000, step=100)
+    network.passes = lambda _from, _to, _message: True
+    network.advance(25_000, step=100)
+
+    assert network["new"].items() == network["a"].items()
+
+
+@pytest.mark.parametrize("kind", [SnapshotBegin, SnapshotRange, SnapshotCommit])
+def test_a_part_of_a_snapshot_that_a_full_connection_did_not_take_leaves_soon(kind):
+    network = line("a", "b", options=SMALL)
+    network["a"].write(*[(f"k{i:02}", i) for i in range(30)])
+    network.advance(100_000, step=1_000)
+    network.nodes["new"] = type(network["a"])(network, "new", SMALL, network["a"].policies)
+    refused: list[Message] = []
+
+    def refuses_one(sender: Node, _to: Node, message: Message) -> bool:
+        if not refused and isinstance(message, kind):
+            refused.append(message)
+            sender.engine.unsent(link, message, sender.now)
+            return False
+        return True
+
+    network.passes = refuses_one
+    link = network.join("new", "b")
+    network.advance(2_500, step=10)
+
+    assert refused
+    assert network["new"].items() == network["a"].items()
+    assert network["b"].state.total_retries == 0
