@@ -118,7 +118,8 @@ def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(
     assert second["tick"]["pruned_count"] == 1
     assert second["sync"]["outbox_size"] == 0
     assert (peer["node_id"], peer["port"], peer["lag"]) == ("node-b", port, 0)
-    assert table.split()[-7:] == ["node-b", "127.0.0.1", str(port), "available", "no", "-", "-"]
+    shown = ["node-b", "127.0.0.1", str(port), "manual", "available", "no", "-", "-"]
+    assert table.split()[-8:] == shown
     assert ended(process)[0] == 0
     assert run("store", "get", "message/1", "--raw", "--node-id", "node-b").stdout == "hello"
     assert run("store", "get", "message/1", "--raw", "--node-id", "node-a").stdout == "hello"
