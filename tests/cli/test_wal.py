@@ -46,13 +46,13 @@ def test_inspect_shows_whose_log_it_is_and_what_is_in_it(run: Run) -> None:
     found = document(run("wal", "inspect", "--json"))
 
     assert shown.exit_code == 0
-    assert {"writes", "placed", "mark"} <= {
+    assert {"write", "placed", "mark"} <= {
         line.split()[0] for line in shown.stdout.splitlines() if line
     }
     assert found["node_id"] == "node-1"
     assert found["generation"] == found["format"] == 1
     assert found["allocated_bytes"] == found["used_bytes"] == path.stat().st_size
-    assert found["kinds"]["writes"]["frames"] == found["keys"] == 2
+    assert found["kinds"]["write"]["frames"] == found["keys"] == 2
     assert found["durable_mark"] == found["used_bytes"] - 32
     assert (found["torn_bytes"], found["damages"], found["in_use_by"]) == (0, [], None)
     assert found["live_bytes"] > 0
@@ -73,7 +73,7 @@ def test_inspect_shows_keys_and_numbers_of_each_frame_and_never_a_value(run: Run
     (entries,) = [f for f in frames if f["kind"] == "entries"]
     assert entries["keys"] == ["key/0", "key/1"]
     assert entries["sync_ids"] == ["node-1-1", "node-1-2"]
-    (written,) = [f for f in frames if f["kind"] == "writes"]
+    (written,) = [f for f in frames if f["kind"] == "write"]
     assert (written["keys"], written["sync_ids"]) == (["more"], ["node-1-3"])
 
 
@@ -170,8 +170,8 @@ def test_inspect_shows_where_the_damage_is_and_what_is_behind_it(run: Run) -> No
     assert shown.exit_code == 6
     assert [d["sequence"] for d in found["damages"]] == [4]
     kinds = [f["kind"] for f in found["frames"]]
-    assert kinds == ["placed", "writes", "writes", "damage", "writes", "writes", "writes", "mark"]
-    assert found["frames"][3]["lost_kinds"] == ["writes"]
+    assert kinds == ["placed", "write", "write", "damage", "write", "write", "write", "mark"]
+    assert found["frames"][3]["lost_kinds"] == ["write"]
     assert found["keys"] is None
 
 
@@ -226,7 +226,7 @@ def test_repair_saves_what_is_left_lists_what_is_lost_and_leaves_the_log(run: Ru
     assert "--output" in again.stderr
     (lost,) = found["lost"]
     assert (lost["first_sequence"], lost["last_sequence"]) == (4, 4)
-    assert (lost["known_kinds"], lost["own_writes"]) == (["writes"], [[3, 3]])
+    assert (lost["known_kinds"], lost["own_writes"]) == (["write"], [[3, 3]])
     assert found["repaired"] == "saved/other.wal"
     keys = [f"key/{i}" for i in (0, 1, 3, 4, 5)]
     for saved in ("saved/other.wal", f"{WAL}.repaired"):
