@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
-from pathlib import Path
 from typing import TypeVar, overload
 
+from softadastra.arguments import file_path, seconds
 from softadastra.batch import Batch
-from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.errors import NotFoundError
 from softadastra.lifecycle import Lifecycle
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
@@ -438,27 +438,3 @@ class Client(Lifecycle, MutableMapping[str, Value]):
     def refresh_node_info(self) -> NodeInfo:
         """Describe this node, reading the machine's name and system anew."""
         return self._opened().node_info(refresh=True)
-
-
-def seconds(timeout: float) -> float:
-    """Check how long to wait.
-
-    Raises:
-        InvalidArgumentError: it is no number of seconds from 0 on.
-    """
-    if isinstance(timeout, int | float) and timeout >= 0:
-        return timeout
-    raise InvalidArgumentError(f"a timeout is a number of seconds from 0 on, got {timeout!r}")
-
-
-def file_path(path: object) -> Path:
-    """Check where a file is to be made.
-
-    Raises:
-        InvalidArgumentError: no file can have this path.
-    """
-    if isinstance(path, str | os.PathLike):
-        found = os.fspath(path)
-        if isinstance(found, str) and "\0" not in found and Path(found).name:
-            return Path(found)
-    raise InvalidArgumentError(f"a file has a path as backups/node-a.wal, got {path!r:.200}")
