@@ -116,13 +116,14 @@ class Reactor:
             fields["traceback"] = "".join(traceback.format_exception(error))
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
         finally:
-            self._is_stopping = True
             try:
                 self._transport.close()
                 self._end_connections()
+                # Only now: who sees that it does not run sees nobody connected either.
+                self._is_stopping = True
                 self._report()
             finally:
-                self._is_over = True
+                self._is_stopping = self._is_over = True
                 self._decline_calls()
                 open_gate(self._end)
 
