@@ -244,7 +244,7 @@ class Dialer:
 
     def hurry(self, now_ms: int) -> None:
         """Dial all who are waited for now: what was wrong with them may be mended."""
-        for attempt in self.attempts.values():
+        for attempt in self._attempts():
             if attempt.link is None:
                 attempt.due_ms = now_ms
                 attempt.failures = 0

@@ -83,13 +83,18 @@ def test_why_a_connection_ended_that_the_peer_dialled_shows_until_it_is_back():
     assert status.last_error == ""
 
 
-def test_who_is_waited_for_is_dialled_at_once_when_others_are_trusted():
+@pytest.mark.parametrize("is_named", [True, False], ids=["named", "found"])
+def test_who_is_waited_for_is_dialled_at_once_when_others_are_trusted(is_named):
     network = Network("a")
     dialer = network["a"].engine.dialer
-    dialer.add(Peer.local("b", 1), 0)
-    dialer.attempts["b"].link = 7
-    dialer.lost(dialer.attempts["b"], "auth_failed: no", 0)
-    assert dialer.due(0, {}) == []
+    if is_named:
+        dialer.add(Peer.local("b", 1), 0)
+    else:
+        assert dialer.propose([Peer.local("b", 1)], 0)
+    (attempt,) = dialer.due(0, {})
+    attempt.link = 7
+    dialer.lost(attempt, "auth_failed: no", 0)
+    assert dialer.due(100, {}) == []
 
-    dialer.hurry(0)
-    assert [attempt.peer.node_id for attempt in dialer.due(0, {})] == ["b"]
+    dialer.hurry(100)
+    assert [attempt.peer.node_id for attempt in dialer.due(100, {})] == ["b"]
