@@ -38,6 +38,8 @@ from softadastra.discovery.surroundings import Records, Surroundings
 from softadastra.errors import DiscoveryError
 
 try:
+    import ifaddr  # noqa: F401  `read_places` needs it later, where nobody could be told
+
     # There for all who use them, though not in zeroconf's __all__.
     from zeroconf import (  # type: ignore[attr-defined]
         DNSAddress,

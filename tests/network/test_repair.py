@@ -50,12 +50,12 @@ def flip(path: Path, offsets: Sequence[int]) -> None:
 
 def damage_a_write(path: Path) -> None:
     """A write that peers have; all behind it is intact."""
-    flip(path, [frames_of(path, Kind.WRITES)[3].offset + 40])
+    flip(path, [frames_of(path, Kind.WRITE)[3].offset + 40])
 
 
 def damage_a_stretch(path: Path) -> None:
     """Own writes and batches of peers, one sector after the other, with all that is between."""
-    start = frames_of(path, Kind.WRITES)[5].offset
+    start = frames_of(path, Kind.WRITE)[5].offset
     stop = frames_of(path, Kind.ARRIVED)[-1].offset + 30
     data = bytearray(path.read_bytes())
     data[start:stop] = bytes(stop - start)

@@ -363,8 +363,8 @@ MUTANTS = [
     Mutant("of two results of a function one is taken", "merging", 6, mistakes.one_result_is_taken),
     Mutant(
         "a late batch counts as one made after all that was told",
-        "keeping",
-        2,
+        "convergence",
+        8,
         mistakes.outlived_by_what_was_told_since,
     ),
     Mutant("a write goes to who has it", "silence", 0, mistakes.sent_again_to_who_has_it),
