@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults lint types sim scale bench clean
+.PHONY: help demo test faults network lint types sim scale bench clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -22,11 +22,14 @@ $(READY): pyproject.toml $(CONSTRAINTS)
 demo: $(READY) ## Start three nodes, break them, and watch them converge
 	$(BIN)/softadastra demo $(DEMO)
 
-test: $(READY) ## Run all tests but the real faults
-	$(BIN)/python -m pytest --ignore=tests/faults $(TESTS)
+test: $(READY) ## Run all tests but the real faults and those on networks of their own
+	$(BIN)/python -m pytest --ignore=tests/faults -m "not namespaces" $(TESTS)
 
 faults: $(READY) ## Run the real faults, as root: power cuts, full disks, failed syncs
 	$(BIN)/python -m pytest -rs tests/faults $(FAULTS)
+
+network: $(READY) ## Run nodes on networks of their own, as root, beside avahi
+	$(BIN)/python -m pytest -rs -m namespaces tests/network $(NETWORK)
 
 lint: $(READY) ## Check style
 	$(BIN)/ruff check .

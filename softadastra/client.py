@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
-from pathlib import Path
 from typing import TypeVar, overload
 
+from softadastra.arguments import file_path, seconds
 from softadastra.batch import Batch
-from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.errors import NotFoundError
 from softadastra.lifecycle import Lifecycle
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
@@ -303,17 +303,48 @@ class Client(Lifecycle, MutableMapping[str, Value]):
     def start_transport(self) -> None:
         """Bind the port, and dial every known peer. Running already: nothing.
 
+        With `security` the node's key pair is made when there is none, and strangers are shown to
+        be refused before anybody is spoken to.
+
         Raises:
             TransportError: the transport is disabled by the options, or the address cannot be
-                bound; the message says why.
+                bound; the message says why. With `security`, this libzmq has none, or nothing
+                shows that strangers are refused.
+            StoreError: others can read the key pair or change the list of trusted keys, or one of
+                the two cannot be read.
+            StorageError: the system refused one of these files.
         """
         with self._lifecycle:
             self._opened().start_transport()
 
     def stop_transport(self) -> None:
-        """Take leave of the peers and unbind. Reads and writes go on. Not running: nothing."""
+        """Take leave of the peers and unbind; ends discovery. Not running: nothing."""
         with self._lifecycle:
             self._opened().stop_transport()
+
+    @property
+    def discovery_running(self) -> bool:
+        """Whether `start_discovery` was called and peers are looked for."""
+        node = self._node
+        return node is not None and node.discovery.is_running
+
+    def start_discovery(self) -> None:
+        """Announce this node on the network that it listens on, and dial who is found there.
+
+        Peers of the same cluster find each other without an address. It goes as far as the
+        listener: on loopback, nodes of this machine. Running already: nothing.
+
+        Raises:
+            DiscoveryError: it is disabled by the options, or cannot start; the message says why.
+            InvalidStateError: the transport does not run.
+        """
+        with self._lifecycle:
+            self._opened().start_discovery()
+
+    def stop_discovery(self) -> None:
+        """Take the announcement back and look for nobody more. Connections stay."""
+        with self._lifecycle:
+            self._opened().discovery.stop()
 
     def connect(self, peer: Peer | str, timeout: float = CONNECT_SECONDS) -> Peer:
         """Register a peer and wait until it is connected.
@@ -407,27 +438,3 @@ class Client(Lifecycle, MutableMapping[str, Value]):
     def refresh_node_info(self) -> NodeInfo:
         """Describe this node, reading the machine's name and system anew."""
         return self._opened().node_info(refresh=True)
-
-
-def seconds(timeout: float) -> float:
-    """Check how long to wait.
-
-    Raises:
-        InvalidArgumentError: it is no number of seconds from 0 on.
-    """
-    if isinstance(timeout, int | float) and timeout >= 0:
-        return timeout
-    raise InvalidArgumentError(f"a timeout is a number of seconds from 0 on, got {timeout!r}")
-
-
-def file_path(path: object) -> Path:
-    """Check where a file is to be made.
-
-    Raises:
-        InvalidArgumentError: no file can have this path.
-    """
-    if isinstance(path, str | os.PathLike):
-        found = os.fspath(path)
-        if isinstance(found, str) and "\0" not in found and Path(found).name:
-            return Path(found)
-    raise InvalidArgumentError(f"a file has a path as backups/node-a.wal, got {path!r:.200}")

@@ -10,15 +10,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import Lock
 
+from softadastra.discovering import Discovering
 from softadastra.errors import (
-    InvalidArgumentError,
     InvalidStateError,
     NotFoundError,
     StorageError,
     TransportError,
 )
-from softadastra.metadata.node import describe_node
-from softadastra.node_settings import capabilities_of, merge_function
+from softadastra.networking import listening_transport
+from softadastra.node_settings import describe, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.runtime.clock import read_clocks, read_wall_ms
@@ -27,9 +27,10 @@ from softadastra.runtime.compaction import Compaction
 from softadastra.runtime.compactor import Compactor
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
+from softadastra.runtime.finding import Finding
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
-from softadastra.runtime.waiting import is_synced, shielded
+from softadastra.runtime.waiting import is_synced, shielded, wanted_of
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
@@ -71,6 +72,7 @@ class Node:
         self._reactor: Reactor | None = None
         self._settler: Settler | None = None
         self._compactor: Compactor | None = None
+        self.discovery = Discovering(options, self._events)
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
@@ -105,19 +107,16 @@ class Node:
             if self._compactor is not None:
                 self._compactor.stop()
             self._committer.close()
-        try:
-            if self._is_recovered:
-                self._committer.sync()
-        except StorageError as error:
-            self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
-        try:
-            if self._log is not None:
-                self._log.close()
-        except StorageError as error:
-            self._events.emit(Notice(Level.ERROR, "wal.failed", {"error": error.message}))
+        syncs = [self._committer.sync] if self._is_recovered else []
+        closes = [self._log.close] if self._log is not None else []
+        for step in (*syncs, *closes):
+            try:
+                step()
+            except StorageError as error:
+                self._emit(Level.ERROR, "wal.failed", error=error.message)
         if self._is_recovered:
             self._tell()
-            self._events.emit(Notice(Level.INFO, "node.closed", {}))
+            self._emit(Level.INFO, "node.closed")
             self._is_recovered = False
 
     # Writing.
@@ -174,6 +173,9 @@ class Node:
         for notice in notices:
             self._events.emit(notice)
 
+    def _emit(self, level: Level, event: str, **fields: object) -> None:
+        self._events.emit(Notice(level, event, fields))
+
     # The outbox.
 
     def prune(self) -> int:
@@ -226,7 +228,7 @@ class Node:
         """Run without connections; without a thread when there is nothing to sync in time."""
         self._stop_reactor()
         with self.lock:
-            self.engine.dialer.attempts.clear()
+            self.engine.dialer.clear()
         if self._log is not None and not self._options.auto_flush:
             self._start_reactor(Offline())
 
@@ -258,6 +260,7 @@ class Node:
 
     def _stop_reactor(self) -> None:
         # Each is forgotten only when it has stopped, so that an interrupt leaves none behind.
+        self.discovery.stop()
         if self._settler is not None:
             self._settler.stop()
             self._settler = None
@@ -292,17 +295,12 @@ class Node:
         for peer in options.peers:
             self._check_other(peer)
         shielded(self._start_transport)
-        fields: dict[str, object] = {"host": options.transport_host, "port": self._port}
-        self._events.emit(Notice(Level.INFO, "transport.started", fields))
+        where = {"host": options.transport_host, "port": self._port}
+        self._emit(Level.INFO, "transport.started", **where, security=options.security)
 
     def _start_transport(self) -> None:
-        options = self._options
-        # Imported here: a node without a network needs no ZeroMQ (40 ms).
-        from softadastra.transport.zeromq import ZeroMQTransport
-
-        transport = ZeroMQTransport()
+        transport, port = listening_transport(self._options)
         try:
-            port = transport.bind(options.transport_host, options.transport_port)
             self._stop_reactor()
             self._know_peers()
             self._port = port
@@ -319,7 +317,8 @@ class Node:
             for member in self.engine.members:
                 if member.host:
                     peer = Peer(member.node_id, member.host, member.port)
-                    self.engine.dialer.add(peer, self.now().mono_ms)
+                    is_learned = member.source is not PeerSource.MANUAL
+                    self.engine.dialer.add(peer, self.now().mono_ms, is_learned=is_learned)
         for peer in self._options.peers:
             with self.lock:
                 new = self.engine.register(peer, PeerSource.MANUAL, self.now())
@@ -331,7 +330,13 @@ class Node:
         if self.transport_port is None:
             return
         shielded(self._go_offline)
-        self._events.emit(Notice(Level.INFO, "transport.stopped", {}))
+        self._emit(Level.INFO, "transport.stopped")
+
+    def start_discovery(self) -> None:
+        """Announce this node where it listens, and let the reactor dial who is found."""
+        port = self.discovery.check(self.transport_port)
+        finding = Finding(self._committer, self._events, now=self.now, wake=self.wake)
+        shielded(lambda: self.discovery.start(port, finding))
 
     def wake(self) -> None:
         """Let the reactor look at what has changed."""
@@ -404,11 +409,7 @@ class Node:
 
     def wait_synced(self, timeout: float | None, peers: str | int | Iterable[str]) -> bool:
         """Wait until own writes of up to now are durable at these peers."""
-        if isinstance(peers, str) and peers not in ("all", "any"):
-            raise InvalidArgumentError(
-                f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
-            )
-        wanted = peers if isinstance(peers, str | int) else frozenset(peers)
+        wanted = wanted_of(peers)
         with self.lock:
             top = self.replica.top
         return self.wait(lambda: is_synced(self.engine.members, top, wanted), timeout)
@@ -438,12 +439,7 @@ class Node:
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""
         if self._info is None or refresh:
-            self._info = describe_node(
-                node_id=self._options.node_id,
-                display_name=self._options.display_name,
-                version=self._options.version,
-                started_at_ms=self._started_at_ms,
-                now_ms=self.now().wall_ms,
-                capabilities=capabilities_of(self._options),
+            self._info = describe(
+                self._options, started_at_ms=self._started_at_ms, now_ms=self.now().wall_ms
             )
         return self._info

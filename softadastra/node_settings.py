@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions, policy_name
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
 from softadastra.sync.settings import EngineOptions
-from softadastra.types import MergeFunction
+from softadastra.types import MergeFunction, NodeInfo
 
-__all__ = ["capabilities_of", "engine_options", "merge_function", "policies_of"]
+__all__ = ["capabilities_of", "describe", "engine_options", "merge_function", "policies_of"]
 
 
 def policies_of(options: ClientOptions) -> Policies:
@@ -52,6 +53,18 @@ def merge_function(options: ClientOptions, key: str) -> MergeFunction:
     return chosen
 
 
+def describe(options: ClientOptions, *, started_at_ms: int, now_ms: int) -> NodeInfo:
+    """Describe the node, with what it runs on."""
+    return describe_node(
+        node_id=options.node_id,
+        display_name=options.display_name,
+        version=options.version,
+        started_at_ms=started_at_ms,
+        now_ms=now_ms,
+        capabilities=capabilities_of(options),
+    )
+
+
 def capabilities_of(options: ClientOptions) -> frozenset[str]:
     """Give what the node can do, as `NodeInfo` names it."""
     capabilities = {"core", "store", "sync", "metadata"}
@@ -59,4 +72,6 @@ def capabilities_of(options: ClientOptions) -> frozenset[str]:
         capabilities.add("wal")
     if options.enable_transport:
         capabilities.add("transport")
+    if options.enable_discovery:
+        capabilities.add("discovery")
     return frozenset(capabilities)

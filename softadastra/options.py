@@ -139,7 +139,7 @@ class ClientOptions:
     """Allow `start_transport()`, which listens for peers and dials them."""
 
     transport_host: Annotated[str, text(minimum=1)] = "127.0.0.1"
-    """The address to listen on. Anything but loopback needs `insecure`."""
+    """The address to listen on. Anything but loopback needs `security`, or `insecure`."""
 
     transport_port: Annotated[int, whole(0, 65535)] = 0
     """The port to listen on. 0: the system picks a free one, shown by `client.transport_port`."""
@@ -149,14 +149,20 @@ class ClientOptions:
     as a `Peer`; what cannot be read is refused where it is assigned."""
 
     enable_discovery: Annotated[bool, FLAG] = False
-    """Allow `start_discovery()`, which looks for peers on the local network."""
+    """Allow `start_discovery()`, which looks for peers on the network of `transport_host`."""
 
     security: Annotated[str | None, one_of("curve")] = None
-    """How connections are encrypted and checked: "curve", with a key pair for each node. None:
-    whoever reaches the port can read and write everything."""
+    """How connections are encrypted and checked: "curve", with a key pair for each node, and a list
+    of those whom it trusts; see docs/security.md. None: whoever reaches the port can read and write
+    everything."""
 
     insecure: Annotated[bool, FLAG] = False
-    """Consent to listen beyond loopback without `security`."""
+    """Consent to listen beyond loopback without `security`. With it, this says nothing."""
+
+    key_path: Annotated[PathType | None, FILE_PATH] = None
+    """With `security`, the file of this node's key pair, made on first use. None: that of the log,
+    with .key behind it, whether the log is kept or not. The list of trusted keys is beside it, with
+    .trusted in place of .key."""
 
     max_key_bytes: Annotated[int, whole(1, _KEY_BYTES_MAX)] = 1024
     """The longest key, in bytes of UTF-8."""
@@ -234,6 +240,8 @@ class ClientOptions:
         cls,
         path: PathType | None = None,
         environ: Mapping[str, str] | None = None,
+        *,
+        defaults: Mapping[str, Any] | None = None,
         **overrides: Any,
     ) -> Self:
         """Read options from keywords, variables and a TOML file, the first that has a field wins.
@@ -246,6 +254,7 @@ class ClientOptions:
             path: the file; it must exist. None: softadastra.toml of the current directory, if it
                 is there.
             environ: the variables, as a mapping; None: those of the process.
+            defaults: fields, weaker than both: those of an application.
             overrides: fields, stronger than both.
 
         Raises:
@@ -255,9 +264,10 @@ class ClientOptions:
         """
         kinds = _kinds()
         refuse_unknown(overrides, kinds, place="among the keywords")
+        refuse_unknown(defaults or (), kinds, place="among the defaults")
         variables = read_environment(os.environ if environ is None else environ, kinds)
         settings: dict[str, Any] = read_file(path, kinds) | variables | overrides
-        return cls(**settings)
+        return cls(**{**(defaults or {}), **settings})
 
     def with_transport(self, host: str, port: int) -> Self:
         """Return a copy that listens at this address; port 0 lets the system pick one."""
@@ -267,12 +277,24 @@ class ClientOptions:
         """Return a copy that listens on this machine's loopback interface."""
         return self.with_transport("127.0.0.1", port)
 
-    def with_discovery(self, *, enabled: bool = True) -> Self:
-        """Return a copy that looks for peers, and listens, since found peers are dialled."""
+    def with_discovery(
+        self, host: str | None = None, port: int | None = None, *, enabled: bool = True
+    ) -> Self:
+        """Return a copy that looks for peers, and listens, since found peers are dialled.
+
+        Args:
+            host: the address to listen on, "0.0.0.0" or "::" for all of this machine's. It says how
+                far discovery goes: on loopback, the default, nodes of one machine find each other.
+                None leaves it as it is.
+            port: None leaves it as it is; by default the system picks a free one.
+            enabled: False takes discovery out again, and leaves the transport.
+        """
         return replace(
             self,
             enable_discovery=enabled,
             enable_transport=self.enable_transport or enabled,
+            transport_host=self.transport_host if host is None else host,
+            transport_port=self.transport_port if port is None else port,
         )
 
     def with_metadata(self, display_name: str, version: str = "0.1.0") -> Self:
@@ -283,13 +305,26 @@ class ClientOptions:
         """Return `wal_path`, or data/<node_id>.wal when it is None; nothing is looked up."""
         return Path("data", f"{self.node_id}.wal") if self.wal_path is None else Path(self.wal_path)
 
+    def resolved_key_path(self) -> Path:
+        """Return `key_path`, or that of the log with .key behind it; nothing is looked up."""
+        if self.key_path is not None:
+            return Path(self.key_path)
+        wal_path = self.resolved_wal_path()
+        return wal_path.with_name(f"{wal_path.name}.key")
+
+    def resolved_trust_path(self) -> Path:
+        """Return where the list of trusted keys is: beside the key pair."""
+        key_path = self.resolved_key_path()
+        return key_path.with_name(f"{key_path.name.removesuffix('.key')}.trusted")
+
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON can carry it; `ClientOptions(**d)` makes equal options.
 
         A function that merges is given by its name, which is for reading alone.
         """
         values = {name: getattr(self, name) for name in _kinds()}
-        values["wal_path"] = None if self.wal_path is None else os.fspath(self.wal_path)
+        for name in ("wal_path", "key_path"):
+            values[name] = None if values[name] is None else os.fspath(values[name])
         values["peers"] = [str(peer) for peer in self.peers]
         values["conflict_policy"] = policy_name(self.conflict_policy)
         values["conflict_policies"] = {
@@ -309,7 +344,6 @@ class ClientOptions:
             *_policy_problems(self),
             *_wal_problems(self),
             *_exposure_problems(self),
-            *_unavailable(self),
         ]
         if problems:
             raise InvalidArgumentError(
@@ -351,7 +385,8 @@ def _policy_problems(options: ClientOptions) -> Iterator[str]:
 
 def _wal_problems(options: ClientOptions) -> Iterator[str]:
     name = f"{options.node_id}.wal"
-    unnamed = options.enable_wal is True and options.wal_path is None
+    has_key = options.security is not None and options.key_path is None
+    unnamed = options.wal_path is None and (options.enable_wal is True or has_key)
     if unnamed and ("/" in name or not text().accepts(name)):
         yield (
             f"node_id {options.node_id!r} cannot name the file of its write-ahead log, where names"
@@ -364,7 +399,9 @@ def _exposure_problems(options: ClientOptions) -> Iterator[str]:
     if exposed and options.security is None and options.insecure is not True:
         yield (
             f"transport_host {options.transport_host!r} lets every machine that reaches it read and"
-            ' write all data: listen on "127.0.0.1", or set insecure=True on a trusted network'
+            ' write all data: set security="curve", which lets in nodes whose keys are trusted'
+            " (docs/security.md); or insecure=True, where the whole network is trusted; or listen"
+            ' on "127.0.0.1"'
         )
 
 
@@ -375,11 +412,3 @@ def _is_loopback(host: object) -> bool:
         return ipaddress.ip_address(host.removeprefix("[").removesuffix("]")).is_loopback
     except ValueError:
         return False
-
-
-def _unavailable(options: ClientOptions) -> Iterator[str]:
-    """List what this version does not do yet, so that no setting is ignored in silence."""
-    if options.enable_discovery is True:
-        yield "enable_discovery=True is not available in this version: name peers in `peers`"
-    if options.security is not None:
-        yield f"security={options.security!r} is not available in this version: leave it out"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import runpy
+import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -101,5 +103,74 @@ def test_what_another_process_holds_ends_the_example_in_a_line(tmp_path: Path) -
     assert done.stderr.count("\n") == 1
 
 
+class Chatter:
+    """A terminal in which the chat runs, in a room of the test's own, on this machine."""
+
+    def __init__(self, name: str, room: str) -> None:
+        program = [sys.executable, "-W", "error", str(EXAMPLES / "lan_chat.py")]
+        self._process = subprocess.Popen(
+            [*program, name, "--room", room, "--host", "127.0.0.1"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._input, self._output = self._process.stdin, self._process.stdout
+
+    def say(self, line: str) -> None:
+        self._input.write(f"{line}\n")
+        self._input.flush()
+
+    def sees(self, text: str) -> str:
+        """Give the next line that has this in it; the test's time limit ends the wait."""
+        while line := self._output.readline():
+            if text in line:
+                return line.rstrip("\n")
+        raise AssertionError(f"it ended without {text!r}")
+
+    def leave(self) -> int:
+        self._input.close()
+        return self._process.wait(30)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        with suppress(BrokenPipeError):
+            self._input.close()
+        self._output.close()
+
+
+@pytest.fixture
+def chat() -> Iterator[Callable[[str], Chatter]]:
+    room = secrets.token_hex(8)
+    chatters: list[Chatter] = []
+
+    def join(name: str) -> Chatter:
+        chatters.append(Chatter(name, room))
+        return chatters[-1]
+
+    yield join
+    for chatter in chatters:
+        chatter.kill()
+
+
+def test_two_terminals_chat_without_an_address_and_a_third_one_gets_what_was_said(
+    chat: Callable[[str], Chatter],
+) -> None:
+    ada, grace = chat("Ada"), chat("Grace")
+    assert ada.sees("You are Ada-").endswith("Ctrl-D ends.")
+    ada.say("hello")
+    assert grace.sees("hello") == "Ada: hello"
+    grace.say("hello Ada")
+    assert ada.sees("hello Ada") == "Grace: hello Ada"
+
+    assert ada.leave() == 0
+    assert grace.sees("has left").startswith("* Ada-")
+    late = chat("Tove")
+    assert late.sees("hello") == "Ada: hello"
+    assert (late.leave(), grace.leave()) == (0, 0)
+
+
 def test_every_example_is_run_here() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {"two_node_sync.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {"lan_chat.py", "two_node_sync.py"}

@@ -185,7 +185,7 @@ def test_whatever_a_disk_refuses_a_node_keeps_what_returned_and_leaves_nothing_b
         with monkeypatch.context() as patch:
             patch.setattr("softadastra.node.OsDisk", lambda disk=disk: disk)
             patch.setattr(
-                "softadastra.transport.zeromq.ZeroMQTransport", lambda end=run.far_end: end
+                "softadastra.transport.zeromq.ZeroMQTransport", lambda *_, end=run.far_end: end
             )
             play(run)
         assert threading.enumerate() == threads, number

@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "enable_discovery": False,
         "security": None,
         "insecure": False,
+        "key_path": None,
         "max_key_bytes": 1024,
         "max_value_bytes": 1048576,
     }
@@ -182,6 +184,43 @@ def test_discovery_brings_the_transport_and_leaves_it_when_it_goes() -> None:
     assert (alone.enable_discovery, alone.enable_transport) == (False, True)
 
 
+def test_discovery_goes_as_far_as_the_address_that_it_is_given() -> None:
+    here = ClientOptions("a").with_transport("192.168.0.1", 4041)
+    everywhere = here.with_discovery("0.0.0.0", 4042)
+    there = here.with_discovery()
+
+    assert (everywhere.transport_host, everywhere.transport_port) == ("0.0.0.0", 4042)
+    assert (there.transport_host, there.transport_port) == ("192.168.0.1", 4041)
+    assert ClientOptions("a").with_discovery().transport_host == "127.0.0.1"
+    (problem,) = problems_of(everywhere)
+    assert "'0.0.0.0'" in problem
+    assert "insecure=True" in problem
+
+
+def test_discovery_without_a_network_that_reaches_it_is_no_mistake() -> None:
+    ClientOptions("a").with_discovery().validate()
+    ClientOptions("a", enable_discovery=True).validate()
+
+
+def test_the_defaults_of_an_application_are_the_weakest(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('node_id = "from-file"')
+    defaults = {"node_id": "default", "cluster": "default-cluster", "display_name": "Ada"}
+
+    options = ClientOptions.load(
+        file, {"SOFTADASTRA_CLUSTER": "from-variable"}, defaults=defaults, version="3"
+    )
+
+    assert (options.node_id, options.cluster, options.display_name, options.version) == (
+        "from-file",
+        "from-variable",
+        "Ada",
+        "3",
+    )
+    with pytest.raises(InvalidArgumentError, match="'node_ide' among the defaults"):
+        ClientOptions.load(file, {}, defaults={"node_ide": "x"})
+
+
 @pytest.mark.parametrize(
     "peers",
     [
@@ -265,9 +304,10 @@ ACCEPTED: dict[str, list[Any]] = {
     "transport_host": ["localhost", "0.0.0.0"],
     "transport_port": [0, 1, 65535],
     "peers": [(), (PEER_B,)],
-    "enable_discovery": [False],
-    "security": [None],
+    "enable_discovery": [True, False],
+    "security": [None, "curve"],
     "insecure": [True, False],
+    "key_path": [None, "a.key", Path("keys/a")],
     "max_key_bytes": [1, 65536],
     "max_value_bytes": [1, 1048576],
 }
@@ -297,9 +337,10 @@ REFUSED: dict[str, list[Any]] = {
     "enable_transport": NOT_FLAGS,
     "transport_host": ["", *NOT_TEXT],
     "transport_port": [None, True, -1, 65536, 4041.0, "4041"],
-    "enable_discovery": [True, *NOT_FLAGS],
-    "security": ["", "tls", "curve", True],
+    "enable_discovery": NOT_FLAGS,
+    "security": ["", "tls", True],
     "insecure": NOT_FLAGS,
+    "key_path": ["", ".", "/", b"a.key", 5, "a\0b"],
     "max_key_bytes": [0, 65537],
     "max_value_bytes": [0, 1048577],
 }
@@ -358,16 +399,17 @@ def test_loopback_needs_no_consent(host: str) -> None:
 @pytest.mark.parametrize(
     "host", ["0.0.0.0", "::", "*", "192.168.0.1", "example.org", "127.example.org", "eth0"]
 )
-def test_to_listen_beyond_loopback_needs_consent(host: str) -> None:
+def test_to_listen_beyond_loopback_needs_security_or_consent(host: str) -> None:
     options = ClientOptions().with_transport(host, 0)
 
     (problem,) = problems_of(options)
     assert repr(host) in problem
     assert "127.0.0.1" in problem
+    assert 'security="curve"' in problem
     assert "insecure=True" in problem
 
-    options.insecure = True
-    options.validate()
+    for way_out in ({"insecure": True}, {"security": "curve"}):
+        replace(options, **way_out).validate()
 
 
 def test_a_host_that_is_not_listened_on_needs_no_consent() -> None:
@@ -375,17 +417,29 @@ def test_a_host_that_is_not_listened_on_needs_no_consent() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "key", "trusted"),
     [
-        {"enable_discovery": True},
-        {"security": "curve"},
+        ({}, "data/a.wal.key", "data/a.wal.trusted"),
+        ({"enable_wal": False}, "data/a.wal.key", "data/a.wal.trusted"),
+        ({"wal_path": "x/b.log"}, "x/b.log.key", "x/b.log.trusted"),
+        ({"key_path": "keys/a.key"}, "keys/a.key", "keys/a.trusted"),
+        ({"key_path": "keys/a"}, "keys/a", "keys/a.trusted"),
     ],
 )
-def test_what_this_version_cannot_do_is_refused_and_not_ignored(settings: dict[str, Any]) -> None:
-    (problem,) = problems_of(ClientOptions(**settings))
+def test_keys_are_beside_the_log_or_where_they_are_said_to_be(
+    settings: dict[str, Any], key: str, trusted: str
+) -> None:
+    options = ClientOptions("a", security="curve", **settings)
 
-    assert problem.startswith(next(iter(settings)))
-    assert "not available in this version" in problem
+    assert options.resolved_key_path() == Path(key)
+    assert options.resolved_trust_path() == Path(trusted)
+
+
+def test_a_node_id_that_cannot_name_a_key_file_needs_a_path() -> None:
+    (problem,) = problems_of(ClientOptions.memory_only("a/b", security="curve"))
+
+    assert "set wal_path" in problem
+    ClientOptions.memory_only("a/b", security="curve", key_path="a.key").validate()
 
 
 def test_an_unknown_policy_is_refused_with_the_nearest_name() -> None:
@@ -416,6 +470,7 @@ def test_a_node_id_that_cannot_name_a_file_needs_a_path(node_id: str) -> None:
             peers=(PEER_B,),
             conflict_policies={"a/": "manual"},
             security="curve",
+            key_path=Path("keys/b"),
         ),
     ],
 )

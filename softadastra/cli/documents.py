@@ -7,7 +7,7 @@ Commands show tables from these same objects, so that both tell the same.
     store      entries, digest, tombstones_held: which peer (peer) holds back the collection of how
                many removed keys (count), of which the first was removed when (since_ms)
     sync       the fields of `SyncState`; per_peer: {node id: the fields of `PeerSync`}
-    transport  running, host, port (null when not running), peers, connected
+    transport  running, host, port (null when not running), security (null: none), peers, connected
     discovery  running, peers
     peers      a list of the fields of `PeerStatus`
     entry      key, value (as tagged_json says), version, timestamp_ms, origin, sync_id
@@ -84,6 +84,7 @@ def transport_document(
         "running": is_running,
         "host": host if is_running else None,
         "port": client.transport_port if is_running else None,
+        "security": client.options.security,
         "peers": len(peers),
         "connected": sum(peer.state is PeerState.CONNECTED for peer in peers),
     }
@@ -92,7 +93,7 @@ def transport_document(
 def discovery_document(client: Client, peers: Sequence[PeerStatus]) -> Document:
     """Describe the search for peers on the local network."""
     return {
-        "running": client.transport_running and client.options.enable_discovery,
+        "running": client.discovery_running,
         "peers": sum(peer.source is PeerSource.MDNS for peer in peers),
     }
 

@@ -23,18 +23,22 @@ class ExitCode(IntEnum):
     USAGE = 2
     """Click's own code for a wrong command line, used for wrong settings too."""
     KEY_NOT_FOUND = 3
-    """Or the log that a command of `wal` is to look at."""
+    """Or the log that a command of `wal` is to look at, or the node or key pair of `keys`."""
     NO_NODE_REACHABLE = 4
     LOCKED = 5
     """Another process has the write-ahead log open."""
     DAMAGE_FOUND = 6
+    TIMED_OUT = 124
+    """As `timeout` of the shell."""
     INTERRUPTED = 130
     """128 + SIGINT, as shells report it."""
 
 
 def exit_code_of(error: SoftadastraError) -> ExitCode:
     """Choose the exit code of a command that this error ended."""
-    from softadastra.cli.rows import BadRowError  # only a failing command pays for csv and json
+    # Only a failing command pays for csv and json, and for what pairs.
+    from softadastra.cli.rows import BadRowError
+    from softadastra.pairing import WindowClosedError
 
     match error:
         case NotFoundError():
@@ -43,6 +47,8 @@ def exit_code_of(error: SoftadastraError) -> ExitCode:
             return ExitCode.LOCKED
         case WalCorruptionError():
             return ExitCode.DAMAGE_FOUND
+        case WindowClosedError():
+            return ExitCode.TIMED_OUT
         case BadRowError():
             return ExitCode.FAILURE
         case InvalidArgumentError():

@@ -7,7 +7,7 @@ nothing to write makes no file: where the node has no log yet it sees an empty n
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,14 @@ class LocalNode:
     """None when the settings say that nothing is kept on disk."""
 
 
-def load_options(invocation: Invocation, **overrides: Any) -> ClientOptions:
+def load_options(
+    invocation: Invocation, defaults: Mapping[str, Any] | None = None, **overrides: Any
+) -> ClientOptions:
     """Read the settings of the node that the command line names.
 
     Args:
         invocation: the common options, which are the strongest.
+        defaults: fields that are weaker than all settings.
         overrides: fields that the command itself sets; None leaves a field as it is.
 
     Raises:
@@ -46,7 +49,7 @@ def load_options(invocation: Invocation, **overrides: Any) -> ClientOptions:
 
     named = {"node_id": invocation.node_id, "wal_path": invocation.wal, **overrides}
     given = {name: value for name, value in named.items() if value is not None}
-    options = ClientOptions.load(invocation.config, **given)
+    options = ClientOptions.load(invocation.config, defaults=defaults, **given)
     is_named = invocation.node_id is not None or options.node_id != ClientOptions().node_id
     if options.enable_wal and not is_named:
         options.node_id = _owner(options) or options.node_id

@@ -163,6 +163,9 @@ cli = Root(
             "Show and move what peers still lack of this node's writes.",
         ),
         "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
+        "keys": Lazy(
+            "softadastra.cli.keys:keys", "Look after this node's keys, and those that it trusts."
+        ),
         "wal": Lazy("softadastra.cli.wal:wal", "Look after the write-ahead log of this node."),
         "demo": Lazy(
             "softadastra.cli.demo:demo",

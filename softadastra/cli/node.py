@@ -8,18 +8,18 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING
+from contextlib import closing, contextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from softadastra.cli.command import Command, Group, Lazy
-from softadastra.cli.documents import node_document, transport_document
+from softadastra.cli.documents import discovery_document, node_document, transport_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.local_node import load_options, open_node
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_time, as_yes_no
-from softadastra.errors import InvalidArgumentError, TransportError
+from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportError
 from softadastra.types import Peer
 
 if TYPE_CHECKING:
@@ -49,6 +49,9 @@ OPTIONS = {
     "insecure": "--insecure",
 }
 """The options of `node run` whose problems the library tells by the names of its settings."""
+
+EVERYWHERE = "0.0.0.0"  # noqa: S104  only with security, or with consent to go without
+"""All IPv4 addresses of this machine. Where there is IPv6, `--host ::` takes both."""
 
 LOOK_SECONDS = 5.0
 """How often a running node looks whether its transport still works."""
@@ -82,7 +85,12 @@ def info(invocation: Invocation) -> None:
 
 
 @click.command("run", cls=Command)
-@click.option("--host", metavar="ADDRESS", help="Listen on this address (default: 127.0.0.1).")
+@click.option(
+    "--host",
+    metavar="ADDRESS",
+    help="Listen on this address. Default: 127.0.0.1, where only this machine reaches it; with"
+    " --discover all addresses, when --security or --insecure lets the network reach it.",
+)
 @click.option(
     "--port",
     type=Number(int, 0, 65535),
@@ -97,13 +105,22 @@ def info(invocation: Invocation) -> None:
     metavar="ID@HOST:PORT",
     help="Connect to this node; may be given several times.",
 )
-@click.option("--discover", is_flag=True, default=None, help="Not in this version.")
-@click.option("--security", metavar="NAME", help="Not in this version.")
+@click.option(
+    "--discover",
+    is_flag=True,
+    default=None,
+    help="Find the nodes of this cluster on the network of --host, and let them find this one.",
+)
+@click.option(
+    "--security",
+    metavar="curve",
+    help="Encrypt connections, and let in trusted keys only; see `softadastra keys`.",
+)
 @click.option(
     "--insecure",
     is_flag=True,
     default=None,
-    help="Consent to listen beyond this machine, where connections are not checked.",
+    help="Consent to listen beyond this machine without --security: whoever reaches it comes in.",
 )
 @click.option(
     "--log-level",
@@ -137,22 +154,28 @@ def run(
     """
     from softadastra import Client, configure_logging
 
-    options = load_options(
-        invocation,
-        enable_transport=True,
-        transport_host=host,
-        transport_port=port,
-        peers=peers or None,
-        enable_discovery=discover,
-        security=security,
-        insecure=insecure,
-    )
+    settings: dict[str, Any] = {
+        "enable_transport": True,
+        "transport_host": host,
+        "transport_port": port,
+        "peers": peers or None,
+        "enable_discovery": discover,
+        "security": security,
+        "insecure": insecure,
+    }
+    options = load_options(invocation, **settings)
+    if options.enable_discovery and (options.security or options.insecure):
+        # Whoever wants to be found on the network is reached there, unless a setting says where.
+        options = load_options(invocation, {"transport_host": EVERYWHERE}, **settings)
     _validate(options)
     configure_logging(level=log_level or _log_level(invocation.verbosity), format=log_format)
     client = Client(options)
     client.open()
     with closing(client), _stop_signals() as is_stopped:
         client.start_transport()
+        if options.enable_discovery:
+            with suppress(DiscoveryError):  # told as the event discovery.failed; the rest goes on
+                client.start_discovery()
         _announce(invocation, client, options)
         while not is_stopped():
             if not client.transport_running:
@@ -200,6 +223,7 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
             {
                 "node": node_document(client, wal_path, is_running=True),
                 "transport": transport_document(client, client.peers(), host=host),
+                "discovery": discovery_document(client, client.peers()),
             }
         )
     else:
@@ -208,8 +232,18 @@ def _announce(invocation: Invocation, client: Client, options: ClientOptions) ->
             f" {'nothing kept on disk' if wal_path is None else f'WAL {wal_path}'}"
         )
     sys.stdout.flush()
+    if options.security is not None and not _trusts_anybody(options):
+        invocation.output.note(
+            "No key is trusted yet, so nobody is let in: softadastra keys trust, or pair"
+        )
     if sys.stdout.isatty():
         invocation.output.note("Press Ctrl+C to stop.")
+
+
+def _trusts_anybody(options: ClientOptions) -> bool:
+    from softadastra.security.trust_file import TrustFile
+
+    return bool(TrustFile(options.resolved_trust_path()).load().by_node)
 
 
 @contextmanager

@@ -52,8 +52,11 @@ def _show_found_by_discovery(output: Output, peers: Sequence[PeerStatus]) -> Non
         return
     output.table(
         "Discovery peers",
-        ("Node", "Host", "Port", "Last seen"),
-        ((peer.node_id, peer.host, peer.port, as_time(peer.last_seen_ms)) for peer in peers),
+        ("Node", "Host", "Port", "State", "Last seen"),
+        (
+            (peer.node_id, peer.host, peer.port, peer.state, as_time(peer.last_seen_ms))
+            for peer in peers
+        ),
     )
 
 
@@ -63,12 +66,13 @@ def _show_known_to_transport(output: Output, peers: Sequence[PeerStatus]) -> Non
         return
     output.table(
         "Transport peers",
-        ("Node", "Host", "Port", "State", "Connected", "Last seen", "Errors"),
+        ("Node", "Host", "Port", "Source", "State", "Connected", "Last seen", "Errors"),
         (
             (
                 peer.node_id,
                 peer.host or "-",
                 peer.port or "-",
+                peer.source,
                 peer.state,
                 as_yes_no(peer.state is PeerState.CONNECTED),
                 as_time(peer.last_seen_ms),

@@ -20,14 +20,17 @@ from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
+    AuthFailed,
     Link,
     LinkDown,
+    LinkEvent,
     LinkUp,
     Received,
     Refused,
     SendResult,
     Transport,
     TransportEvent,
+    TrustChanged,
 )
 
 __all__ = ["Driver", "Pushed"]
@@ -120,13 +123,14 @@ class Driver:
     def _fall_silent(self, events: list[TransportEvent]) -> None:
         """Take leave of everybody: what this node would say may not be durable here."""
         with self._committer.lock:
-            self._engine.dialer.attempts.clear()
+            self._engine.dialer.clear()
             self._engine.connections.close(self._now())
             output = self._engine.poll(self._now(), Push.NOTHING)
         for link, message in output.sends:
             self._transport.send(Link(link), encode(message))
         for event in events:
-            self._transport.drop(event.link)
+            if isinstance(event, LinkEvent):
+                self._transport.drop(event.link)
         for dropped in output.drops:
             self._transport.drop(Link(dropped))
 
@@ -153,16 +157,36 @@ class Driver:
                         record = self._engine.receive(link, message, payload, now)
                     if record is not None:
                         records.append(record)
-                case LinkUp(link, dialled, _):
+                case LinkUp(link, dialled, _, node_id):
                     with self._committer.lock:
-                        self._engine.connections.up(link, dialled=dialled, now=now)
+                        self._engine.connections.up(link, dialled=dialled, now=now, proved=node_id)
                 case LinkDown(link, reason):
                     with self._committer.lock:
                         self._engine.connections.down(link, reason, now)
                 case Refused(link, reason):
                     with self._committer.lock:
                         self._engine.refuse(link, reason, now)
+                case AuthFailed():
+                    self._note_failed(event)
+                case TrustChanged():
+                    self._note_changed(event)
         return records
+
+    def _note_failed(self, failed: AuthFailed) -> None:
+        """Tell that somebody is not who was expected, or is a stranger."""
+        facts = {"peer": failed.peer, "address": failed.address, "reason": failed.reason}
+        facts |= {"seen": failed.seen, "expected": failed.expected}
+        self._engine.notices.note(Level.WARNING, "auth.failed", count=failed.count, **facts)
+
+    def _note_changed(self, change: TrustChanged) -> None:
+        """Tell that others are trusted now, and dial them at once."""
+        note = self._engine.notices.note
+        if change.problem:
+            note(Level.ERROR, "trust.refused", error=change.problem, removed=change.removed)
+        else:
+            note(Level.INFO, "trust.changed", added=change.added, removed=change.removed)
+        with self._committer.lock:
+            self._engine.dialer.hurry(self._now().mono_ms)
 
     def _commit(self, records: list[Record]) -> bool:
         """Make what has arrived durable; give whether it is."""
@@ -217,7 +241,8 @@ class Driver:
         with self._committer.lock:
             engine = self._engine
             for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
-                attempt.link = self._transport.dial(attempt.peer.host, attempt.peer.port)
+                peer = attempt.peer
+                attempt.link = self._transport.dial(peer.host, peer.port, peer.node_id)
 
     def push(self, push: Push) -> Pushed:
         """Send what is due."""

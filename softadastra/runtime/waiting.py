@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import time
 from _thread import start_new_thread
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import TIMEOUT_MAX, Lock
 
+from softadastra.errors import InvalidArgumentError
 from softadastra.sync.members import Members
 
-__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate", "shielded"]
+__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate", "shielded", "wanted_of"]
 
 
 def closed_gate() -> Lock:
@@ -117,6 +118,19 @@ class Waiters:
             with self._lock:
                 if gate in self._gates:
                     self._gates.remove(gate)
+
+
+def wanted_of(peers: str | int | Iterable[str]) -> str | int | frozenset[str]:
+    """Read whose confirmation is waited for.
+
+    Raises:
+        InvalidArgumentError: it is another word than "all" and "any".
+    """
+    if isinstance(peers, str) and peers not in ("all", "any"):
+        raise InvalidArgumentError(
+            f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
+        )
+    return peers if isinstance(peers, str | int) else frozenset(peers)
 
 
 def is_synced(members: Members, top: int, peers: str | int | frozenset[str]) -> bool:

@@ -43,6 +43,8 @@ class Connections:
         self.sessions: dict[int, Session] = {}
         self.active: dict[str, int] = {}
         """Node id -> the one connection that carries the sync with it."""
+        self.last_errors: dict[str, str] = {}
+        """Node id -> why the last connection ended with a peer that dialled this node."""
         self.drops: list[int] = []
         """Connections to close, after the farewells."""
         self.farewells: list[tuple[int, Message]] = []
@@ -63,9 +65,16 @@ class Connections:
         attempt = self.dialer.of_link(session.link)
         return attempt.peer.node_id if attempt else session.peer_id
 
-    def up(self, link: int, *, dialled: bool, now: Now) -> None:
-        """A connection works; its greeting is to come."""
-        self.sessions[link] = Session(link, dialled, now.mono_ms, hello_due=dialled)
+    def up(self, link: int, *, dialled: bool, now: Now, proved: str = "") -> None:
+        """A connection works; its greeting is to come.
+
+        Args:
+            link: its number.
+            dialled: whether this side did.
+            now: the time.
+            proved: whose key the peer has proved to have; empty without security.
+        """
+        self.sessions[link] = Session(link, dialled, now.mono_ms, hello_due=dialled, proved=proved)
 
     def down(self, link: int, reason: str, now: Now) -> None:
         """A connection failed or ended. What it carried is sent again on the next one."""
@@ -85,6 +94,7 @@ class Connections:
             self.active[peer] = others[-1]
             return
         del self.active[peer]
+        self.last_errors[peer] = reason
         self.neighbours_changed(now)
         self._notices.note(Level.INFO, "peer.lost", peer=peer, reason=reason)
 
@@ -110,6 +120,7 @@ class Connections:
             return False
         if rival is None or rival.peer is None:
             self.active[peer] = session.link
+            self.last_errors.pop(peer, None)
             self.neighbours_changed(now)
             return True
         if (
@@ -151,10 +162,7 @@ class Connections:
 
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""
-        attempt = self.dialer.attempts.get(node_id)
-        self.dialer.remove(node_id)
-        if attempt is not None and attempt.link is not None:
-            self.drops.append(attempt.link)
+        self.drops += self.dialer.remove(node_id)
         for session in [s for s in self.sessions.values() if s.peer_id == node_id]:
             self.drop(session, "disconnected here", now, Bye())
 

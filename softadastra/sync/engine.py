@@ -14,7 +14,7 @@ Not thread-safe: the driver calls it under one lock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
@@ -67,6 +67,9 @@ PARTED_MAX_MS: Final = 60_000
 off as soon as it knows where, and connects anew."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
+MEMBERS_FOUND_MAX: Final = 256
+"""While there are so many members, nobody becomes one by being found: each costs a line in every
+message about who has what, and who is named or dials this node has the better claim."""
 
 
 class Engine:
@@ -170,6 +173,7 @@ class Engine:
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
                 self.delivery.snapshots.forget(record.node_id)
+                self.connections.last_errors.pop(record.node_id, None)
             case Collected():
                 self.replica.evolve_collected(record)
                 self._tell_haves_first()
@@ -391,3 +395,15 @@ class Engine:
             source,
         )
         return None if is_known else Registered(peer, source)
+
+    def propose(self, addresses: Sequence[Peer], now: Now) -> bool:
+        """Try addresses that a peer, all of one node id, is said to have; nobody is a member by it.
+
+        Returns:
+            Whether they are taken: see `Dialer.propose`, and a full list of members takes nobody.
+        """
+        node_id = addresses[0].node_id
+        is_full = node_id not in self.members and len(self.members) >= MEMBERS_FOUND_MAX
+        if node_id == self.replica.node_id or is_full:
+            return False
+        return self.dialer.propose(addresses, now.mono_ms)

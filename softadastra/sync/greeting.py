@@ -33,6 +33,7 @@ def check_greeting(
     cluster: str,
     me: Origin,
     policies: str,
+    proved: str,
     expected: str | None,
 ) -> Refusal | None:
     """Check a peer's greeting.
@@ -42,12 +43,18 @@ def check_greeting(
         cluster: ours.
         me: this node.
         policies: ours.
+        proved: whose key it has proved to have; empty without security.
         expected: who was to be at the address that we dialled; None when the peer dialled.
 
     Returns:
         Why it is refused; None when it is accepted.
     """
     node_id = me.node_id
+    if proved not in ("", hello.node_id):
+        return Refusal(
+            RejectReason.UNAUTHORIZED,
+            f"the key of {proved!r} was proved, and {hello.node_id!r} is what it says it is",
+        )
     lowest, highest = hello.protocols
     if not lowest <= PROTOCOL <= highest:
         return Refusal(

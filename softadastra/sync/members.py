@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from softadastra.types import Peer, PeerSource
 
-__all__ = ["Member", "Members"]
+__all__ = ["Member", "Members", "found_at"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +38,16 @@ class Member:
     def is_near(self) -> bool:
         """Whether this node has met it or is to dial it; of others it was only told."""
         return self.accepted or bool(self.host)
+
+
+def found_at(member: Member, peer: Peer) -> Member:
+    """Give a member that has greeted at an address where discovery found it.
+
+    The address is remembered, but never in place of one that people named.
+    """
+    if member.host and member.source is PeerSource.MANUAL:
+        return member
+    return replace(member, host=peer.host, port=peer.port, source=PeerSource.MDNS)
 
 
 class Members:

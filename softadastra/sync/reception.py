@@ -17,10 +17,11 @@ from softadastra.store.outliving import outlived
 from softadastra.store.replica import Replica
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
+from softadastra.sync.dialing import Attempt
 from softadastra.sync.greeting import Refusal, check_greeting, farewell
 from softadastra.sync.histories import tops_of
 from softadastra.sync.identity import Identity, incarnation_of
-from softadastra.sync.members import Member, Members
+from softadastra.sync.members import Member, Members, found_at
 from softadastra.sync.membership import Membership
 from softadastra.sync.messages import (
     Ack,
@@ -197,6 +198,7 @@ class Reception:
             cluster=self._options.cluster,
             me=self._replica.origins[self._replica.me],
             policies=self._replica.policies.names,
+            proved=session.proved,
             # A connection that changes its name would leave the first one connected for ever.
             expected=session.peer_id or (attempt.peer.node_id if attempt else None),
         )
@@ -215,11 +217,11 @@ class Reception:
         self._delivery.recovered(peer)
         known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         member = incarnation_of(hello, known, self._notices)
+        if attempt is not None:
+            member = self._reached(attempt, member, now)
         self._members.change(replace(member, accepted=True, heard_ms=now.wall_ms))
         self.identity.compare(session, hello.have, hello.named, hello.lives, now)
         self._learn_all(session, hello.number, hello.have)
-        if attempt is not None:
-            self._connections.dialer.connected(attempt, now.mono_ms)
         if self._connections.elect(session, now):
             lag = self._replica.top - session.known[self._replica.me].base
             facts = {"dialled": session.dialled, "lag": lag, "clock_skew_ms": session.skew_ms}
@@ -229,6 +231,17 @@ class Reception:
             self._delivery.snapshots.greeted(session, hello.resume)
         self._hear(session)
         self._compare(session, hello.have, hello.digest, now)
+
+    def _reached(self, attempt: Attempt, member: Member, now: Now) -> Member:
+        """Note that who was expected at an address has greeted there."""
+        dialer = self._connections.dialer
+        dialer.connected(attempt, now.mono_ms)
+        if not dialer.is_found(attempt):
+            return member
+        met = found_at(member, attempt.peer)
+        if met.source is PeerSource.MDNS:
+            dialer.prove(attempt)
+        return met
 
     def _decide_arrival(
         self, session: Session, message: Batch | SnapshotRange, payload: bytes, now: Now

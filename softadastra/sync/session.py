@@ -89,6 +89,8 @@ class Session:
     heard_ms: int
     """When the peer last said anything."""
     hello_due: bool = False
+    proved: str = ""
+    """Whose key the peer has proved to have; empty without security."""
     peer: Hello | None = None
     """Its greeting; None until it came."""
     known: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))

@@ -10,13 +10,14 @@ from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.dialing import Attempt
 from softadastra.sync.engine import Engine
-from softadastra.sync.members import Member
+from softadastra.sync.members import Member, found_at
 from softadastra.sync.outbox import Confirmed, count
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
 from softadastra.types import (
     Conflict,
     ConflictingValue,
+    PeerSource,
     PeerState,
     PeerStatus,
     PeerSync,
@@ -107,15 +108,21 @@ def conflicting_value(replica: Replica, sibling: Sibling) -> ConflictingValue:
 
 
 def peer_statuses(engine: Engine, now: Now) -> list[PeerStatus]:
-    """Give every known peer, by name."""
-    members = sorted(engine.members, key=lambda member: member.node_id)
-    return [peer_status(engine, member, now) for member in members]
+    """Give every known peer and everyone who was found, by name."""
+    shown = {member.node_id: member for member in engine.members}
+    for node_id, candidate in engine.dialer.candidates.items():
+        member = shown.get(node_id, Member(node_id=node_id, source=PeerSource.INBOUND))
+        if not member.host:
+            # Nothing better is known than what discovery says, until it was tried.
+            shown[node_id] = found_at(member, candidate.addresses[0])
+    return [peer_status(engine, member, now) for _, member in sorted(shown.items())]
 
 
 def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     """Give how one peer stands."""
     session = engine.connections.of_peer(member.node_id)
-    attempt = engine.dialer.attempts.get(member.node_id)
+    last_error = engine.connections.last_errors.get(member.node_id, "")
+    attempt = engine.dialer.of_peer(member.node_id)
     return PeerStatus(
         node_id=member.node_id,
         host=member.host,
@@ -126,7 +133,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
         last_seen_ms=engine.membership.heard_wall_ms.get(member.node_id),
-        last_error=attempt.last_error if attempt else "",
+        last_error=attempt.last_error if attempt else last_error,
         clock_skew_ms=session.skew_ms if session else None,
     )
 

@@ -41,6 +41,16 @@ SIZE_UNCHECKED = sys.maxsize
 class LocalNode:
     """A node of a `LocalCluster`, which makes it and closes it.
 
+    Args:
+        node_id: its name.
+        directory: of its log and of what it tells.
+        options: further fields of `ClientOptions`.
+        log_level: of what it tells.
+        history: where writes are recorded.
+        host: where it listens, and where others reach it.
+        port: where it listens; 0: the system picks one, which it keeps.
+        launcher: what its program is started by, as ("ip", "netns", "exec", "namespace").
+
     The calls that a `Client` has do the same in the node's process, take and return the same
     values and raise the same errors. Each also raises:
 
@@ -58,15 +68,20 @@ class LocalNode:
         options: Mapping[str, object],
         log_level: str,
         history: WriteHistory,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        launcher: Sequence[str] = (),
     ) -> None:
         self.node_id = node_id
+        self._host = host
+        self._launcher = launcher
         self._directory = directory
         self._options = options
         self._log_level = log_level
         self._history = history
         self._process = ChildProcess(node_id, directory / f"{node_id}.log")
         self._neighbours: dict[str, LocalNode] = {}
-        self._port = 0
+        self._port = port
         self._order = threading.Lock()
         """Held over a write and its record, so that the history has the order of the node."""
 
@@ -83,7 +98,7 @@ class LocalNode:
     @property
     def address(self) -> Peer:
         """Where other nodes reach it; the same after a restart."""
-        return Peer.local(self.node_id, self._port)
+        return Peer(self.node_id, self._host, self._port)
 
     def put(self, key: str, value: Value) -> PutResult:
         """Store one value; returns when it is durable on the node."""
@@ -200,13 +215,15 @@ class LocalNode:
             "node_id": self.node_id,
             "wal_path": str(self._directory / f"{self.node_id}.wal"),
             "enable_transport": True,
-            "transport_host": "127.0.0.1",
+            "transport_host": self._host,
             "transport_port": self._port,
             "peers": [str(neighbour.address) for neighbour in self._neighbours.values()],
         }
         options = json.dumps({**self._options, **own})
         module = "softadastra.testing.process_node"
-        self._process.start([sys.executable, "-m", module, options, self._log_level])
+        self._process.start(
+            [*self._launcher, sys.executable, "-m", module, options, self._log_level]
+        )
 
     def wait_ready(self) -> None:
         """Wait until the started process has its client open and its port bound.

@@ -52,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
         try:
             client.open()
             client.start_transport()
+            if client.options.enable_discovery:
+                client.start_discovery()
         except SoftadastraError as error:
             _answer(READY_ID, error=error_to_json(error))
             return 1

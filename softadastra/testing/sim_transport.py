@@ -12,6 +12,7 @@ from softadastra.transport.links import (
     DownReason,
     Link,
     LinkDown,
+    LinkEvent,
     LinkUp,
     Received,
     SendResult,
@@ -49,14 +50,14 @@ class SimTransport:
         """Called with the receiver and each frame that leaves."""
         self.wake = wake
         self._network = network
-        self._inbox: deque[TransportEvent] = deque()
+        self._inbox: deque[LinkEvent] = deque()
         self._numbers = count(1)
 
     def bind(self, host: str, port: int) -> int:  # noqa: ARG002  attached is bound
         """See `Transport.bind`: a simulated node listens as long as it is attached."""
         return port
 
-    def dial(self, host: str, port: int) -> Link:  # noqa: ARG002  a host has one port
+    def dial(self, host: str, port: int, node_id: str = "") -> Link:  # noqa: ARG002  one a host
         """See `Transport.dial`."""
         self.operations += 1
         number = Link(next(self._numbers))
@@ -94,7 +95,8 @@ class SimTransport:
 
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:  # noqa: ARG002  never waits
         """See `Transport.poll`: here the world waits, and this takes what there is."""
-        events = [self._inbox.popleft() for _ in range(min(len(self._inbox), EVENTS_PER_POLL_MAX))]
+        count = min(len(self._inbox), EVENTS_PER_POLL_MAX)
+        events: list[TransportEvent] = [self._inbox.popleft() for _ in range(count)]
         for event in events:
             if isinstance(event, Received) and (end := self.ends.get(event.link)) is not None:
                 end.unread -= 1
@@ -136,7 +138,7 @@ class SimTransport:
     def _discard(self, end: End) -> None:
         self._inbox = deque(event for event in self._inbox if event.link != end.number)
 
-    def _tell(self, event: TransportEvent) -> None:
+    def _tell(self, event: LinkEvent) -> None:
         self._inbox.append(event)
         self.wake()
 

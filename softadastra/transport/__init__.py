@@ -6,6 +6,8 @@ Reading order:
 - `zeromq.py`: the transport over ZeroMQ: one poller over everything below
 - `listener.py`: the side that others dial: one ROUTER
 - `dialled.py`: one link that we dial: addresses, a DEALER, its monitor
+- `curve.py`, `gate.py`, `guard.py`: with keys: whom we dial, who comes in, and who may stay
+- `proof.py`, `severing.py`: knocking at our own door, and ending a connection that came in
 - `sockets.py`: the options and limits that both kinds of socket share
 - `addresses.py`: host names to numeric addresses, without blocking
 - `probe.py`: why a connection could not be made

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import zmq
 
 from softadastra.transport.addresses import Address
+from softadastra.transport.curve import OVERHEAD_BYTES, Credentials
 from softadastra.transport.sockets import Context, Socket, open_socket
 
-__all__ = ["Dealer"]
+__all__ = ["Dealer", "Happening"]
 
 RECONNECT_INTERVAL_MS = 3_600_000
 """Beyond the life of a DEALER whose connection has ended; libzmq at most doubles it."""
@@ -31,8 +33,16 @@ _MONITORED = (
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 )
 
-_EVENT_NUMBER = struct.Struct("=H")
-"""What a monitor's first frame begins with, in the machine's byte order (zmq_socket_monitor)."""
+_HAPPENING = struct.Struct("=HI")
+"""A monitor's first frame: event and value, in the machine's byte order (zmq_socket_monitor)."""
+
+
+class Happening(NamedTuple):
+    """What the monitor tells."""
+
+    event: zmq.Event
+    value: int
+    """What it means depends on the event: of a failed handshake, why it failed."""
 
 
 class Dealer:
@@ -42,6 +52,7 @@ class Dealer:
         context: the node's ZeroMQ context.
         address: where to connect; the outcome is among the `happenings()`.
         name: distinguishes the monitor from all others of the context, closed ones included.
+        credentials: who is to answer, and as whom to dial; None: without security.
 
     Raises:
         zmq.ZMQError: the system has no socket to give.
@@ -49,9 +60,16 @@ class Dealer:
 
     __slots__ = ("address", "monitor", "socket")
 
-    def __init__(self, context: Context, address: Address, name: str) -> None:
+    def __init__(
+        self, context: Context, address: Address, name: str, credentials: Credentials | None
+    ) -> None:
         self.address = address
-        self.socket: Socket = open_socket(context, zmq.DEALER, ipv6=address.is_ipv6)
+        self.socket: Socket = open_socket(
+            context,
+            zmq.DEALER,
+            ipv6=address.is_ipv6,
+            overhead_bytes=OVERHEAD_BYTES if credentials else 0,
+        )
         try:
             self.monitor: Socket = context.socket(zmq.PAIR)
         except zmq.ZMQError:
@@ -59,6 +77,8 @@ class Dealer:
             raise
         try:
             self.socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_INTERVAL_MS)
+            if credentials is not None:
+                credentials.apply(self.socket)
             self.socket.monitor(f"inproc://monitor-{name}", _MONITORED)
             self.monitor.connect(f"inproc://monitor-{name}")
             self.socket.connect(address.endpoint)
@@ -66,15 +86,15 @@ class Dealer:
             self.close()
             raise
 
-    def happenings(self) -> Iterator[zmq.Event]:
+    def happenings(self) -> Iterator[Happening]:
         """Take what the monitor has to tell, in order."""
         while True:
             try:
                 frames = self.monitor.recv_multipart(zmq.NOBLOCK)
             except zmq.Again:
                 return
-            (number,) = _EVENT_NUMBER.unpack_from(frames[0])
-            yield zmq.Event(number)
+            number, value = _HAPPENING.unpack(frames[0])
+            yield Happening(zmq.Event(number), value)
 
     def close(self) -> None:
         """Disconnect. What was sent before still leaves, as far as TCP takes it at once."""

@@ -21,7 +21,9 @@ from enum import Enum
 import zmq
 
 from softadastra.transport.addresses import Address
-from softadastra.transport.dealer import Dealer
+from softadastra.transport.curve import Credentials
+from softadastra.transport.dealer import Dealer, Happening
+from softadastra.transport.guard import DialFault, Guard
 from softadastra.transport.links import (
     DownReason,
     Link,
@@ -43,6 +45,10 @@ Linux gives up on a neighbour that is switched off after 3 s, which is then the 
 
 ADDRESSES_MAX = 4
 """Addresses of a name that are tried; each gets an equal share of the time that is left."""
+
+_MECHANISM_MISMATCH = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+"""Why a handshake failed: one side has security, the other has not. Whichever notices first hangs
+up, so the other one may not hear of it."""
 
 Watched = tuple["Socket | int", int]
 """What to poll, a ZeroMQ socket or a descriptor, and for which of zmq.POLLIN and zmq.POLLOUT."""
@@ -69,6 +75,7 @@ class Dialled:
         context: the node's ZeroMQ context.
         link: its number.
         name: the host and port that were asked for.
+        security: the guard, and with what to dial; None: without security.
         now_ms: the monotonic time, as in every call here.
     """
 
@@ -77,7 +84,9 @@ class Dialled:
         "_connect_by_ms",
         "_context",
         "_dealer",
+        "_guard",
         "_probe",
+        "credentials",
         "deadline_ms",
         "link",
         "name",
@@ -87,8 +96,19 @@ class Dialled:
     share = 1
     """One link takes turns here, as `Listener.share` counts them."""
 
-    def __init__(self, context: Context, link: Link, name: tuple[str, int], now_ms: int) -> None:
+    def __init__(
+        self,
+        context: Context,
+        link: Link,
+        name: tuple[str, int],
+        security: tuple[Guard, Credentials] | None,
+        now_ms: int,
+    ) -> None:
         self._context = context
+        self._guard: Guard | None = None
+        self.credentials: Credentials | None = None
+        if security is not None:
+            self._guard, self.credentials = security
         self.link = link
         self.name = name
         self.stage = Stage.RESOLVING
@@ -182,7 +202,7 @@ class Dialled:
         assert self._dealer is not None
         events: list[TransportEvent] = []
         for happening in self._dealer.happenings():
-            match happening:
+            match happening.event:
                 case zmq.Event.CONNECTED:
                     self.stage = Stage.HANDSHAKING
                     self.deadline_ms = now_ms + HANDSHAKE_TIMEOUT_MS
@@ -190,19 +210,34 @@ class Dialled:
                     self.stage = Stage.UP
                     self.deadline_ms = None
                     address = str(self._dealer.address)
-                    events.append(LinkUp(self.link, dialled=True, address=address))
+                    name = self.credentials.node_id if self.credentials else ""
+                    events.append(LinkUp(self.link, dialled=True, address=address, node_id=name))
                 case zmq.Event.CLOSED:
                     return self._attempt_failed(None, now_ms)
                 case zmq.Event.DISCONNECTED if self.stage is Stage.UP:
                     events += self._drained()
                     return events + self._end(DownReason.CONNECTION_CLOSED)
                 case _:
-                    return self._attempt_failed(DownReason.HANDSHAKE_FAILED, now_ms)
+                    return self._handshake_failed(happening, now_ms)
         if self.is_due(now_ms):
             is_connected = self.stage is Stage.HANDSHAKING
             reason = DownReason.HANDSHAKE_FAILED if is_connected else DownReason.TIMED_OUT
             return self._attempt_failed(reason, now_ms)
         return events
+
+    def _handshake_failed(self, happening: Happening, now_ms: int) -> list[TransportEvent]:
+        """Say why, as far as libzmq tells."""
+        assert self._dealer is not None
+        if self._guard is None or self.credentials is None:
+            is_asked = happening.value == _MECHANISM_MISMATCH
+            known = DownReason.SECURITY_ASKED if is_asked else DownReason.HANDSHAKE_FAILED
+            return self._attempt_failed(known, now_ms)
+        # A server whose key is another one cannot read what it is sent, and hangs up.
+        is_refused = happening.event is zmq.Event.HANDSHAKE_FAILED_AUTH
+        fault = DialFault.NOT_TRUSTED if is_refused else DialFault.NOT_PROVED
+        address = self._dealer.address
+        words, told = self._guard.dial_failed(fault, self.credentials, address, now_ms)
+        return told + self._attempt_failed(words, now_ms)
 
     def _drained(self) -> list[TransportEvent]:
         """Take what came in before the connection ended: at most a full queue."""
@@ -219,14 +254,15 @@ class Dialled:
         address = self._addresses.popleft()
         self.close()
         try:
-            self._dealer = Dealer(self._context, address, f"{self.link}-{len(self._addresses)}")
+            name = f"{self.link}-{len(self._addresses)}"
+            self._dealer = Dealer(self._context, address, name, self.credentials)
         except zmq.ZMQError as error:
             return self._end(reason_of(error.errno or 0))
         self.stage = Stage.CONNECTING
         self.deadline_ms = now_ms + share_ms
         return []
 
-    def _attempt_failed(self, reason: DownReason | None, now_ms: int) -> list[TransportEvent]:
+    def _attempt_failed(self, reason: str | None, now_ms: int) -> list[TransportEvent]:
         """Go on to the next address, or find out the reason when it is not known."""
         if self._addresses and now_ms < self._connect_by_ms:
             return self._attempt(now_ms)

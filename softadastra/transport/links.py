@@ -18,15 +18,18 @@ from typing import NewType, Protocol, TypeAlias
 
 __all__ = [
     "FRAME_BYTES_MAX",
+    "AuthFailed",
     "DownReason",
     "Link",
     "LinkDown",
+    "LinkEvent",
     "LinkUp",
     "Received",
     "Refused",
     "SendResult",
     "Transport",
     "TransportEvent",
+    "TrustChanged",
 ]
 
 FRAME_BYTES_MAX = 1_310_720
@@ -40,7 +43,7 @@ class DownReason(StrEnum):
     """Why a link is down, in the words that people read.
 
     The system's own words stand in `LinkDown.reason` where none of these fits, as "too
-    many open files".
+    many open files"; and of a transport with security words that begin with "auth_failed: ".
     """
 
     CONNECTION_REFUSED = "connection refused"
@@ -53,6 +56,8 @@ class DownReason(StrEnum):
     """Dialled: the host name has no address, or none was found in time."""
     HANDSHAKE_FAILED = "handshake failed"
     """Dialled: something answered, but it is not a node, is silent, or turned us away."""
+    SECURITY_ASKED = "auth_failed: a node that asks for a key answered, and this one has none"
+    """Dialled without security: the peer has it. Set security="curve" here."""
     CONNECTION_CLOSED = "connection closed"
     """Dialled: the connection was made, then ended by the peer or the network."""
     GONE = "gone"
@@ -74,6 +79,8 @@ class LinkUp:
     """Whether this side dialled."""
     address: str
     """Dialled: the numeric "host:port" that answered. Inbound: the peer's IP address alone."""
+    node_id: str = ""
+    """Whose key the peer has proved to have; empty without security."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ class LinkDown:
 
     link: Link
     reason: str
-    """One of `DownReason`, or the system's own words."""
+    """One of `DownReason`, or other words as it says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +112,40 @@ class Refused:
     reason: str
 
 
-TransportEvent: TypeAlias = LinkUp | Received | LinkDown | Refused
+@dataclass(frozen=True, slots=True)
+class AuthFailed:
+    """Somebody is not who was expected, or is a stranger. Told now and then, not each time."""
+
+    peer: str
+    """Who was dialled; empty when somebody wanted to come in."""
+    address: str
+    """As in `LinkUp`; empty when nobody was asked."""
+    reason: str
+    """What kind of failure, in a word, as "stranger"."""
+    seen: str
+    """The fingerprint of the key that was shown; empty when none was."""
+    expected: str
+    """The fingerprint of the key that counts; empty when none does."""
+    count: int
+    """How often it happened since it was last told."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrustChanged:
+    """The list of trusted keys is another one. Links of those who left it are down already."""
+
+    added: tuple[str, ...]
+    """Node ids that are trusted now, or have another key."""
+    removed: tuple[str, ...]
+    """Node ids that are trusted no more, or have another key."""
+    problem: str
+    """Why nobody is trusted; empty when the list can be used."""
+
+
+LinkEvent: TypeAlias = LinkUp | Received | LinkDown | Refused
+"""What happens to one link."""
+
+TransportEvent: TypeAlias = LinkEvent | AuthFailed | TrustChanged
 
 
 class SendResult(Enum):
@@ -142,7 +182,7 @@ class Transport(Protocol):
             InvalidStateError: bound already, or closed.
         """
 
-    def dial(self, host: str, port: int) -> Link:
+    def dial(self, host: str, port: int, node_id: str = "") -> Link:
         """Begin to connect to a node; `LinkUp` or `LinkDown` follows.
 
         An address that does not exist or does not answer is no error here.
@@ -151,6 +191,8 @@ class Transport(Protocol):
             host: as for `bind`. A name is resolved aside, and its addresses are tried in
                 turn.
             port: 1 to 65535.
+            node_id: who is to answer. With security it has to prove its key; without, this
+                says nothing.
 
         Raises:
             InvalidStateError: the transport is closed.

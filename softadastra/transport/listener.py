@@ -13,12 +13,16 @@ import errno
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from typing import NamedTuple
 
 import zmq
 
 from softadastra.errors import TransportError
 from softadastra.transport.addresses import Address, resolve
+from softadastra.transport.curve import OVERHEAD_BYTES, serve
+from softadastra.transport.guard import NOBODY, REVOKED, Guard
 from softadastra.transport.links import (
     DownReason,
     Link,
@@ -28,6 +32,7 @@ from softadastra.transport.links import (
     SendResult,
     TransportEvent,
 )
+from softadastra.transport.severing import Connection
 from softadastra.transport.sockets import Context, Socket, open_socket, read_payload, skip_rest
 
 __all__ = ["Listener"]
@@ -54,22 +59,42 @@ _ADVICE = {
 }
 
 
+class _Inbound(NamedTuple):
+    """A link that is up."""
+
+    route: bytes
+    node_id: str
+    """Whose key it has proved to have; `NOBODY` without security."""
+    connection: Connection | None
+    """To cut it by; None without security, where nobody is cut off."""
+
+
 class Listener:
     """The inbound links of a node; made by `open`."""
 
-    __slots__ = ("_ended", "_links", "_next_link", "_routes", "port", "socket")
+    __slots__ = ("_ended", "_guard", "_inbound", "_links", "_next_link", "address", "socket")
 
-    def __init__(self, bound: Socket, port: int, next_link: Callable[[], Link]) -> None:
+    def __init__(
+        self, bound: Socket, address: Address, next_link: Callable[[], Link], guard: Guard | None
+    ) -> None:
         self.socket = bound
-        self.port = port
+        self.address = address
+        """Where it listens, with the port that is bound."""
         self._next_link = next_link
-        self._routes: dict[Link, bytes] = {}
+        self._guard = guard
+        self._inbound: dict[Link, _Inbound] = {}
         self._links: dict[bytes, Link] = {}
         self._ended: dict[bytes, None] = {}
 
     @classmethod
     def open(
-        cls, context: Context, host: str, port: int, *, next_link: Callable[[], Link]
+        cls,
+        context: Context,
+        host: str,
+        port: int,
+        *,
+        next_link: Callable[[], Link],
+        guard: Guard | None,
     ) -> Listener:
         """Listen for others.
 
@@ -78,6 +103,7 @@ class Listener:
             host: see `Transport.bind`.
             port: see `Transport.bind`.
             next_link: gives a number that no link has had.
+            guard: keeps strangers out; None: without security.
 
         Raises:
             TransportError: see `Transport.bind`.
@@ -93,19 +119,25 @@ class Listener:
         # A name like "localhost" has both kinds: most peers dial IPv4.
         address = min(found, key=lambda address: address.is_ipv6)
         try:
-            bound = _open_router(context, address)
+            bound = _open_router(context, address, guard)
         except zmq.ZMQError as error:
             raise _cannot_listen(address, error) from error
         endpoint = bound.getsockopt_string(zmq.LAST_ENDPOINT)
-        return cls(bound, int(endpoint.rpartition(":")[2]), next_link)
+        address = replace(address, port=int(endpoint.rpartition(":")[2]))
+        return cls(bound, address, next_link, guard)
 
     def __contains__(self, link: Link) -> bool:
-        return link in self._routes
+        return link in self._inbound
+
+    @property
+    def port(self) -> int:
+        """The port that is bound."""
+        return self.address.port
 
     @property
     def share(self) -> int:
         """How many links take turns here; libzmq lets them take turns among themselves."""
-        return max(1, len(self._routes))
+        return max(1, len(self._inbound))
 
     def receive(self) -> tuple[TransportEvent, ...]:
         """Take the next message.
@@ -120,6 +152,10 @@ class Listener:
         frame = self.socket.recv(zmq.NOBLOCK, copy=False)
         link = self._links.get(route)
         if link is not None:
+            if self._guard is not None and not self._is_of(link, frame):
+                skip_rest(self.socket, frame)
+                self.cut(link)
+                return (LinkDown(link, REVOKED),)
             return (read_payload(self.socket, frame, link),)
         if route in self._ended:
             skip_rest(self.socket, frame)
@@ -130,7 +166,7 @@ class Listener:
     def send(self, link: Link, payload: bytes) -> SendResult:
         """Hand a frame to libzmq; ends the link when its connection is gone."""
         try:
-            self.socket.send(self._routes[link], _ROUTE_FLAGS)
+            self.socket.send(self._inbound[link].route, _ROUTE_FLAGS)
             self.socket.send(payload, zmq.NOBLOCK)
         except zmq.Again:
             return SendResult.FULL
@@ -143,9 +179,20 @@ class Listener:
 
     def drop(self, link: Link) -> None:
         """Forget a link, and remember not to listen to it."""
-        route = self._routes.pop(link)
+        route = self._inbound.pop(link).route
         del self._links[route]
         self._ignore(route)
+
+    def of_nodes(self, node_ids: Collection[str]) -> list[Link]:
+        """Give the links of some nodes, as they have proved to be."""
+        return [link for link, inbound in self._inbound.items() if inbound.node_id in node_ids]
+
+    def cut(self, link: Link) -> None:
+        """Drop a link and end its connection, whatever its peer wants."""
+        connection = self._inbound[link].connection
+        self.drop(link)
+        if connection is not None:
+            connection.sever()
 
     def close(self) -> None:
         """Stop listening, and cut all connections."""
@@ -155,15 +202,26 @@ class Listener:
         """Let a link come up with its first message, unless that shows what it is not."""
         link = self._next_link()
         address = _peer_address(frame)
-        came_up = LinkUp(link, dialled=False, address=address)
+        node_id = NOBODY if self._guard is None else self._guard.node_of(frame)
+        came_up = LinkUp(link, dialled=False, address=address, node_id=node_id)
         fault = _fault(route, address)
+        connection = None if self._guard is None else Connection.of(frame, self.port)
+        if not fault and self._guard is not None and node_id == NOBODY:
+            fault = "a peer whose key is not trusted"
         if fault:
             skip_rest(self.socket, frame)
             self._ignore(route)
+            if connection is not None:
+                connection.sever()
             return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
         self._links[route] = link
-        self._routes[link] = route
+        self._inbound[link] = _Inbound(route, node_id, connection)
         return came_up, read_payload(self.socket, frame, link)
+
+    def _is_of(self, link: Link, frame: zmq.Frame) -> bool:
+        """Whether a message comes from the node that the link is of, and that one is let in."""
+        assert self._guard is not None
+        return self._guard.node_of(frame) == self._inbound[link].node_id
 
     def _ignore(self, route: bytes) -> None:
         self._ended[route] = None
@@ -194,14 +252,17 @@ def _fault(route: bytes, address: str) -> str:
     return ""
 
 
-def _open_router(context: Context, address: Address) -> Socket:
+def _open_router(context: Context, address: Address, guard: Guard | None) -> Socket:
     # The ids that a ROUTER makes up count on from a rand() that libzmq never seeds
     # (zeromq/libzmq#4633): they were the same in every process. A peer that claims the one
     # to come as its own routing id aborts this process when libzmq gets there ("Assertion
     # failed: ok (src/socket_base.cpp)").
     ctypes.CDLL(None).srand(secrets.randbits(32))
-    router = open_socket(context, zmq.ROUTER, ipv6=address.is_ipv6)
+    overhead_bytes = 0 if guard is None else OVERHEAD_BYTES
+    router = open_socket(context, zmq.ROUTER, ipv6=address.is_ipv6, overhead_bytes=overhead_bytes)
     try:
+        if guard is not None:
+            serve(router, guard.own)
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)
         router.bind(address.endpoint)
     except zmq.ZMQError:

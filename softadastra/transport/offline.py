@@ -26,9 +26,9 @@ class Offline:
         """Refuse: nothing can be bound here."""
         raise InternalError(f"an offline transport cannot bind {host}:{port}")
 
-    def dial(self, host: str, port: int) -> Link:
+    def dial(self, host: str, port: int, node_id: str = "") -> Link:
         """Refuse: nothing can be dialled from here."""
-        raise InternalError(f"an offline transport cannot dial {host}:{port}")
+        raise InternalError(f"an offline transport cannot dial {node_id!r} at {host}:{port}")
 
     def send(self, link: Link, payload: bytes) -> SendResult:  # noqa: ARG002
         """There is no such link."""

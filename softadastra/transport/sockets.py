@@ -43,10 +43,18 @@ ACCEPT_BACKLOG = 128
 """Connections waiting to be accepted: all 64 connected peers coming back at once, twice."""
 
 
-def open_socket(context: Context, kind: zmq.SocketType, *, ipv6: bool) -> Socket:
+def open_socket(
+    context: Context, kind: zmq.SocketType, *, ipv6: bool, overhead_bytes: int = 0
+) -> Socket:
     """Make a socket with all limits set.
 
     No routing id is set, on purpose: with one, a peer could silence or replace another.
+
+    Args:
+        context: the node's ZeroMQ context.
+        kind: ROUTER or DEALER.
+        ipv6: whether it needs IPv6.
+        overhead_bytes: what encryption adds to a frame.
 
     Raises:
         zmq.ZMQError: the system or the context has no socket to give.
@@ -55,7 +63,7 @@ def open_socket(context: Context, kind: zmq.SocketType, *, ipv6: bool) -> Socket
     opened.setsockopt(zmq.LINGER, 0)
     opened.setsockopt(zmq.SNDHWM, QUEUE_MESSAGES_MAX)
     opened.setsockopt(zmq.RCVHWM, QUEUE_MESSAGES_MAX)
-    opened.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX)
+    opened.setsockopt(zmq.MAXMSGSIZE, FRAME_BYTES_MAX + overhead_bytes)
     opened.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT_MS)
     opened.setsockopt(zmq.TCP_KEEPALIVE, 1)
     opened.setsockopt(zmq.TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_SECONDS)

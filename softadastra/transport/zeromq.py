@@ -1,5 +1,8 @@
 """The transport over ZeroMQ: one poller over a ROUTER, a DEALER a dialled link, and a wake-up.
 
+With a keyring all of them speak CURVE, and the poller has a gate too, at which strangers are sent
+away.
+
 ZeroMQ brings framing, connections in the background and bounded queues. It does not bring
 delivery: a message that was sent is lost when its connection ends.
 
@@ -16,19 +19,25 @@ from collections import deque
 import zmq
 
 from softadastra.errors import InvalidStateError
+from softadastra.security.keyring import Keyring
 from softadastra.transport.addresses import NameResolver, numeric_address
+from softadastra.transport.curve import new_key_pair
 from softadastra.transport.dialled import Dialled, Stage
+from softadastra.transport.guard import REVOKED, Guard
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
     DownReason,
     Link,
     LinkDown,
+    LinkEvent,
     Received,
     SendResult,
     Transport,
     TransportEvent,
+    TrustChanged,
 )
 from softadastra.transport.listener import Listener
+from softadastra.transport.proof import prove_strangers_are_refused
 from softadastra.transport.sockets import Context, Socket
 from softadastra.transport.wakeup import Wakeup
 
@@ -42,11 +51,16 @@ BYTES_PER_POLL_MAX = 16 * 1024 * 1024
 
 
 class ZeroMQTransport(Transport):
-    """Implements `Transport`, whose docstrings say what each call does."""
+    """Implements `Transport`, whose docstrings say what each call does.
 
-    def __init__(self) -> None:
+    Args:
+        keyring: whose key it proves, and whom it lets in; None: it does not ask.
+    """
+
+    def __init__(self, keyring: Keyring | None = None) -> None:
         # A context of its own: an application's other ZeroMQ sockets share nothing with it.
         self._context: Context = zmq.Context()
+        self._guard = None if keyring is None else Guard(self._context, keyring, _monotonic_ms())
         self._numbers = itertools.count(1)
         self._listener: Listener | None = None
         self._dialled: dict[Link, Dialled] = {}
@@ -69,15 +83,39 @@ class ZeroMQTransport(Transport):
                 f"the transport listens on port {self._listener.port} already; "
                 "close it and make another one to move it"
             )
-        self._listener = Listener.open(self._context, host, port, next_link=self._next_link)
+        listener = Listener.open(
+            self._context, host, port, next_link=self._next_link, guard=self._guard
+        )
+        if self._guard is not None:
+            try:
+                prove_strangers_are_refused(
+                    self._context,
+                    self._guard.gate,
+                    listener.address,
+                    own=self._guard.own.public,
+                    stranger=new_key_pair(),
+                )
+            except BaseException:
+                listener.close()
+                raise
+        self._listener = listener
         self._is_watch_stale = True
-        return self._listener.port
+        return listener.port
 
-    def dial(self, host: str, port: int) -> Link:
+    def dial(self, host: str, port: int, node_id: str = "") -> Link:
         """See `Transport.dial`."""
         self._require_open()
         now_ms = _monotonic_ms()
-        dialled = Dialled(self._context, self._next_link(), (host, port), now_ms)
+        link = self._next_link()
+        security = None
+        if self._guard is not None:
+            credentials = self._guard.credentials(node_id)
+            if credentials is None:
+                words, told = self._guard.unknown(node_id, now_ms)
+                self._pending += [*told, LinkDown(link, words)]
+                return link
+            security = self._guard, credentials
+        dialled = Dialled(self._context, link, (host, port), security, now_ms)
         self._dialled[dialled.link] = dialled
         address = numeric_address(host, port)
         if address is None:
@@ -101,7 +139,11 @@ class ZeroMQTransport(Transport):
 
     def drop(self, link: Link) -> None:
         """See `Transport.drop`."""
-        self._pending = [event for event in self._pending if event.link != link]
+        self._pending = [
+            event
+            for event in self._pending
+            if not (isinstance(event, LinkEvent) and event.link == link)
+        ]
         dialled = self._dialled.get(link)
         if dialled is not None:
             dialled.close()
@@ -135,6 +177,8 @@ class ZeroMQTransport(Transport):
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        if self._guard is not None:
+            self._guard.close()
         self._context.term()
         self._wakeup.close()
 
@@ -156,6 +200,8 @@ class ZeroMQTransport(Transport):
         """Make the poller anew, which is easier to get right than to amend."""
         self._poller = zmq.Poller()
         self._poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        if self._guard is not None:
+            self._poller.register(self._guard.gate.socket, zmq.POLLIN)
         self._sources = {}
         self._stepping = {}
         if self._listener is not None:
@@ -175,6 +221,8 @@ class ZeroMQTransport(Transport):
         if self._pending:
             return 0
         times = [until_ms, *(link.deadline_ms for link in self._dialled.values())]
+        if self._guard is not None:
+            times.append(self._guard.due_ms)
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
 
@@ -184,6 +232,10 @@ class ZeroMQTransport(Transport):
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
             events += self._take_answers(now_ms)
+        if self._guard is not None:
+            # Before messages, so that none is taken from somebody who was just sent away.
+            is_asked = self._guard.gate.socket in ready
+            events += self._mind_keys(self._guard, now_ms, is_asked=is_asked)
         # Each link once: a second step would ask a probe that has only just begun.
         stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
         stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
@@ -192,6 +244,26 @@ class ZeroMQTransport(Transport):
         return events + self._take_messages(
             deque(self._sources[item] for item in ready if item in self._sources)
         )
+
+    def _mind_keys(self, guard: Guard, now_ms: int, *, is_asked: bool) -> list[TransportEvent]:
+        """Look who is trusted now, cut off who is not any more, and answer who wants to come in."""
+        change = guard.reread(now_ms)
+        events = [] if change is None else [*self._cut_off(guard, change), change]
+        return events + guard.answer(now_ms) if is_asked else events
+
+    def _cut_off(self, guard: Guard, change: TrustChanged) -> list[TransportEvent]:
+        """End the links of those who are trusted no more, and of those who have another key."""
+        links: list[Link] = []
+        if self._listener is not None:
+            links = self._listener.of_nodes(change.removed)
+            for link in links:
+                self._listener.cut(link)
+        for dialled in list(self._dialled.values()):
+            if dialled.credentials is not None and not guard.is_valid(dialled.credentials):
+                links.append(dialled.link)
+                dialled.close()
+                self._changed(dialled, [])
+        return [LinkDown(link, REVOKED) for link in links]
 
     def _take_answers(self, now_ms: int) -> list[TransportEvent]:
         """Connect the links whose names have been looked up."""

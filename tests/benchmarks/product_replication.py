@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from softadastra import Client, ClientOptions, Peer
+from softadastra.networking import own_keys
+from softadastra.security.trust_file import TrustFile
 
 from .processes import Channel, Child
 from .workload import DEADLINE_SECONDS, writes
 
-__all__ = ["replicate_backlog", "replicate_live"]
+__all__ = ["replicate_backlog", "replicate_encrypted", "replicate_live"]
 
 BATCH_WRITES = 256
 """How many writes node A puts into a `batch()`."""
@@ -32,10 +34,21 @@ def replicate_live(directory: Path, count: int) -> float:
     return _replicate(_send_live, directory, count)
 
 
-def _replicate(sender_role: Callable[..., None], directory: Path, count: int) -> float:
+def replicate_encrypted(directory: Path, count: int) -> float:
+    """As `replicate_backlog`, with CURVE."""
+    options = [_options(directory, node_id, "curve") for node_id in ("node-a", "node-b")]
+    keys = [own_keys(each).public for each in options]
+    for each, other, key in zip(options, reversed(options), reversed(keys), strict=True):
+        TrustFile(each.resolved_trust_path()).trust(other.node_id, key)
+    return _replicate(_send_backlog, directory, count, "curve")
+
+
+def _replicate(
+    sender_role: Callable[..., None], directory: Path, count: int, security: str | None = None
+) -> float:
     with (
-        Child(_receiver, directory) as receiver,
-        Child(sender_role, directory, count) as sender,
+        Child(_receiver, directory, security) as receiver,
+        Child(sender_role, directory, count, security) as sender,
     ):
         port = receiver.receive()
         sender.receive()
@@ -48,16 +61,18 @@ def _replicate(sender_role: Callable[..., None], directory: Path, count: int) ->
     return count / float(seconds)
 
 
-def _receiver(channel: Channel[Any, Any], directory: Path) -> None:
-    with Client(_options(directory, "node-b")) as client:
+def _receiver(channel: Channel[Any, Any], directory: Path, security: str | None) -> None:
+    with Client(_options(directory, "node-b", security)) as client:
         client.start_transport()
         channel.send(client.transport_port)
         channel.recv()
         channel.send((client.size(), client.digest()))
 
 
-def _send_backlog(channel: Channel[Any, Any], directory: Path, count: int) -> None:
-    with Client(_options(directory, "node-a")) as client:
+def _send_backlog(
+    channel: Channel[Any, Any], directory: Path, count: int, security: str | None
+) -> None:
+    with Client(_options(directory, "node-a", security)) as client:
         client.start_transport()
         _put_batches(client, writes(count))
         channel.send("ready")
@@ -68,9 +83,11 @@ def _send_backlog(channel: Channel[Any, Any], directory: Path, count: int) -> No
         channel.send((time.perf_counter() - start, (client.size(), client.digest())))
 
 
-def _send_live(channel: Channel[Any, Any], directory: Path, count: int) -> None:
+def _send_live(
+    channel: Channel[Any, Any], directory: Path, count: int, security: str | None
+) -> None:
     pairs = writes(count)
-    with Client(_options(directory, "node-a")) as client:
+    with Client(_options(directory, "node-a", security)) as client:
         client.start_transport()
         channel.send("ready")
         client.connect(Peer.local("node-b", channel.recv()))
@@ -82,9 +99,9 @@ def _send_live(channel: Channel[Any, Any], directory: Path, count: int) -> None:
         channel.send((time.perf_counter() - start, (client.size(), client.digest())))
 
 
-def _options(directory: Path, node_id: str) -> ClientOptions:
-    options = ClientOptions.persistent(node_id, directory / f"{node_id}.wal")
-    return options.with_local_transport(0)
+def _options(directory: Path, node_id: str, security: str | None) -> ClientOptions:
+    path = directory / f"{node_id}.wal"
+    return ClientOptions.persistent(node_id, path, security=security).with_local_transport(0)
 
 
 def _put_batches(client: Client, pairs: list[tuple[str, str]]) -> None:

@@ -98,4 +98,14 @@ ROWS = (
         product=opening.open_compacted,
         bare=opening.read_stream,
     ),
+    Row(
+        name="replication-curve",
+        work='replication one way with security="curve", of writes made before',
+        beside="the same without security",
+        floor=0.6,
+        aim=0.8,
+        count=100_000,
+        product=product_replication.replicate_encrypted,
+        bare=product_replication.replicate_backlog,
+    ),
 )

@@ -200,7 +200,7 @@ def test_settings_come_from_the_command_line_then_the_environment_then_the_file(
         ('node_ide = "a"', "did you mean 'node_id'"),
         ("node_id = ", "not TOML"),
         ('node_id = ""', "node_id"),
-        ("enable_discovery = true", "enable_discovery"),
+        ("enable_discovery = 1", "enable_discovery"),
     ],
 )
 def test_wrong_settings_exit_with_2_and_no_traceback(
@@ -224,11 +224,13 @@ def test_wrong_settings_are_told_before_anything_of_the_node(run: Run) -> None:
 
 
 def test_problems_are_a_list_for_programs(run: Run, directory: Path) -> None:
-    (directory / "softadastra.toml").write_text('conflict_policy = "lww"\nsecurity = "curve"\n')
+    (directory / "softadastra.toml").write_text(
+        'conflict_policy = "lww"\nenable_transport = true\ntransport_host = "0.0.0.0"\n'
+    )
     first, second = document(run("status", "--json"))["error"]["context"]["problems"]
 
     assert first == "conflict_policy 'lww' is unknown: did you mean 'last_write_wins'?"
-    assert second.startswith("security='curve' is not available")
+    assert second.startswith("transport_host '0.0.0.0' lets every machine")
 
 
 def test_a_foreign_file_is_refused_and_left_as_it_is(run: Run, directory: Path) -> None:

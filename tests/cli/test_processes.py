@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import secrets
 import signal
 import socket
 import time
@@ -117,7 +118,8 @@ def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(
     assert second["tick"]["pruned_count"] == 1
     assert second["sync"]["outbox_size"] == 0
     assert (peer["node_id"], peer["port"], peer["lag"]) == ("node-b", port, 0)
-    assert table.split()[-7:] == ["node-b", "127.0.0.1", str(port), "available", "no", "-", "-"]
+    shown = ["node-b", "127.0.0.1", str(port), "manual", "available", "no", "-", "-"]
+    assert table.split()[-8:] == shown
     assert ended(process)[0] == 0
     assert run("store", "get", "message/1", "--raw", "--node-id", "node-b").stdout == "hello"
     assert run("store", "get", "message/1", "--raw", "--node-id", "node-a").stdout == "hello"
@@ -176,14 +178,11 @@ def test_a_port_in_use_is_a_clear_failure(run: Run) -> None:
     ("arguments", "message"),
     [
         (("--peer", "nonsense"), "expected ID@HOST:PORT"),
-        (
-            ("--discover",),
-            "\nOn the command line peers is --peer, enable_discovery is --discover.\n",
-        ),
-        (("--security", "curve"), "is not available in this version: leave it out"),
+        (("--security", "tls"), "security must be 'curve' or None, got 'tls'"),
         (
             ("--host", "0.0.0.0"),
-            "\nOn the command line transport_host is --host, insecure is --insecure.\n",
+            "\nOn the command line transport_host is --host, security is --security, "
+            "insecure is --insecure.\n",
         ),
     ],
 )
@@ -195,6 +194,47 @@ def test_what_a_node_cannot_do_is_refused_by_name(
     assert refused.exit_code == 2
     assert message in refused.stderr
     assert list(directory.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings"),
+    [
+        ((), ""),
+        (("--insecure", "--host", "127.0.0.1"), ""),
+        (("--insecure",), 'transport_host = "127.0.0.1"'),
+    ],
+)
+def test_a_node_that_looks_for_others_stays_on_loopback_unless_it_may_and_shall_leave_it(
+    spawn: Spawn, directory: Path, arguments: tuple[str, ...], settings: str
+) -> None:
+    """`tests/network/test_lan.py` has the one that listens everywhere."""
+    cluster = f'cluster = "{secrets.token_hex(8)}"'
+    (directory / "softadastra.toml").write_text(f"{cluster}\n{settings}")
+    process = spawn("node", "run", "--json", "--discover", *arguments)
+    found = json.loads(started(process))
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    assert (code, found["transport"]["host"]) == (0, "127.0.0.1")
+    assert found["discovery"] == {"running": True, "peers": 0}
+    assert "discovery.confined" in errors
+
+
+def test_a_node_without_zeroconf_warns_and_runs(
+    spawn: Spawn, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / "sitecustomize.py").write_text("import sys; sys.modules['zeroconf'] = None")
+    monkeypatch.setenv("PYTHONPATH", str(directory))
+    process = spawn("node", "run", "--json", "--discover", "--log-format", "json")
+    found = json.loads(started(process))
+    process.send_signal(signal.SIGTERM)
+    code, _, errors = ended(process)
+
+    told = {event["event"]: event for event in map(json.loads, errors.splitlines())}
+    assert (code, found["transport"]["running"]) == (0, True)
+    assert found["discovery"] == {"running": False, "peers": 0}
+    assert told["discovery.failed"]["level"] == "warning"
+    assert "install softadastra[discovery]" in told["discovery.failed"]["error"]
 
 
 def test_a_reader_that_has_enough_ends_the_tool_quietly(spawn: Spawn, run: Run) -> None:

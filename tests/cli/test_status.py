@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from softadastra import SyncState
+from softadastra import Client, ClientOptions, Peer, SyncState
+from softadastra.types import PeerSource
 
 from .tool import Run, document
 
@@ -139,6 +140,28 @@ def test_a_node_without_peers_shows_that_it_has_none(run: Run) -> None:
     assert "No discovery peers found." in shown
     assert "No transport peers found." in shown
     assert document(run("peers", "--json"))["peers"] == []
+
+
+def test_peers_are_shown_with_their_source_and_state(run: Run, directory: Path) -> None:
+    with Client(ClientOptions.persistent("node-1", directory / "data" / "node-1.wal")) as client:
+        node = client._opened()
+        for name, source in (("found", PeerSource.MDNS), ("named", PeerSource.MANUAL)):
+            with node.lock:
+                record = node.engine.register(Peer(name, "10.0.0.2", 4042), source, node.now())
+            assert record is not None
+            node.commit([record])
+
+    found, everybody = run("peers").stdout.split("Transport peers")
+    assert rows(found)[-1][:4] == ["found", "10.0.0.2", "4042", "available"]
+    assert [row[:5] for row in rows(everybody)] == [
+        ["found", "10.0.0.2", "4042", "mdns", "available"],
+        ["named", "10.0.0.2", "4042", "manual", "available"],
+    ]
+    peers = document(run("peers", "--json"))["peers"]
+    assert [(peer["source"], peer["state"]) for peer in peers] == [
+        ("mdns", "available"),
+        ("manual", "available"),
+    ]
 
 
 def test_a_tick_without_peers_keeps_the_work_and_succeeds(run: Run) -> None:

@@ -12,10 +12,20 @@ from softadastra.runtime.driver import Driver
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Ack, Batch, Have, Message
+from softadastra.sync.notices import Level
 from softadastra.sync.output import Push
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
-from softadastra.transport.links import Link, LinkUp, Received, SendResult, Transport
+from softadastra.transport.links import (
+    AuthFailed,
+    Link,
+    LinkUp,
+    Received,
+    SendResult,
+    Transport,
+    TrustChanged,
+)
+from softadastra.types import Peer
 from tests.engines import OPTIONS, WALL_MS, Network
 
 
@@ -50,6 +60,11 @@ class Wire:
     def __init__(self, order: list[str]) -> None:
         self.order = order
         self.sent: list[Message] = []
+        self.dialled: list[tuple[str, int, str]] = []
+
+    def dial(self, host, port, node_id=""):
+        self.dialled.append((host, port, node_id))
+        return Link(100 + len(self.dialled))
 
     def send(self, link, payload):
         message = decode(payload)
@@ -141,3 +156,38 @@ def test_after_a_failed_sync_nothing_speaks_of_what_it_left_unsynced(driven):
 
     assert not [m for m in driven.wire.sent if isinstance(m, (Ack, Batch))]
     assert not [m for m in driven.wire.sent if isinstance(m, Have) and m.have]
+
+
+def test_failures_of_keys_are_told_with_both_fingerprints(driven):
+    failed = AuthFailed("c", "10.0.0.3:4041", "not_proved", "seen-fp", "expected-fp", 3)
+    driven.driver.turn([failed])
+
+    (notice,) = [n for n in driven.committer.engine.notices.take() if n.event == "auth.failed"]
+    assert notice.level is Level.WARNING
+    assert notice.fields == {
+        "peer": "c",
+        "address": "10.0.0.3:4041",
+        "reason": "not_proved",
+        "seen": "seen-fp",
+        "expected": "expected-fp",
+        "count": 3,
+    }
+
+
+def test_a_list_of_trusted_keys_that_cannot_be_used_is_an_error(driven):
+    driven.driver.turn([TrustChanged((), ("b",), "a.trusted: line 1: nonsense")])
+    driven.driver.turn([TrustChanged(("b",), (), "")])
+
+    told = {n.event: n for n in driven.committer.engine.notices.take()}
+    assert told["trust.refused"].level is Level.ERROR
+    assert told["trust.refused"].fields["error"] == "a.trusted: line 1: nonsense"
+    assert told["trust.changed"].fields == {"added": ("b",), "removed": ()}
+
+
+def test_who_was_refused_is_dialled_at_once_when_others_are_trusted(driven):
+    dialer = driven.committer.engine.dialer
+    dialer.add(Peer.local("c", 1), 0)
+    dialer.attempts["c"].due_ms = 5_000
+    driven.driver.turn([TrustChanged(("c",), (), "")])
+
+    assert driven.wire.dialled == [("127.0.0.1", 1, "c")]

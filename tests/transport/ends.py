@@ -10,14 +10,18 @@ from collections.abc import Callable
 
 import zmq
 
+from softadastra.security.keyring import Keyring
 from softadastra.transport.links import (
+    AuthFailed,
     Link,
     LinkDown,
+    LinkEvent,
     LinkUp,
     Received,
     Refused,
     SendResult,
     TransportEvent,
+    TrustChanged,
 )
 from softadastra.transport.zeromq import ZeroMQTransport
 
@@ -41,16 +45,22 @@ PATIENCE_SECONDS = 10.0
 class End:
     """A transport, and everything that its polls have returned."""
 
-    def __init__(self) -> None:
-        self.transport = ZeroMQTransport()
-        self.events: list[TransportEvent] = []
+    def __init__(self, keyring: Keyring | None = None) -> None:
+        self.transport = ZeroMQTransport(keyring)
+        self.events: list[LinkEvent] = []
+        self.told: list[AuthFailed | TrustChanged] = []
+        """What is of no link."""
 
     def listen(self, host: str = LOOPBACK, port: int = 0) -> int:
         return self.transport.bind(host, port)
 
     def poll(self, timeout_ms: int = 0) -> list[TransportEvent]:
         events = self.transport.poll(timeout_ms)
-        self.events += events
+        for event in events:
+            if isinstance(event, LinkEvent):
+                self.events.append(event)
+            else:
+                self.told.append(event)
         return events
 
     def payloads(self, link: Link | None = None) -> list[bytes]:

@@ -1,0 +1,1 @@
+"""Discovery without a network, and without time."""

@@ -1,0 +1,1 @@
+"""Keys, the files of keys, and pairing; without a socket."""

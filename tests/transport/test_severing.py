@@ -1,0 +1,86 @@
+"""Ending an inbound connection by its descriptor, and no other one by mistake."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, cast
+
+import pytest
+import zmq
+
+from softadastra.transport.severing import Connection
+
+from .ends import LOOPBACK, PATIENCE_SECONDS
+
+
+class Pair:
+    """A TCP connection, of which a frame says that it came on it."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        server = stack.enter_context(socket.create_server((LOOPBACK, 0)))
+        self.port: int = server.getsockname()[1]
+        self.there = stack.enter_context(socket.create_connection((LOOPBACK, self.port)))
+        self.there.settimeout(PATIENCE_SECONDS)
+        self.here = stack.enter_context(server.accept()[0])
+
+    @property
+    def frame(self) -> zmq.Frame:
+        descriptor = self.here.fileno()
+
+        class Frame:
+            def get(self, option: Any) -> int:
+                assert option == zmq.SRCFD
+                return descriptor
+
+        return cast(zmq.Frame, Frame())
+
+    def is_open(self) -> bool:
+        self.here.send(b"?")
+        return self.there.recv(1) == b"?"
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_a_connection_is_ended_both_ways(stack: ExitStack) -> None:
+    pair = Pair(stack)
+    connection = Connection.of(pair.frame, pair.port)
+    assert connection is not None
+    assert pair.is_open()
+    connection.sever()
+
+    assert pair.there.recv(1) == b""
+    with pytest.raises(BrokenPipeError):
+        pair.here.send(b"?")
+
+
+def test_a_descriptor_that_is_another_connections_by_now_is_left_alone(stack: ExitStack) -> None:
+    pair, other = Pair(stack), Pair(stack)
+    connection = Connection.of(pair.frame, pair.port)
+    assert connection is not None
+    renumbered = connection._replace(descriptor=other.here.fileno())
+    renumbered.sever()
+
+    assert other.is_open()
+
+
+def test_a_connection_to_another_port_is_not_taken_for_one_of_the_node(stack: ExitStack) -> None:
+    """The number may have become that of a connection of the application's own."""
+    pair, other = Pair(stack), Pair(stack)
+
+    assert Connection.of(other.frame, pair.port) is None
+
+
+def test_what_has_ended_already_is_no_error(stack: ExitStack) -> None:
+    pair = Pair(stack)
+    connection, frame = Connection.of(pair.frame, pair.port), pair.frame
+    assert connection is not None
+    pair.here.close()
+
+    assert Connection.of(frame, pair.port) is None
+    connection.sever()
