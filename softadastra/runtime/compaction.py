@@ -26,7 +26,7 @@ from softadastra.sync.records import Placed, RecordEncoder
 
 __all__ = ["Compaction", "RewritableLog"]
 
-SLACK_BYTES: Final = 1 << 15
+SLACK_BYTES: Final = 1 << 14
 """What a log may have beside twice its live part before it is rewritten: that takes four syncs."""
 ENTRY_BYTES: Final = 32
 """What an entry takes in a rewritten log beside its key and its value, with its share of a frame:

@@ -51,7 +51,7 @@ __all__ = ["WriteAheadLog"]
 
 _ALLOCATION_BYTES_MAX: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
-_ALLOCATION_BYTES_MIN: Final = 1 << 15
+_ALLOCATION_BYTES_MIN: Final = 1 << 14
 """And in a small file: else most of it would be reserved space."""
 
 
