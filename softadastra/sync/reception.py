@@ -125,6 +125,12 @@ class Reception:
                 pass
             case Batch():
                 return self._decide_arrival(session, message, payload, now)
+            case SnapshotBegin() | SnapshotRange() | SnapshotCommit() if (
+                not self._connections.is_carrying(session)
+            ):
+                # Of two live nodes of one name the second began one in the place of the first's,
+                # whose commit was then ignored for ever. What is still due here comes again.
+                pass
             case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
                 snapshots = self._delivery.snapshots
                 fault = snapshots.fault_of(session.peer_id, message, self._replica)

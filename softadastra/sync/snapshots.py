@@ -53,7 +53,6 @@ class Serving:
     """The last key that was sent; None: none was."""
     finished_to: str | None = None
     """The last key that the peer has acknowledged; it resumes there."""
-    is_begun: bool = False
     is_sent: bool = False
     """Whether the last range was sent."""
     is_committing: bool = False

@@ -419,6 +419,41 @@ def test_a_second_connection_leaves_a_snapshot_alone_that_goes_over_the_first():
     agree(network)
 
 
+def test_a_second_node_of_the_name_leaves_a_snapshot_alone_that_the_first_one_sends():
+    """It began one before it was refused; the first one's end was ignored ever after."""
+    options = replace(SMALL, window=1)
+    network = line("a", "b", options=options)
+    network["a"].write(*[(f"k{i}", i) for i in range(10)])
+    network.advance(400_000, step=1_000)
+    node = type(network["a"])
+    network.nodes["twin"] = node(network, "a", options, network["a"].policies)
+    network["twin"].life = 100
+    network["twin"].start()
+    network.nodes["c"] = node(network, "c", options, network["a"].policies)
+    network.join("c", "a")
+    while not network["c"].engine.delivery.snapshots.incoming:
+        for each in network.nodes.values():
+            each.poll()
+        network.deliver()
+    (incoming,) = network["c"].engine.delivery.snapshots.incoming.values()
+
+    network["twin"].engine.delivery.snapshots.unequal.add("c")
+    network.join("twin", "c")
+    while not any(begun.snapshot != incoming.id for begun in begins(network)):
+        network["twin"].poll()
+        network["c"].poll()
+        network.deliver()
+    network.run()
+
+    assert {begun.snapshot for begun in begins(network)} > {incoming.id}
+    assert network["c"].items() == network["a"].items()
+    assert not network["a"].engine.delivery.snapshots.serving
+
+
+def begins(network: Network) -> list[SnapshotBegin]:
+    return [message for _, _, message in network.sent if isinstance(message, SnapshotBegin)]
+
+
 def test_a_range_of_an_abandoned_snapshot_says_nothing_of_the_next_one():
     """Both come in one turn: the range is merged when the next snapshot has begun already."""
     network = Network("a", "b", policies=Policies(Policy.MANUAL, {}, "manual"))
