@@ -11,6 +11,7 @@ from softadastra.errors import ProtocolError
 from softadastra.store.siblings import RESOLUTION
 
 __all__ = [
+    "AGE_MS_MAX",
     "BATCH_ENTRIES_MAX",
     "CLAIMED_MAX",
     "FEATURES_MAX",
@@ -40,6 +41,7 @@ CLAIMED_MAX: Final = 1 << 20
 ORIGINS_MAX: Final = 16_384
 """A node without a log is a new origin at each start; about 30 bytes each in a have."""
 MEMBERS_MAX: Final = 1_024
+AGE_MS_MAX: Final = 1 << 48
 HAVES_MAX: Final = 1 << 20
 """On one connection: a year of them."""
 LIVES_MAX: Final = 4_096

@@ -14,7 +14,7 @@ from softadastra.store.changes import OWN, Collected
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector, collectable
-from softadastra.sync.fields import MEMBERS_MAX
+from softadastra.sync.fields import AGE_MS_MAX, MEMBERS_MAX
 from softadastra.sync.members import Member, Members
 from softadastra.sync.messages import Haves, Report
 from softadastra.sync.settings import Now
@@ -39,10 +39,10 @@ class Membership:
     """
 
     def __init__(self, replica: Replica, members: Members, *, max_offline_ms: int) -> None:
-        self.heard_wall_ms: dict[str, int] = {}
-        """When each peer was last heard in this life, by the wall clock."""
-        self._reported_ms: dict[str, int] = {}
-        """When others have heard those of whom they told, by the wall clock here."""
+        self.heard: dict[str, Now] = {}
+        """When each peer was last heard in this life."""
+        self._reported: dict[str, Now] = {}
+        """When others have heard those of whom they told."""
         self.collect_ms = 0
         """When to look next what may be collected."""
         self.collector = Collector()
@@ -52,10 +52,12 @@ class Membership:
 
     def heard_ms(self, member: Member) -> int:
         """Give the wall clock when a member was last heard, by this node or another."""
-        told_ms = (
-            times.get(member.node_id, 0) for times in (self.heard_wall_ms, self._reported_ms)
-        )
-        return max(member.heard_ms, *told_ms)
+        times = self._times(member.node_id)
+        return max(member.heard_ms, *(time.wall_ms for time in times)) if times else member.heard_ms
+
+    def _times(self, node_id: str) -> list[Now]:
+        """Give when a member was last heard in this life, by this node and by others."""
+        return [told[node_id] for told in (self.heard, self._reported) if node_id in told]
 
     def is_suspended(self, member: Member, wall_ms: int) -> bool:
         """Whether a member was away for so long that it holds back collection no more."""
@@ -84,15 +86,13 @@ class Membership:
                 # what this node passes on refused by honest peers.
                 continue
             member = known_member or Member(node_id=node_id)
-            heard_ms = now.wall_ms - report.age_ms
-            known_ms = self.heard_ms(member)
-            if (
-                heard_ms >= known_ms
-                or known_ms > now.wall_ms
-                or node_id not in self.collector.known
+            heard = Now(now.mono_ms - report.age_ms, now.wall_ms - report.age_ms)
+            times = self._times(node_id)
+            if node_id not in self.collector.known or all(
+                heard.mono_ms >= time.mono_ms for time in times
             ):
                 # The last word counts, also when it is less: a member may have lost its disk.
-                self._reported_ms[node_id] = heard_ms
+                self._reported[node_id] = heard
                 known = self._replica.origins.numbered(report.have)
                 self.collector.hear(node_id, known)
                 if (
@@ -102,8 +102,8 @@ class Membership:
                     # Who was met confirms by itself: nobody completes a delivery for another.
                     member = replace(member, confirmed=confirmed)
                     self._members.change(member)
-            if not member.witnessed or heard_ms > member.heard_ms + HEARD_STEP_MS:
-                heard_ms = max(heard_ms, member.heard_ms)
+            if not member.witnessed or heard.wall_ms > member.heard_ms + HEARD_STEP_MS:
+                heard_ms = max(heard.wall_ms, member.heard_ms)
                 self._members.change(replace(member, witnessed=True, heard_ms=heard_ms))
 
     def _confirmed_by(self, known: Mapping[int, DotSet]) -> int:
@@ -145,8 +145,9 @@ class Membership:
             left -= size
             if left < 0 or len(reports) == MEMBERS_MAX:
                 return reports, node_id
-            age_ms = max(0, now.wall_ms - self.heard_ms(self._members[node_id]))
-            reports[node_id] = Report(age_ms, have)
+            # Not by the wall clock: where that was set back, old words were the newest for ever.
+            heard_ms = max(time.mono_ms for time in self._times(node_id))
+            reports[node_id] = Report(min(now.mono_ms - heard_ms, AGE_MS_MAX), have)
         return reports, names[start]
 
     def decide_collection(self, now: Now) -> Collected | None:

@@ -16,6 +16,7 @@ from softadastra.store.origins import Origin
 from softadastra.store.siblings import KeyState
 from softadastra.store.values import check_packed_value
 from softadastra.sync.fields import (
+    AGE_MS_MAX,
     BATCH_ENTRIES_MAX,
     CLAIMED_MAX,
     FEATURE_BYTES_MAX,
@@ -362,7 +363,7 @@ def read_have(
     for item in listed(known, "known", MEMBERS_MAX):
         node_id, age_ms, dots = exactly(item, "a report", 3)
         name = text(node_id, "a node id", NODE_ID_BYTES_MAX)
-        reports[name] = Report(number(age_ms, "age", 0, 2**48), read_haves(dots))
+        reports[name] = Report(number(age_ms, "age", 0, AGE_MS_MAX), read_haves(dots))
     has, named, told = read_histories(have, lives)
     return Have(
         number(count, "the number of a Have", 1),

@@ -111,7 +111,7 @@ class Reception:
             case _ if session.peer is None:
                 self.refuse(link, f"{type(message).__name__} before the greeting", now)
             case _:
-                self._membership.heard_wall_ms[session.peer_id] = now.wall_ms
+                self._membership.heard[session.peer_id] = now
                 return self._received(session, message, payload, now)
         return None
 
@@ -219,7 +219,7 @@ class Reception:
         # Soon: who else there is must be known before anything is collected.
         session.have_ms = session.known_ms = now.mono_ms + self._connections.have_delay_ms
         peer = hello.node_id
-        self._membership.heard_wall_ms[peer] = now.wall_ms
+        self._membership.heard[peer] = now
         self._delivery.recovered(peer)
         known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         member = incarnation_of(hello, known, self._notices)

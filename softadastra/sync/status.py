@@ -123,6 +123,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
     session = engine.connections.of_peer(member.node_id)
     last_error = engine.connections.last_errors.get(member.node_id, "")
     attempt = engine.dialer.of_peer(member.node_id)
+    heard = engine.membership.heard.get(member.node_id)
     return PeerStatus(
         node_id=member.node_id,
         host=member.host,
@@ -132,7 +133,7 @@ def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
         lag=max(0, engine.replica.top - member.confirmed),
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
-        last_seen_ms=engine.membership.heard_wall_ms.get(member.node_id),
+        last_seen_ms=heard.wall_ms if heard else None,
         last_error=attempt.last_error if attempt else last_error,
         clock_skew_ms=session.skew_ms if session else None,
     )
@@ -175,11 +176,8 @@ def state_of(
         return PeerState.SUSPENDED
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING
-    return (
-        PeerState.STALE
-        if member.node_id in engine.membership.heard_wall_ms
-        else PeerState.AVAILABLE
-    )
+    is_known = member.node_id in engine.membership.heard
+    return PeerState.STALE if is_known else PeerState.AVAILABLE
 
 
 def in_flight(session: Session | None, origin: int) -> int:

@@ -114,3 +114,28 @@ def test_a_node_that_only_others_meet_is_waited_for_by_name_alone():
     assert not is_synced(members, 1, frozenset({"c"}))
     network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
     assert is_synced(members, 1, frozenset({"b", "c"}))
+
+
+def test_where_a_clock_is_set_back_words_do_not_become_newer_than_they_are():
+    """Told at once of whom it had last heard in the future, its peers believed it over all else."""
+    network = Network("a", "b", "c")
+    network.join("a", "b")
+    network.join("b", "c")
+    network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
+    network["a"].skew_ms = -86_400_000
+    network["c"].write(("key", "value"))
+    network.advance(500, step=250)
+    network.sent.clear()
+
+    network.advance(4 * HAVE_INTERVAL_MAX_MS, step=250)
+
+    ages = [
+        message.known["c"].age_ms
+        for sender, _, message in network.sent
+        if sender == "a" and isinstance(message, Have) and "c" in message.known
+    ]
+    (origin,) = [o for o in network["a"].engine.replica.origins if o.node_id == "c"]
+    known = network["a"].engine.membership.collector.known["c"]
+    assert ages
+    assert min(ages) > 0
+    assert known[network["a"].engine.replica.origins.number(origin)] == DotSet(1)
