@@ -15,7 +15,8 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
-from typing import TypeVar
+from time import perf_counter
+from typing import NamedTuple, TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.log_port import Log
@@ -32,6 +33,14 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
+
+
+class Gathering(NamedTuple):
+    """A leader that waits for others to join its group."""
+
+    gate: Lock
+    missing: int
+    """So many who wait open it."""
 
 
 class Committer:
@@ -64,6 +73,11 @@ class Committer:
         self._leader: Ticket | None = None
         """Whose caller has the right to decide and to append; None: nobody is at work."""
         self._waiting: list[Ticket] = []
+        self._crowd = 1
+        """How many were committed together last: who calls in a loop comes again."""
+        self._gathering: Gathering | None = None
+        self._patience_seconds = 0.0
+        """How long to wait for that many: half of what the last sync took."""
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -209,6 +223,9 @@ class Committer:
                 return None
             gate = ticket.gate = closed_gate()
             self._waiting.insert(0 if ticket.is_exclusive else len(self._waiting), ticket)
+            gathering = self._gathering
+            if gathering is not None and len(self._waiting) >= gathering.missing:
+                open_gate(gathering.gate)
             return gate
 
     def _commit_at_once(
@@ -266,15 +283,29 @@ class Committer:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
 
+    def _gather(self, missing: int) -> None:
+        """Wait for those who were committed together last; they are on their way back.
+
+        Whoever is first would sync alone while they wait for the next sync: 8 threads took turns
+        of one and of seven. Who does not come back is waited for once.
+        """
+        with self.lock:
+            if len(self._waiting) >= missing:
+                return
+            gathering = self._gathering = Gathering(closed_gate(), missing)
+        gathering.gate.acquire(timeout=self._patience_seconds)
+        self._gathering = None
+
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
+        if self._crowd > len(group):
+            self._gather(self._crowd - len(group))
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:
             with self.lock:
                 self._check_writable()
                 if self._waiting and not self._waiting[0].is_exclusive:
-                    # Who came while this leader woke: a third more puts of 8 threads.
                     group += self._waiting
                     self._waiting = []
                 records = self._decide_group(group)
@@ -308,7 +339,9 @@ class Committer:
         try:
             lead.is_begun = True
             self._append(log, records)
+            began = perf_counter()
             self._sync(log)
+            self._patience_seconds = (perf_counter() - began) / 2
         except SoftadastraError:
             raise
         except BaseException as interruption:
@@ -328,6 +361,7 @@ class Committer:
         for ticket in group:
             ticket.is_done = True
         if self._leader is group[0]:
+            self._crowd = len(group)
             following, self._waiting = self._waiting, []
             if following:
                 following[0].group = following

@@ -19,6 +19,7 @@ from tests.engines import OPTIONS
 from tests.interrupts import every_interrupt, in_time
 
 VALUE = b"\x01"
+PATIENCE_SECONDS = 10.0
 
 
 class Disk:
@@ -105,6 +106,57 @@ def test_who_comes_before_the_next_leader_has_woken_is_in_its_group(disk):
     assert disk.syncs == 2
 
 
+def committed_together(of, disk):
+    """Commit two writes as one group; nobody is at work then."""
+    second = handed_over(of, disk)
+    third = Ticket([("k3", VALUE, 0)], ())
+    of._join(third)
+    of._lead(second.group)
+    disk.syncs = 0
+
+
+def test_the_first_of_those_who_were_committed_together_waits_for_the_others(disk):
+    of = committer(disk)
+    committed_together(of, disk)
+    of._patience_seconds = PATIENCE_SECONDS
+    first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k4", "k5"))
+    assert of._join(first) is None
+    leader = threading.Thread(target=of._lead, args=(first.group,))
+    leader.start()
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while of._gathering is None:
+        assert time.monotonic() < deadline
+    assert disk.syncs == 0
+
+    of._join(second)
+
+    leader.join(PATIENCE_SECONDS)
+    assert second.results
+    assert disk.syncs == 1
+
+
+def test_who_does_not_come_back_is_waited_for_once(disk):
+    of = committer(disk)
+    committed_together(of, disk)
+    gathered: list[int] = []
+    of._gather = gathered.append
+
+    of.write([("k4", VALUE, 0)])
+    of.write([("k5", VALUE, 0)])
+
+    assert gathered == [1]
+    assert disk.syncs == 2
+
+
+def test_half_of_what_the_last_sync_took_is_waited_for_others(disk, monkeypatch):
+    of = committer(disk)
+    times = iter([10.0, 10.4])
+    monkeypatch.setattr("softadastra.runtime.commit.perf_counter", lambda: next(times))
+    of.write([("k", VALUE, 0)])
+
+    assert of._patience_seconds == pytest.approx(0.2)
+
+
 def test_who_wants_the_log_alone_is_taken_into_no_group(disk):
     of = committer(disk)
     second = handed_over(of, disk)
@@ -169,7 +221,7 @@ def test_writers_that_come_during_a_sync_share_the_next_one(disk):
     assert inside.wait(10)
     for thread in threads[1:]:
         thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(of._waiting) < 7:
         assert time.monotonic() < deadline
     release.set()
@@ -205,7 +257,7 @@ def test_when_a_shared_sync_fails_each_writer_raises_its_own_error(disk):
     assert inside.wait(10)
     for thread in threads[1:]:
         thread.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while len(of._waiting) < 3:
         assert time.monotonic() < deadline
     release.set()
