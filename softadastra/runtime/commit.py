@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
 from time import perf_counter
-from typing import NamedTuple, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.log_port import Log
@@ -32,6 +32,8 @@ __all__ = ["Committer"]
 S = TypeVar("S")
 T = TypeVar("T")
 
+SKIPS_MAX: Final = 63
+"""Writers that come at random pay for one wait in 64 commits."""
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
 
 
@@ -76,8 +78,10 @@ class Committer:
         self._crowd = 1
         """How many were committed together last: who calls in a loop comes again."""
         self._gathering: Gathering | None = None
-        self._patience_seconds = 0.0
-        """How long to wait for that many: half of what the last sync took."""
+        self._skips = self._vain = 0
+        """How often not to wait for that many, and how often that was when it was in vain."""
+        self._sync_seconds = 0.0
+        """How long the last sync took."""
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -284,17 +288,23 @@ class Committer:
             raise
 
     def _gather(self, missing: int) -> None:
-        """Wait for those who were committed together last; they are on their way back.
+        """Wait for those who were committed together last, for as long as the last sync took.
 
-        Whoever is first would sync alone while they wait for the next sync: 8 threads took turns
-        of one and of seven. Who does not come back is waited for once.
+        Who calls in a loop is on his way back. Whoever is first of them would sync alone while they
+        wait for the next sync: 8 threads took turns of one and of seven. When they did not come,
+        they are not waited for the next times: 1, 3, 7, up to 63.
         """
+        if self._skips:
+            self._skips -= 1
+            return
         with self.lock:
             if len(self._waiting) >= missing:
                 return
             gathering = self._gathering = Gathering(closed_gate(), missing)
-        gathering.gate.acquire(timeout=self._patience_seconds)
+        came = gathering.gate.acquire(timeout=self._sync_seconds)
         self._gathering = None
+        self._vain = 0 if came else min(2 * self._vain + 1, SKIPS_MAX)
+        self._skips = self._vain
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
@@ -341,7 +351,7 @@ class Committer:
             self._append(log, records)
             began = perf_counter()
             self._sync(log)
-            self._patience_seconds = (perf_counter() - began) / 2
+            self._sync_seconds = perf_counter() - began
         except SoftadastraError:
             raise
         except BaseException as interruption:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 import time
@@ -77,9 +78,9 @@ def test_nothing_is_visible_before_it_is_durable(disk):
     assert disk.synced == len(disk.appended) == 1
 
 
-def handed_over(of, disk):
+def handed_over(of, disk, value=VALUE):
     """Commit a write, during whose sync another one comes; give that one, which has yet to wake."""
-    first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k1", "k2"))
+    first, second = (Ticket([(key, value, 0)], ()) for key in ("k1", "k2"))
     assert of._join(first) is None
 
     def another_one_comes():
@@ -106,9 +107,9 @@ def test_who_comes_before_the_next_leader_has_woken_is_in_its_group(disk):
     assert disk.syncs == 2
 
 
-def committed_together(of, disk):
+def committed_together(of, disk, value=VALUE):
     """Commit two writes as one group; nobody is at work then."""
-    second = handed_over(of, disk)
+    second = handed_over(of, disk, value)
     third = Ticket([("k3", VALUE, 0)], ())
     of._join(third)
     of._lead(second.group)
@@ -118,7 +119,7 @@ def committed_together(of, disk):
 def test_the_first_of_those_who_were_committed_together_waits_for_the_others(disk):
     of = committer(disk)
     committed_together(of, disk)
-    of._patience_seconds = PATIENCE_SECONDS
+    of._sync_seconds = PATIENCE_SECONDS
     first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k4", "k5"))
     assert of._join(first) is None
     leader = threading.Thread(target=of._lead, args=(first.group,))
@@ -135,26 +136,26 @@ def test_the_first_of_those_who_were_committed_together_waits_for_the_others(dis
     assert disk.syncs == 1
 
 
-def test_who_does_not_come_back_is_waited_for_once(disk):
+def test_who_does_not_come_back_is_waited_for_more_and_more_rarely(disk):
     of = committer(disk)
-    committed_together(of, disk)
-    gathered: list[int] = []
-    of._gather = gathered.append
+    waits: list[int] = []
+    for attempt in range(200):
+        value = attempt.to_bytes(1)
+        committed_together(of, disk, value)
+        if not of._skips:
+            waits.append(attempt)
+        of.write([("k4", value, 0)])
 
-    of.write([("k4", VALUE, 0)])
-    of.write([("k5", VALUE, 0)])
-
-    assert gathered == [1]
-    assert disk.syncs == 2
+    assert [b - a for a, b in itertools.pairwise(waits)] == [2, 4, 8, 16, 32, 64, 64]
 
 
-def test_half_of_what_the_last_sync_took_is_waited_for_others(disk, monkeypatch):
+def test_others_are_waited_for_as_long_as_the_last_sync_took(disk, monkeypatch):
     of = committer(disk)
     times = iter([10.0, 10.4])
     monkeypatch.setattr("softadastra.runtime.commit.perf_counter", lambda: next(times))
     of.write([("k", VALUE, 0)])
 
-    assert of._patience_seconds == pytest.approx(0.2)
+    assert of._sync_seconds == pytest.approx(0.4)
 
 
 def test_who_wants_the_log_alone_is_taken_into_no_group(disk):
