@@ -47,7 +47,8 @@ class LocalNode:
         options: further fields of `ClientOptions`.
         log_level: of what it tells.
         history: where writes are recorded.
-        host: where it listens, and where others reach it.
+        host: where others reach it.
+        listen_on: the address that it listens on; empty: that very one.
         port: where it listens; 0: the system picks one, which it keeps.
         launcher: what its program is started by, as ("ip", "netns", "exec", "namespace").
 
@@ -69,11 +70,13 @@ class LocalNode:
         log_level: str,
         history: WriteHistory,
         host: str = "127.0.0.1",
+        listen_on: str = "",
         port: int = 0,
         launcher: Sequence[str] = (),
     ) -> None:
         self.node_id = node_id
         self._host = host
+        self._listen_on = listen_on or host
         self._launcher = launcher
         self._directory = directory
         self._options = options
@@ -215,7 +218,7 @@ class LocalNode:
             "node_id": self.node_id,
             "wal_path": str(self._directory / f"{self.node_id}.wal"),
             "enable_transport": True,
-            "transport_host": self._host,
+            "transport_host": self._listen_on,
             "transport_port": self._port,
             "peers": [str(neighbour.address) for neighbour in self._neighbours.values()],
         }

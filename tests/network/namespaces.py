@@ -16,7 +16,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
@@ -25,12 +25,15 @@ from softadastra.testing.history import WriteHistory
 from softadastra.testing.local_node import LocalNode
 from tests.requirements import Requirements, run
 
-__all__ = ["ETHERNET", "Host", "Network", "lan", "requirements"]
+__all__ = ["BRIDGE", "ETHERNET", "Host", "Network", "lan", "requirements"]
 
 requirements: Final = Requirements("NETWORK_MUST_RUN")
 
 ETHERNET: Final = "eth0"
 """The interface of each host."""
+
+BRIDGE: Final = "br0"
+"""The interface of the switch that everything passes."""
 
 _numbers = itertools.count(1)
 
@@ -48,9 +51,11 @@ class Host:
     def __init__(self, name: str, namespace: str, port: str, switch: str) -> None:
         self.name = name
         self.namespace = namespace
+        self.port = port
+        self.address = ""
+        """Its first IPv4 address; empty: it has none."""
         self.launcher: tuple[str, ...] = (ip(), "netns", "exec", namespace)
         """What a program is to be started by, to run on this host; it keeps its process id."""
-        self._port = port
         self._switch = switch
 
     def run(self, *command: str) -> str:
@@ -64,16 +69,47 @@ class Host:
     def readdress(self, *addresses: str) -> None:
         """Give the Ethernet interface these IPv4 addresses with their prefixes, and no others."""
         self.ip("-4", "address", "flush", "dev", ETHERNET)
+        self.address = addresses[0].partition("/")[0] if addresses else ""
         for address in addresses:
             self.ip("address", "add", address, "dev", ETHERNET)
 
     def unplug(self) -> None:
         """Pull the cable: the interface stays up and keeps its addresses, without a link."""
-        run(ip(), "-netns", self._switch, "link", "set", self._port, "down")
+        run(ip(), "-netns", self._switch, "link", "set", self.port, "down")
 
     def plug(self) -> None:
         """Put the cable back."""
-        run(ip(), "-netns", self._switch, "link", "set", self._port, "up")
+        run(ip(), "-netns", self._switch, "link", "set", self.port, "up")
+
+    def close_door(self, port: int) -> None:
+        """Let nobody connect to a port; connections from this host go on."""
+        requirements.need_tool("nft", "nftables")
+        self.run(
+            "nft",
+            "add table inet door; "
+            "add chain inet door closed { type filter hook input priority 0; }; "
+            f"add rule inet door closed tcp dport {port} ct state new drop",
+        )
+
+    @contextmanager
+    def resetting(self) -> Iterator[None]:
+        """Answer each TCP segment that comes to this host or leaves it with a reset.
+
+        Both ends of a connection over which anything is sent meanwhile lose it.
+        """
+        requirements.need_tool("nft", "nftables")
+        # Not the resets themselves, which pass here as well.
+        reset = "tcp flags & rst == 0 reject with tcp reset"
+        chains = (
+            f"add chain inet resets {hook} {{ type filter hook {hook} priority 0; }}; "
+            f"add rule inet resets {hook} {reset}"
+            for hook in ("input", "output")
+        )
+        self.run("nft", "; ".join(("add table inet resets", *chains)))
+        try:
+            yield
+        finally:
+            self.run("nft", "delete table inet resets")
 
 
 class Network:
@@ -85,31 +121,66 @@ class Network:
     """
 
     def __init__(self, prefix: str, stack: ExitStack) -> None:
+        self.history = WriteHistory()
+        """Every write that was sent to nodes of this network."""
+        self.hosts: list[Host] = []
         self._prefix = prefix
         self._stack = stack
-        self._hosts: dict[str, Host] = {}
-        self._switch = self._namespace("switch")
+        self.switch = self._namespace("switch")
+        """The namespace of the switch."""
         run(
-            *(ip(), "-netns", self._switch, "link", "add", "br0", "type", "bridge"),
+            *(ip(), "-netns", self.switch, "link", "add", BRIDGE, "type", "bridge"),
             # It would ask who wants which multicast, and drop what nobody has asked for yet.
             *("mcast_snooping", "0"),
         )
-        run(ip(), "-netns", self._switch, "link", "set", "br0", "up")
+        run(ip(), "-netns", self.switch, "link", "set", BRIDGE, "up")
 
     def host(self, name: str, *addresses: str) -> Host:
         """Add a host with these addresses, as "10.77.0.1/24"; IPv6 gives itself one."""
         namespace = self._namespace(name)
-        port = f"port{len(self._hosts)}"
-        host = self._hosts[name] = Host(name, namespace, port, self._switch)
+        host = Host(name, namespace, f"port{len(self.hosts)}", self.switch)
+        self.hosts.append(host)
         run(
-            *(ip(), "-netns", self._switch, "link", "add", port, "type", "veth"),
+            *(ip(), "-netns", self.switch, "link", "add", host.port, "type", "veth"),
             *("peer", "name", ETHERNET, "netns", namespace),
         )
-        run(ip(), "-netns", self._switch, "link", "set", port, "master", "br0", "up")
+        self.join(host)
         host.ip("link", "set", "lo", "up")
         host.readdress(*addresses)
         host.ip("link", "set", ETHERNET, "up")
         return host
+
+    def join(self, host: Host) -> None:
+        """Let the switch serve a host's port."""
+        run(ip(), "-netns", self.switch, "link", "set", host.port, "master", BRIDGE, "up")
+
+    def leave(self, host: Host) -> None:
+        """Let the switch leave a host's port to somebody else; the cable stays plugged in."""
+        run(ip(), "-netns", self.switch, "link", "set", host.port, "nomaster")
+
+    def drop(self, source: Host, target: Host) -> None:
+        """Let the switch carry nothing from one host to another; the way back stays open.
+
+        No host notices: its cable is plugged in, its interface up.
+        """
+        requirements.need_tool("nft", "nftables")
+        chain = "{ type filter hook forward priority 0; }"
+        self._filter(
+            "add table bridge faults",
+            f"add chain bridge faults dropping {chain}",
+            f'add rule bridge faults dropping iifname "{source.port}" oifname "{target.port}" drop',
+        )
+
+    def partition(self, some: Collection[Host], others: Collection[Host]) -> None:
+        """Let the switch carry nothing between some hosts and others."""
+        for one in some:
+            for other in others:
+                self.drop(one, other)
+                self.drop(other, one)
+
+    def heal(self) -> None:
+        """Let the switch carry everything again."""
+        self._filter("add table bridge faults", "delete table bridge faults")
 
     def node(
         self,
@@ -136,8 +207,9 @@ class Network:
             directory,
             options={"insecure": True, **options},
             log_level="debug",
-            history=WriteHistory(),
-            host=listen_on,
+            history=self.history,
+            host=host.address or listen_on,
+            listen_on=listen_on,
             port=port,
             launcher=host.launcher,
         )
@@ -153,6 +225,9 @@ class Network:
             )
         self._stack.callback(end, process)
         return process
+
+    def _filter(self, *commands: str) -> None:
+        run(ip(), "netns", "exec", self.switch, "nft", "; ".join(commands))
 
     def _namespace(self, name: str) -> str:
         namespace = f"{self._prefix}-{name}"

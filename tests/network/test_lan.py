@@ -6,7 +6,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,16 @@ import pytest
 from softadastra.errors import DiscoveryError
 from softadastra.testing import wait_until
 from softadastra.testing.local_node import LocalNode
-from softadastra.types import PeerSource, PeerState, PeerStatus
+from softadastra.types import PeerSource, PeerStatus
 from tests.network.avahi import avahi
 from tests.network.namespaces import ETHERNET, Host, Network, lan, requirements
+from tests.network.trio import connected, in_step
 
 pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(240)]
 
 DEADLINE_SECONDS = 60.0
 TYPE = "_softadastra._tcp"
 FOUND: dict[str, Any] = {"enable_discovery": True}
-
-
-@pytest.fixture
-def network() -> Iterator[Network]:
-    with lan() as network:
-        yield network
 
 
 def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
@@ -51,14 +46,6 @@ def peers_of(node: LocalNode) -> dict[str, PeerStatus]:
     return {peer.node_id: peer for peer in node.peers()}
 
 
-def connected(node: LocalNode) -> set[str]:
-    return {p.node_id for p in node.peers() if p.state is PeerState.CONNECTED}
-
-
-def in_step(*nodes: LocalNode) -> bool:
-    return len({node.digest() for node in nodes}) == 1
-
-
 def test_three_hosts_find_each_other_and_converge(network: Network, tmp_path: Path) -> None:
     nodes = []
     for n, name in enumerate("abc", 1):
@@ -67,7 +54,7 @@ def test_three_hosts_find_each_other_and_converge(network: Network, tmp_path: Pa
         nodes[-1].put(f"from-{name}", n)
 
     eventually(lambda: all(len(connected(node)) == 2 for node in nodes))
-    eventually(lambda: in_step(*nodes))
+    eventually(lambda: in_step(nodes))
     for node in nodes:
         assert len(node.items()) == 3
     # Who was dialled before he had found the other finds him all the same.
@@ -145,20 +132,10 @@ def test_a_service_that_avahi_announces_is_found(network: Network, tmp_path: Pat
         assert (peer.host, peer.port, peer.source) == ("10.77.0.3", 4050, PeerSource.MDNS)
 
 
-def close_door(host: Host, port: int) -> None:
-    """Let nobody connect to a port; connections from this host go on."""
-    requirements.need_tool("nft", "nftables")
-    host.run("nft", "add", "table", "inet", "door")
-    chain = "{ type filter hook input priority 0; }"
-    host.run("nft", "add", "chain", "inet", "door", "closed", chain)
-    rule = f"tcp dport {port} ct state new drop"
-    host.run("nft", "add", "rule", "inet", "door", "closed", *rule.split())
-
-
 def test_an_address_that_changes_is_followed(network: Network, tmp_path: Path) -> None:
     """The one that stays has to dial: the one that moves cannot."""
     a, b = network.host("a", "10.77.0.1/24"), network.host("b", "10.77.0.2/24")
-    close_door(a, 4041)
+    a.close_door(4041)
     stays = network.node(a, "node-a", tmp_path, port=4041, **FOUND)
     moves = network.node(b, "node-b", tmp_path, **FOUND)
     eventually(lambda: connected(stays) == {"node-b"})
@@ -206,7 +183,7 @@ def test_a_network_that_is_left_and_another_one_that_is_joined(
     a.readdress("10.77.0.1/24")
     b.readdress("10.77.0.2/24")
     c.readdress("192.168.5.3/24")
-    close_door(b, 4041)
+    b.close_door(4041)
     stays, other = (network.node(h, f"node-{h.name}", tmp_path, **FOUND) for h in (a, c))
     laptop = network.node(b, "node-b", tmp_path, port=4041, **FOUND)
     eventually(lambda: connected(laptop) == {"node-a"})
@@ -227,7 +204,7 @@ def test_a_node_whose_address_changed_still_hears_the_others(
 ) -> None:
     """The group is joined anew, though the interface was never away."""
     b = network.host("b", "10.77.0.2/24")
-    close_door(b, 4041)
+    b.close_door(4041)
     node = network.node(b, "node-b", tmp_path, port=4041, **FOUND)
     eventually(lambda: announced_at("node-b", tmp_path) == [["10.77.0.2"]])
     b.readdress("10.77.0.99/24")
