@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from softadastra.errors import InvalidStateError, ProtocolError, StorageError
+from softadastra.errors import InvalidStateError, OtherProtocolError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
 from softadastra.sync.messages import Batch, SnapshotCommit
@@ -143,9 +143,13 @@ class Driver:
                 case Received(link, payload):
                     try:
                         message = decode(payload)
-                    except ProtocolError as error:
+                    except OtherProtocolError as error:
                         with self._committer.lock:
                             self._engine.refuse(link, error.message, now)
+                        continue
+                    except ProtocolError as error:
+                        with self._committer.lock:
+                            self._engine.offend(link, error.message, now)
                         continue
                     if isinstance(message, SnapshotCommit) and records:
                         # What it drops is decided from all that came before it.
@@ -157,15 +161,18 @@ class Driver:
                         record = self._engine.receive(link, message, payload, now)
                     if record is not None:
                         records.append(record)
-                case LinkUp(link, dialled, _, node_id):
+                case LinkUp(link, dialled, address, node_id):
+                    host = "" if dialled else address
                     with self._committer.lock:
-                        self._engine.connections.up(link, dialled=dialled, now=now, proved=node_id)
+                        self._engine.connections.up(
+                            link, dialled=dialled, now=now, proved=node_id, host=host
+                        )
                 case LinkDown(link, reason):
                     with self._committer.lock:
                         self._engine.connections.down(link, reason, now)
                 case Refused(link, reason):
                     with self._committer.lock:
-                        self._engine.refuse(link, reason, now)
+                        self._engine.offend(link, reason, now)
                 case AuthFailed():
                     self._note_failed(event)
                 case TrustChanged():

@@ -11,6 +11,7 @@ from typing import Final
 
 from softadastra.store.dots import DotSet
 from softadastra.sync.dialing import Dialer
+from softadastra.sync.exclusions import Exclusions
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
@@ -45,6 +46,8 @@ class Connections:
         """Node id -> the one connection that carries the sync with it."""
         self.last_errors: dict[str, str] = {}
         """Node id -> why the last connection ended with a peer that dialled this node."""
+        self.exclusions = Exclusions()
+        """Who is shut out."""
         self.drops: list[int] = []
         """Connections to close, after the farewells."""
         self.farewells: list[tuple[int, Message]] = []
@@ -65,7 +68,11 @@ class Connections:
         attempt = self.dialer.of_link(session.link)
         return attempt.peer.node_id if attempt else session.peer_id
 
-    def up(self, link: int, *, dialled: bool, now: Now, proved: str = "") -> None:
+    def of_name(self, node_id: str) -> list[Session]:
+        """Give all connections whose peer has greeted by a name."""
+        return [session for session in self.sessions.values() if session.peer_id == node_id]
+
+    def up(self, link: int, *, dialled: bool, now: Now, proved: str = "", host: str = "") -> None:
         """A connection works; its greeting is to come.
 
         Args:
@@ -73,8 +80,11 @@ class Connections:
             dialled: whether this side did.
             now: the time.
             proved: whose key the peer has proved to have; empty without security.
+            host: from where a peer has dialled.
         """
-        self.sessions[link] = Session(link, dialled, now.mono_ms, hello_due=dialled, proved=proved)
+        self.sessions[link] = Session(
+            link, dialled, now.mono_ms, now.mono_ms, hello_due=dialled, proved=proved, host=host
+        )
 
     def down(self, link: int, reason: str, now: Now) -> None:
         """A connection failed or ended. What it carried is sent again on the next one."""
@@ -86,9 +96,10 @@ class Connections:
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
-        if session is None or self.active.get(session.peer_id) != link:
+        if session is None or session.peer is None or self.active.get(session.peer_id) != link:
             return
         peer = session.peer_id
+        self.exclusions.vouch(peer, session.peer.nonce, now.mono_ms - session.up_ms)
         others = [s.link for s in self.sessions.values() if s.peer_id == peer]
         if others:
             self.active[peer] = others[-1]
@@ -163,7 +174,7 @@ class Connections:
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""
         self.drops += self.dialer.remove(node_id)
-        for session in [s for s in self.sessions.values() if s.peer_id == node_id]:
+        for session in self.of_name(node_id):
             self.drop(session, "disconnected here", now, Bye())
 
     def close(self, now: Now) -> None:

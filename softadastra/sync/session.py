@@ -86,11 +86,15 @@ class Session:
 
     link: int
     dialled: bool
+    up_ms: int
+    """Since when it is there."""
     heard_ms: int
     """When the peer last said anything."""
     hello_due: bool = False
     proved: str = ""
     """Whose key the peer has proved to have; empty without security."""
+    host: str = ""
+    """From where a peer has dialled; empty when this node did."""
     peer: Hello | None = None
     """Its greeting; None until it came."""
     known: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
