@@ -21,6 +21,7 @@ from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
     AuthFailed,
+    CallerCut,
     Link,
     LinkDown,
     LinkEvent,
@@ -177,6 +178,9 @@ class Driver:
                     self._note_failed(event)
                 case TrustChanged():
                     self._note_changed(event)
+                case CallerCut(address, reason, count):
+                    facts = {"address": address, "reason": reason, "count": count}
+                    self._engine.notices.note(Level.WARNING, "connection.cut", **facts)
         return records
 
     def _note_failed(self, failed: AuthFailed) -> None:
