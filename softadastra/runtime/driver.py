@@ -115,7 +115,7 @@ class Driver:
         with self._committer.lock:
             times = [
                 self._engine.deadline(self._push),
-                self._engine.dialer.deadline(self._engine.connections.active),
+                self._engine.dialer.deadline(self._engine.connections.settled),
                 self._flush_ms,
             ]
         due = min((time for time in times if time is not None), default=None)
@@ -251,7 +251,7 @@ class Driver:
     def _dial(self) -> None:
         with self._committer.lock:
             engine = self._engine
-            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
+            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.settled):
                 peer = attempt.peer
                 attempt.link = self._transport.dial(peer.host, peer.port, peer.node_id)
 

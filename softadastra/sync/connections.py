@@ -12,6 +12,7 @@ from typing import Final
 from softadastra.store.dots import DotSet
 from softadastra.sync.dialing import Dialer
 from softadastra.sync.exclusions import Exclusions
+from softadastra.sync.greeting import duplicate_of, farewell
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
@@ -59,6 +60,11 @@ class Connections:
         """Give the connection that carries the sync with a peer."""
         return self.sessions.get(self.active.get(node_id, -1))
 
+    @property
+    def settled(self) -> set[str]:
+        """Whom not to dial: those who are connected, unless it is in doubt who that is."""
+        return {name for name, link in self.active.items() if not self.sessions[link].is_doubted}
+
     def is_carrying(self, session: Session) -> bool:
         """Whether this connection carries the sync with its peer."""
         return self.active.get(session.peer_id) == session.link
@@ -93,6 +99,9 @@ class Connections:
         attempt = self.dialer.of_link(link)
         if attempt is not None:
             self.dialer.lost(attempt, reason, now.mono_ms)
+            if (carrier := self.of_peer(attempt.peer.node_id)) is not None:
+                # Nobody else was to be found by that name.
+                carrier.is_doubted = False
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
@@ -126,6 +135,8 @@ class Connections:
         """
         assert session.peer is not None
         peer = session.peer.node_id
+        attempt = self.dialer.of_link(session.link)
+        session.is_located |= attempt is not None and not attempt.is_learned
         rival = self.of_peer(peer)
         if rival is session:
             return False
@@ -134,18 +145,21 @@ class Connections:
             self.last_errors.pop(peer, None)
             self.neighbours_changed(now)
             return True
-        if (
-            rival.peer.nonce == session.peer.nonce
-            and rival.dialled != session.dialled
-            and rival.dialled == (self._node_id < peer)
-        ):
+        if rival.peer.nonce != session.peer.nonce:
+            # Another process of this name: it was restarted, or there are two.
+            if session.is_located and not rival.is_located:
+                self._replace(rival, session, now)
+            else:
+                self._contest(rival, session, now)
+            return False
+        session.is_located = rival.is_located = session.is_located or rival.is_located
+        if rival.dialled != session.dialled and rival.dialled == (self._node_id < peer):
             if session.dialled:
                 self.drop(session, "connected the other way", now)
             return False
-        if rival.peer.nonce != session.peer.nonce:
-            # Another process of this name: it was restarted, or there are two.
-            session.contested_ms = now.mono_ms
-            rival.question_ms = now.mono_ms
+        if not (rival.dialled or session.dialled or session.proved):
+            # It has connected anew; or somebody says its greeting again, which he has heard.
+            self._contest(rival, session, now)
             return False
         self.active[peer] = session.link
         # Of one process and dialled by the peer: the peer closes it, by the same rule.
@@ -163,6 +177,10 @@ class Connections:
         rival = self.of_peer(session.peer_id)
         if rival is None or rival is session:
             session.contested_ms = None
+        elif rival.dialled and rival.peer and rival.peer.nonce == session.peer_nonce:
+            # Meanwhile it was reached at its address.
+            session.contested_ms = None
+            self.elect(session, now)
         elif rival.question_ms is None:
             return True
         elif now.mono_ms - session.contested_ms >= CONTEST_MS:
@@ -170,6 +188,23 @@ class Connections:
             self.active[session.peer_id] = session.link
             self.drop(rival, "connected anew", now)
         return False
+
+    def _contest(self, rival: Session, session: Session, now: Now) -> None:
+        """Ask whether the one that is connected by a name is alive, as another one greets by it."""
+        attempt = self.dialer.attempts.get(session.peer_id)
+        is_named = attempt is not None and not attempt.is_learned
+        rival.is_doubted = is_named and not rival.is_located and not rival.proved
+        session.contested_ms = now.mono_ms
+        rival.question_ms = now.mono_ms
+
+    def _replace(self, rival: Session, session: Session, now: Now) -> None:
+        """Believe who is where people said, not who came by himself and says the same name.
+
+        Without security a name costs nothing, and the first to take it would keep its owner out.
+        """
+        self.active[session.peer_id] = session.link
+        refusal = duplicate_of(session.peer_id)
+        self.drop(rival, refusal.words, now, farewell(refusal.words, refusal))
 
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""

@@ -39,7 +39,7 @@ SUSPECT_INTERVAL_MS: Final = 20
 ONE_BYTES_MAX: Final = FRAME_BYTES_MAX + 65_536
 """Of one connection: a frame with what encryption adds, and what was read beside it."""
 ALL_BYTES_MAX: Final = 16 * 1024 * 1024
-"""Of all connections together; above it the largest goes. 64 peers that send batches of the default
+"""Of all connections together; above it the largest go. 64 peers that send batches of the default
 size, 256 KiB, and are all in the middle of one. In empty frames it takes half a GB."""
 QUEUED_BYTES_MAX: Final = (QUEUE_MESSAGES_MAX + 2) * FRAME_BYTES_MAX
 """Of one connection of which not all was taken: a full queue, and what does not fit any more."""
@@ -90,9 +90,13 @@ def stuffed(intakes: Iterable[Intake], *, is_drained: bool) -> list[Intake]:
     guilty = [intake for intake in known if intake.pending_bytes > QUEUED_BYTES_MAX]
     if not is_drained:
         return guilty
-    too_much = [intake for intake in known if intake.pending_bytes > ONE_BYTES_MAX]
-    if sum(intake.pending_bytes for intake in known) > ALL_BYTES_MAX:
-        too_much.append(max(known, key=lambda intake: intake.pending_bytes))
+    left = sum(intake.pending_bytes for intake in known)
+    too_much = []
+    for intake in sorted(known, key=lambda intake: intake.pending_bytes, reverse=True):
+        if intake.pending_bytes <= ONE_BYTES_MAX and left <= ALL_BYTES_MAX:
+            break
+        too_much.append(intake)
+        left -= intake.pending_bytes
     guilty += [intake for intake in too_much if intake.is_suspected]
     for intake in known:
         intake.is_suspected = intake in too_much

@@ -8,8 +8,9 @@ from itertools import count
 import pytest
 
 from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
+from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
-from softadastra.sync.messages import PROTOCOL, Hello, Message, Reject, RejectReason
+from softadastra.sync.messages import PROTOCOL, Hello, Message, Pong, Reject, RejectReason
 from softadastra.sync.output import Push
 from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.status import peer_statuses
@@ -67,7 +68,7 @@ class Door:
 
     def due(self):
         now_ms = self.node.network.now_ms
-        return self.engine.dialer.due(now_ms, self.engine.connections.active)
+        return self.engine.dialer.due(now_ms, self.engine.connections.settled)
 
     def told(self, link: int) -> list[Message]:
         """Give what is said now over a connection."""
@@ -92,6 +93,13 @@ class Door:
     @property
     def connected(self) -> set[str]:
         return set(self.engine.connections.active)
+
+    def process(self, name: str) -> int:
+        """Give the nonce of the process that a peer is connected by."""
+        session = self.engine.connections.of_peer(name)
+        assert session is not None
+        assert session.peer is not None
+        return session.peer.nonce
 
     def status(self, name: str) -> PeerStatus:
         return {s.node_id: s for s in peer_statuses(self.engine, self.node.now)}[name]
@@ -382,3 +390,85 @@ def test_people_who_connect_to_a_peer_end_its_exclusion(door: Door):
 
     assert not busy(door.answer("evil"))
     assert "evil" in door.connected
+
+
+# Who takes the name of somebody, without security.
+
+
+def rejected(door: Door, link: int) -> list[RejectReason]:
+    return [m.reason for number, m in door.sends if number == link and isinstance(m, Reject)]
+
+
+def test_who_took_the_name_of_a_peer_first_gives_way_to_who_is_where_people_say(door: Door):
+    """Else whoever is there before it keeps a peer away for as long as he likes."""
+    door.name("b")
+    door.come("b", nonce=666)
+    squatter = door.link
+    assert door.due() == []
+    door.come("b", nonce=7)
+    door.answer("b", nonce=7)
+
+    assert door.process("b") == 7
+    assert rejected(door, squatter) == [RejectReason.DUPLICATE_IDENTITY]
+
+
+def test_then_the_name_is_taken_and_nobody_is_dialled_for_another_claim(door: Door):
+    door.name("b")
+    door.come("b", nonce=666)
+    door.come("b", nonce=7)
+    door.answer("b", nonce=7)
+    door.come("b", nonce=667)
+
+    assert door.due() == []
+    assert door.process("b") == 7
+
+
+def test_when_nobody_is_where_people_say_who_came_first_stays(door: Door):
+    door.name("b")
+    door.come("b", nonce=7)
+    first = door.link
+    door.come("b", nonce=666)
+    (attempt,) = door.due()
+    attempt.link = 99
+    door.engine.connections.down(99, "connection refused", door.node.now)
+
+    door.advance(60_000)
+    assert door.due() == []
+    assert door.engine.connections.active == {"b": first}
+
+
+def test_a_claim_has_nobody_dialled_whom_people_have_not_named(door: Door):
+    door.come("b", nonce=7)
+    door.come("b", nonce=666)
+
+    assert door.due() == []
+
+
+def test_a_proved_key_is_in_no_doubt(door: Door):
+    door.name("b")
+    door.come("b", proved="b", nonce=7)
+    door.come("b", proved="b", nonce=8)
+
+    assert door.due() == []
+
+
+def test_a_greeting_that_is_said_again_elsewhere_takes_over_only_from_who_is_gone(door: Door):
+    """Who has heard a greeting knows its nonce. The owner's connection answers, so it stays."""
+    door.come("b", nonce=7)
+    owner = door.link
+    door.come("b", nonce=7)
+    copy = door.link
+    door.node.receive(owner, encode(Pong(door.node.now.mono_ms)))
+    door.told(copy)
+
+    assert door.engine.connections.active == {"b": owner}
+    assert rejected(door, copy) == [RejectReason.DUPLICATE_IDENTITY]
+
+
+def test_a_process_that_connects_anew_takes_over_from_its_connection_that_is_dead(door: Door):
+    door.come("b", nonce=7)
+    door.come("b", nonce=7)
+    door.advance(CONTEST_MS)
+    door.told(door.link)
+
+    assert door.engine.connections.active == {"b": door.link}

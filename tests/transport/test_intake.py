@@ -77,15 +77,19 @@ def test_while_messages_wait_to_be_taken_a_full_queue_is_no_fault():
     assert stuffed([intake], is_drained=False) == [intake]
 
 
-def test_of_many_beginnings_that_are_too_much_together_the_largest_goes():
+def test_of_many_beginnings_that_are_too_much_together_the_largest_go():
     many = [counted() for _ in range(64)]
     for counts, _ in many:
         counts.received = ALL_BYTES_MAX // 64
     intakes = [intake for _, intake in many]
     assert look_twice(*intakes) == []
-    many[7][0].received = ALL_BYTES_MAX // 64 + 1
+    for n in (7, 8):
+        many[n][0].received = ALL_BYTES_MAX // 64 + n
+    assert look_twice(*intakes) == [intakes[8]]
+    many[9][0].received = 2 * ALL_BYTES_MAX // 64
+    many[10][0].received = 2 * ALL_BYTES_MAX // 64
 
-    assert look_twice(*intakes) == [intakes[7]]
+    assert look_twice(*intakes) == [intakes[9], intakes[10]]
 
 
 def test_a_connection_that_has_ended_is_suspected_of_nothing():
