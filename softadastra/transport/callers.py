@@ -156,8 +156,13 @@ class Callers:
             if not caller.has_spoken and now_ms - caller.accepted_ms >= FIRST_WORD_MS:
                 self._sever(caller, "silent")
 
-    def cut(self, intake: Intake, reason: str) -> None:
-        """Cut whose intake this is."""
+    def cut(self, intake: Intake, reason: str = "") -> None:
+        """Cut whose intake this is.
+
+        Args:
+            intake: among the `intakes`.
+            reason: to be told; empty: it is told of the link.
+        """
         self._sever(self._by_descriptor[intake.connection.descriptor], reason)
 
     def told(self, now_ms: int) -> list[CallerCut]:
@@ -202,5 +207,6 @@ class Callers:
         """Cut a connection; it is counted no more, whatever libzmq has yet to do."""
         del self._by_descriptor[caller.connection.descriptor]
         caller.connection.sever()
-        host = caller.connection.host if len(self._cut) < KINDS_MAX else ""
-        self._cut[host, reason] += 1
+        if reason:
+            host = caller.connection.host if len(self._cut) < KINDS_MAX else ""
+            self._cut[host, reason] += 1

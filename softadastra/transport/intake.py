@@ -99,5 +99,5 @@ def stuffed(intakes: Iterable[Intake], *, is_drained: bool) -> list[Intake]:
         left -= intake.pending_bytes
     guilty += [intake for intake in too_much if intake.is_suspected]
     for intake in known:
-        intake.is_suspected = intake in too_much
+        intake.is_suspected = intake in too_much and intake not in guilty
     return list(dict.fromkeys(guilty))

@@ -44,7 +44,7 @@ from softadastra.transport.proof import prove_strangers_are_refused
 from softadastra.transport.sockets import Context, Socket
 from softadastra.transport.wakeup import Wakeup
 
-__all__ = ["BYTES_PER_POLL_MAX", "MESSAGES_PER_POLL_MAX", "ZeroMQTransport"]
+__all__ = ["BYTES_PER_POLL_MAX", "ENDLESS", "MESSAGES_PER_POLL_MAX", "ZeroMQTransport"]
 
 MESSAGES_PER_POLL_MAX = 256
 """Messages that one poll takes: four for each of the 64 connected peers, a window."""
@@ -279,9 +279,10 @@ class ZeroMQTransport(Transport):
             link = intakes[intake]
             if link is not None:
                 events.append(Refused(link, ENDLESS))
+            if link in self._dialled:
                 intake.connection.sever()
             elif self._listener is not None:
-                self._listener.callers.cut(intake, ENDLESS)
+                self._listener.callers.cut(intake, "" if link else ENDLESS)
         if self._listener is not None:
             events += self._listener.callers.told(now_ms)
         is_soon = any(intake.is_suspected for intake in intakes)

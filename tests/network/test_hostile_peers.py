@@ -19,11 +19,13 @@ from threading import Event, Thread
 import pytest
 import zmq
 
-from softadastra.sync.messages import PROTOCOL, Hello, Message, Ping, Reject, RejectReason
+from softadastra.sync.messages import Hello, Message, Ping, Reject, RejectReason
 from softadastra.sync.wire import decode, encode
 from softadastra.testing import LocalCluster
 from softadastra.testing.local_node import LocalNode
+from softadastra.transport.callers import CALLERS_MAX
 from softadastra.types import PeerState, PeerStatus
+from tests.strangers import HELLO
 from tests.transport.ends import LOOPBACK, raw_connection, silent_node
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
@@ -32,28 +34,9 @@ DEADLINE_SECONDS = 20.0
 ROUNDS = 5
 """Writes of each node that have to arrive at the other one while the attack goes on."""
 
-HELLO = Hello(
-    protocols=(PROTOCOL, PROTOCOL),
-    features=frozenset(),
-    cluster="default",
-    node_id="evil",
-    incarnation=666,
-    nonce=666,
-    wall_ms=1_700_000_000_000,
-    policies="last_write_wins",
-    have={},
-    named={},
-    lives={},
-    digest=bytes(16),
-    credit=8,
-    neighbours=frozenset(),
-    resume=None,
-    number=0,
-)
 
-
-def eventually(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
+def eventually(condition: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
+    end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "the deadline passed"
         time.sleep(0.01)
@@ -123,9 +106,14 @@ class Victim:
         return len(list((self._proc / "fd").iterdir()))
 
     def turns(self) -> int:
-        """How often the attacked one has lost or found a peer so far."""
-        log = (self._logs / f"{self.a.node_id}.log").read_text()
-        return log.count('"peer.connected"') + log.count('"peer.lost"')
+        """How often the two have lost or found each other so far."""
+        lines = [
+            line
+            for path in self._logs.glob("*.log")
+            for line in path.read_text().splitlines()
+            if '"peer":"node-' in line
+        ]
+        return sum('"peer.connected"' in line or '"peer.lost"' in line for line in lines)
 
     def exchange(self) -> None:
         """A write of each node has to arrive at the other one."""
@@ -221,27 +209,26 @@ def test_garbage_of_all_kinds_harms_nobody(victim: Victim) -> None:
 def test_hundreds_of_connections_that_say_nothing_cost_a_bounded_number_of_descriptors(
     victim: Victim, has_shaken_hands: bool
 ) -> None:
-    most = 0
     connect = silent_but_shaken if has_shaken_hands else raw_connection
     before = victim.descriptors()
     with ExitStack() as stack:
 
         def attack(port: int) -> None:
-            nonlocal most
             for _ in range(300):
                 with suppress(OSError):
                     stack.enter_context(connect(port))
-            most = max(most, victim.descriptors() - before)
 
         endure(victim, attack, times=1)
-        eventually(lambda: victim.descriptors() - before <= 128)
+        # Sooner than a handshake is given up.
+        eventually(lambda: victim.descriptors() - before <= CALLERS_MAX, seconds=3)
         victim.exchange()
         victim.b.close()
         victim.b.start()
         victim.b.wait_ready()
         victim.exchange()  # a peer that comes back finds room
 
-    assert victim.grown_mib() < 32
+    # libzmq takes some 64 KB for each that shakes hands, and the attacker makes thousands.
+    assert victim.grown_mib() < 128
 
 
 def silent_but_shaken(port: int) -> socket.socket:

@@ -10,32 +10,16 @@ import pytest
 from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
-from softadastra.sync.messages import PROTOCOL, Hello, Message, Pong, Reject, RejectReason
+from softadastra.sync.messages import Message, Pong, Reject, RejectReason
 from softadastra.sync.output import Push
 from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.status import peer_statuses
 from softadastra.sync.wire import encode
 from softadastra.types import Peer, PeerSource, PeerState, PeerStatus
 from tests.engines import Network, Node
+from tests.strangers import HELLO
 
-HELLO = Hello(
-    protocols=(PROTOCOL, PROTOCOL),
-    features=frozenset(),
-    cluster="test",
-    node_id="stranger",
-    incarnation=1,
-    nonce=1,
-    wall_ms=0,
-    policies="last_write_wins",
-    have={},
-    named={},
-    lives={},
-    digest=bytes(16),
-    credit=8,
-    neighbours=frozenset(),
-    resume=None,
-    number=0,
-)
+STRANGER = replace(HELLO, cluster="test")
 
 
 class Door:
@@ -53,7 +37,7 @@ class Door:
         self.link = next(self._links)
         up = self.engine.connections.up
         up(self.link, dialled=False, now=self.node.now, proved=proved, host=host)
-        hello = replace(HELLO, node_id=name, nonce=nonce)
+        hello = replace(STRANGER, node_id=name, nonce=nonce)
         self.node.receive(self.link, encode(hello))
         return self.told(self.link)
 
@@ -63,7 +47,7 @@ class Door:
         assert attempt.peer.node_id == name
         self.link = attempt.link = next(self._links)
         self.engine.connections.up(self.link, dialled=True, now=self.node.now, proved=proved)
-        self.node.receive(self.link, encode(replace(HELLO, node_id=name, nonce=nonce)))
+        self.node.receive(self.link, encode(replace(STRANGER, node_id=name, nonce=nonce)))
         return self.told(self.link)
 
     def due(self):
@@ -275,10 +259,10 @@ def test_a_refused_greeting_is_no_bad_message(door: Door):
     for _ in range(4):
         link = 1_000 + door.engine.connections.have_delay_ms
         door.engine.connections.up(link, dialled=False, now=door.node.now, host="192.0.2.1")
-        door.node.receive(link, encode(replace(HELLO, cluster="other")))
+        door.node.receive(link, encode(replace(STRANGER, cluster="other")))
         door.told(link)
 
-    assert not busy(door.come("stranger"))
+    assert not busy(door.come("evil"))
 
 
 def test_what_comes_before_a_greeting_shuts_out_nobody(door: Door):
