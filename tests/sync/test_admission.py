@@ -320,8 +320,9 @@ def test_a_peer_is_shut_out_by_its_key_from_wherever_it_comes(door: Door):
 
 def test_all_connections_of_a_key_that_is_shut_out_end(door: Door):
     door.come("evil", proved="evil", nonce=1)
-    for _ in range(3):
-        door.come("evil", proved="evil", nonce=1)
+    for nonce in (2, 3, 4):
+        assert len(door.engine.connections.sessions) == 1
+        door.come("evil", proved="evil", nonce=nonce)
         door.babble()
 
     assert door.engine.connections.sessions == {}
