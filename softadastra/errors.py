@@ -11,6 +11,7 @@
         WalCorruptionError                    damage, not a torn tail; .context has file and offset
       SyncError                               the replication protocol was violated
         ProtocolError                         a peer sent what it must not: drop it, never crash
+          OtherProtocolError                  a peer speaks another version: update one of the two
       TransportError        (ConnectionError) an address or a connection; local data is unaffected
       DiscoveryError                          peers cannot be looked for; everything else goes on
       MetadataError                           this machine or node cannot be described
@@ -33,6 +34,7 @@ __all__ = [
     "InvalidStateError",
     "MetadataError",
     "NotFoundError",
+    "OtherProtocolError",
     "ProtocolError",
     "SoftadastraError",
     "StorageError",
@@ -146,6 +148,10 @@ class SyncError(SoftadastraError):
 
 class ProtocolError(SyncError):
     """A peer sent bytes that the protocol does not allow; they were refused, nothing changed."""
+
+
+class OtherProtocolError(ProtocolError):
+    """A peer speaks another version of the protocol: update the older one of the two."""
 
 
 class TransportError(SoftadastraError, ConnectionError):

@@ -59,7 +59,8 @@ class PeerState(StrEnum):
     STALE = "stale"
     """Was connected; silent, or not acknowledging, for longer than `ack_timeout`."""
     FAULTED = "faulted"
-    """Did not acknowledge after `max_sync_retries` resends; its share counts as failed."""
+    """Did not acknowledge after `max_sync_retries` resends: its share counts as failed. Or it is
+    shut out for bad messages, as `last_error` says: then its share waits in the queue."""
     SUSPENDED = "suspended"
     """Away for so long that it no longer holds back collection."""
 

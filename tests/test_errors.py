@@ -30,6 +30,7 @@ TREE = [
     ("WalCorruptionError", "store_error", StoreError),
     ("SyncError", "sync_error", SoftadastraError),
     ("ProtocolError", "sync_error", errors.SyncError),
+    ("OtherProtocolError", "sync_error", errors.ProtocolError),
     ("TransportError", "transport_error", ConnectionError),
     ("DiscoveryError", "discovery_error", SoftadastraError),
     ("MetadataError", "metadata_error", SoftadastraError),

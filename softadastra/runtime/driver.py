@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from softadastra.errors import InvalidStateError, ProtocolError, StorageError
+from softadastra.errors import InvalidStateError, OtherProtocolError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
 from softadastra.sync.messages import Batch, SnapshotCommit
@@ -21,6 +21,7 @@ from softadastra.sync.wire import decode, encode
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
     AuthFailed,
+    CallerCut,
     Link,
     LinkDown,
     LinkEvent,
@@ -114,7 +115,7 @@ class Driver:
         with self._committer.lock:
             times = [
                 self._engine.deadline(self._push),
-                self._engine.dialer.deadline(self._engine.connections.active),
+                self._engine.dialer.deadline(self._engine.connections.settled),
                 self._flush_ms,
             ]
         due = min((time for time in times if time is not None), default=None)
@@ -143,9 +144,13 @@ class Driver:
                 case Received(link, payload):
                     try:
                         message = decode(payload)
-                    except ProtocolError as error:
+                    except OtherProtocolError as error:
                         with self._committer.lock:
                             self._engine.refuse(link, error.message, now)
+                        continue
+                    except ProtocolError as error:
+                        with self._committer.lock:
+                            self._engine.offend(link, error.message, now)
                         continue
                     if isinstance(message, SnapshotCommit) and records:
                         # What it drops is decided from all that came before it.
@@ -157,19 +162,25 @@ class Driver:
                         record = self._engine.receive(link, message, payload, now)
                     if record is not None:
                         records.append(record)
-                case LinkUp(link, dialled, _, node_id):
+                case LinkUp(link, dialled, address, node_id):
+                    host = "" if dialled else address
                     with self._committer.lock:
-                        self._engine.connections.up(link, dialled=dialled, now=now, proved=node_id)
+                        self._engine.connections.up(
+                            link, dialled=dialled, now=now, proved=node_id, host=host
+                        )
                 case LinkDown(link, reason):
                     with self._committer.lock:
                         self._engine.connections.down(link, reason, now)
                 case Refused(link, reason):
                     with self._committer.lock:
-                        self._engine.refuse(link, reason, now)
+                        self._engine.offend(link, reason, now)
                 case AuthFailed():
                     self._note_failed(event)
                 case TrustChanged():
                     self._note_changed(event)
+                case CallerCut(address, reason, count):
+                    facts = {"address": address, "reason": reason, "count": count}
+                    self._engine.notices.note(Level.WARNING, "connection.cut", **facts)
         return records
 
     def _note_failed(self, failed: AuthFailed) -> None:
@@ -240,7 +251,7 @@ class Driver:
     def _dial(self) -> None:
         with self._committer.lock:
             engine = self._engine
-            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.active):
+            for attempt in engine.dialer.due(self._now().mono_ms, engine.connections.settled):
                 peer = attempt.peer
                 attempt.link = self._transport.dial(peer.host, peer.port, peer.node_id)
 

@@ -11,6 +11,8 @@ from typing import Final
 
 from softadastra.store.dots import DotSet
 from softadastra.sync.dialing import Dialer
+from softadastra.sync.exclusions import Exclusions
+from softadastra.sync.greeting import duplicate_of, farewell
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
@@ -45,6 +47,8 @@ class Connections:
         """Node id -> the one connection that carries the sync with it."""
         self.last_errors: dict[str, str] = {}
         """Node id -> why the last connection ended with a peer that dialled this node."""
+        self.exclusions = Exclusions()
+        """Who is shut out."""
         self.drops: list[int] = []
         """Connections to close, after the farewells."""
         self.farewells: list[tuple[int, Message]] = []
@@ -56,6 +60,11 @@ class Connections:
         """Give the connection that carries the sync with a peer."""
         return self.sessions.get(self.active.get(node_id, -1))
 
+    @property
+    def settled(self) -> set[str]:
+        """Whom not to dial: those who are connected, unless it is in doubt who that is."""
+        return {name for name, link in self.active.items() if not self.sessions[link].is_doubted}
+
     def is_carrying(self, session: Session) -> bool:
         """Whether this connection carries the sync with its peer."""
         return self.active.get(session.peer_id) == session.link
@@ -65,7 +74,11 @@ class Connections:
         attempt = self.dialer.of_link(session.link)
         return attempt.peer.node_id if attempt else session.peer_id
 
-    def up(self, link: int, *, dialled: bool, now: Now, proved: str = "") -> None:
+    def of_name(self, node_id: str) -> list[Session]:
+        """Give all connections whose peer has greeted by a name."""
+        return [session for session in self.sessions.values() if session.peer_id == node_id]
+
+    def up(self, link: int, *, dialled: bool, now: Now, proved: str = "", host: str = "") -> None:
         """A connection works; its greeting is to come.
 
         Args:
@@ -73,8 +86,11 @@ class Connections:
             dialled: whether this side did.
             now: the time.
             proved: whose key the peer has proved to have; empty without security.
+            host: from where a peer has dialled.
         """
-        self.sessions[link] = Session(link, dialled, now.mono_ms, hello_due=dialled, proved=proved)
+        self.sessions[link] = Session(
+            link, dialled, now.mono_ms, now.mono_ms, hello_due=dialled, proved=proved, host=host
+        )
 
     def down(self, link: int, reason: str, now: Now) -> None:
         """A connection failed or ended. What it carried is sent again on the next one."""
@@ -83,12 +99,16 @@ class Connections:
         attempt = self.dialer.of_link(link)
         if attempt is not None:
             self.dialer.lost(attempt, reason, now.mono_ms)
+            if (carrier := self.of_peer(attempt.peer.node_id)) is not None:
+                # Nobody else was to be found by that name.
+                carrier.is_doubted = False
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
-        if session is None or self.active.get(session.peer_id) != link:
+        if session is None or session.peer is None or self.active.get(session.peer_id) != link:
             return
         peer = session.peer_id
+        self.exclusions.vouch(peer, session.peer.nonce, now.mono_ms - session.up_ms)
         others = [s.link for s in self.sessions.values() if s.peer_id == peer]
         if others:
             self.active[peer] = others[-1]
@@ -115,6 +135,8 @@ class Connections:
         """
         assert session.peer is not None
         peer = session.peer.node_id
+        attempt = self.dialer.of_link(session.link)
+        session.is_located |= attempt is not None and not attempt.is_learned
         rival = self.of_peer(peer)
         if rival is session:
             return False
@@ -123,18 +145,21 @@ class Connections:
             self.last_errors.pop(peer, None)
             self.neighbours_changed(now)
             return True
-        if (
-            rival.peer.nonce == session.peer.nonce
-            and rival.dialled != session.dialled
-            and rival.dialled == (self._node_id < peer)
-        ):
+        if rival.peer.nonce != session.peer.nonce:
+            # Another process of this name: it was restarted, or there are two.
+            if session.is_located and not rival.is_located:
+                self._replace(rival, session, now)
+            else:
+                self._contest(rival, session, now)
+            return False
+        session.is_located = rival.is_located = session.is_located or rival.is_located
+        if rival.dialled != session.dialled and rival.dialled == (self._node_id < peer):
             if session.dialled:
                 self.drop(session, "connected the other way", now)
             return False
-        if rival.peer.nonce != session.peer.nonce:
-            # Another process of this name: it was restarted, or there are two.
-            session.contested_ms = now.mono_ms
-            rival.question_ms = now.mono_ms
+        if not (rival.dialled or session.dialled or session.proved):
+            # It has connected anew; or somebody says its greeting again, which he has heard.
+            self._contest(rival, session, now)
             return False
         self.active[peer] = session.link
         # Of one process and dialled by the peer: the peer closes it, by the same rule.
@@ -152,6 +177,10 @@ class Connections:
         rival = self.of_peer(session.peer_id)
         if rival is None or rival is session:
             session.contested_ms = None
+        elif rival.dialled and rival.peer and rival.peer.nonce == session.peer_nonce:
+            # Meanwhile it was reached at its address.
+            session.contested_ms = None
+            self.elect(session, now)
         elif rival.question_ms is None:
             return True
         elif now.mono_ms - session.contested_ms >= CONTEST_MS:
@@ -160,10 +189,27 @@ class Connections:
             self.drop(rival, "connected anew", now)
         return False
 
+    def _contest(self, rival: Session, session: Session, now: Now) -> None:
+        """Ask whether the one that is connected by a name is alive, as another one greets by it."""
+        attempt = self.dialer.attempts.get(session.peer_id)
+        is_named = attempt is not None and not attempt.is_learned
+        rival.is_doubted = is_named and not rival.is_located and not rival.proved
+        session.contested_ms = now.mono_ms
+        rival.question_ms = now.mono_ms
+
+    def _replace(self, rival: Session, session: Session, now: Now) -> None:
+        """Believe who is where people said, not who came by himself and says the same name.
+
+        Without security a name costs nothing, and the first to take it would keep its owner out.
+        """
+        self.active[session.peer_id] = session.link
+        refusal = duplicate_of(session.peer_id)
+        self.drop(rival, refusal.words, now, farewell(refusal.words, refusal))
+
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""
         self.drops += self.dialer.remove(node_id)
-        for session in [s for s in self.sessions.values() if s.peer_id == node_id]:
+        for session in self.of_name(node_id):
             self.drop(session, "disconnected here", now, Bye())
 
     def close(self, now: Now) -> None:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from softadastra.sync.session import backoff_ms
+from softadastra.sync.settings import CONNECTED_MAX
 from softadastra.types import Peer
 
 __all__ = ["Attempt", "Candidate", "Dialer"]
@@ -32,8 +33,6 @@ CANDIDATE_INTERVAL_MS: Final = 100
 flood of forged names makes no more traffic than that."""
 ANNOUNCED_AGAIN_MS: Final = 1_000
 """A peer that announces itself again is dialled at once, but so long after the last time."""
-CONNECTIONS_MAX: Final = 64
-"""Candidates are dialled while there are fewer connections. Named peers are dialled anyway."""
 
 
 @dataclass(slots=True)
@@ -108,6 +107,7 @@ class Dialer:
     """
 
     __slots__ = (
+        "_barred",
         "_candidate_ms",
         "_jitter",
         "_left_alone",
@@ -121,6 +121,8 @@ class Dialer:
         self.candidates: dict[str, Candidate] = {}
         self._left_alone: set[str] = set()
         """Whom people have disconnected: not dialled because somebody finds him."""
+        self._barred: dict[Peer | str, int] = {}
+        """Addresses, and node ids with all of theirs, that are not dialled before this time."""
         self._candidate_ms = 0
         """When the next candidate may be dialled."""
         self._retry_max_ms = retry_max_ms
@@ -184,6 +186,18 @@ class Dialer:
         attempt.link = attempt.greeted_ms = None
         self._end_turn(self.candidates[node_id])
 
+    def bar(self, what: Peer | str, until_ms: int) -> None:
+        """Do not dial an address, or a node id wherever it is, before this time."""
+        self._barred[what] = until_ms
+
+    def unbar(self, node_id: str) -> None:
+        """Dial a node id again, and all of its addresses."""
+        self._barred = {
+            what: until_ms
+            for what, until_ms in self._barred.items()
+            if node_id != (what.node_id if isinstance(what, Peer) else what)
+        }
+
     def remove(self, node_id: str) -> list[int]:
         """Dial this peer no more, whoever finds it, until it is added by hand.
 
@@ -212,26 +226,28 @@ class Dialer:
 
         At most one of them is a candidate; the next one comes after CANDIDATE_INTERVAL_MS.
         """
+        if self._barred:
+            self._barred = {what: at_ms for what, at_ms in self._barred.items() if at_ms > now_ms}
         due = [
             attempt
             for node_id, attempt in self.attempts.items()
-            if attempt.link is None and attempt.due_ms <= now_ms and node_id not in connected
+            if attempt.link is None and self._due_ms(attempt) <= now_ms and node_id not in connected
         ]
         if now_ms >= self._candidate_ms:
-            waiting = [a for a in self._waiting(connected) if a.due_ms <= now_ms]
+            waiting = [a for a in self._waiting(connected) if self._due_ms(a) <= now_ms]
             if waiting:
-                due.append(min(waiting, key=lambda attempt: attempt.due_ms))
+                due.append(min(waiting, key=self._due_ms))
                 self._candidate_ms = now_ms + CANDIDATE_INTERVAL_MS
         return due
 
     def deadline(self, connected: Collection[str]) -> int | None:
         """Give when the next address is due; None when none will be."""
         times = [
-            attempt.due_ms
+            self._due_ms(attempt)
             for node_id, attempt in self.attempts.items()
             if attempt.link is None and node_id not in connected
         ]
-        times += [max(a.due_ms, self._candidate_ms) for a in self._waiting(connected)]
+        times += [max(self._due_ms(a), self._candidate_ms) for a in self._waiting(connected)]
         return min(times, default=None)
 
     def of_peer(self, node_id: str) -> Attempt | None:
@@ -281,18 +297,30 @@ class Dialer:
         for candidate in self.candidates.values():
             yield candidate.attempt
 
+    def _due_ms(self, attempt: Attempt) -> int:
+        """Give when an attempt is due, also when its peer is shut out."""
+        if not self._barred:
+            return attempt.due_ms
+        peer = attempt.peer
+        barred = (self._barred.get(peer, 0), self._barred.get(peer.node_id, 0))
+        return max(attempt.due_ms, *barred)
+
     def _waiting(self, connected: Collection[str]) -> list[Attempt]:
         """Give the candidates that may be dialled when they are due."""
         if not self.candidates:
             return []
         links = sum(c.attempt.link is not None for c in self.candidates.values())
-        if len(connected) + links >= CONNECTIONS_MAX:
+        # Named peers are dialled anyway.
+        if len(connected) + links >= CONNECTED_MAX:
             return []
         waiting = []
         for node_id, candidate in self.candidates.items():
             if candidate.attempt.link is not None or node_id in connected:
                 continue
             known = self.attempts.get(node_id)
+            if candidate.attempt.peer in self._barred:
+                # Another one of its addresses may be the true one.
+                candidate.turn(avoided=candidate.attempt.peer)
             if known is None or known.peer != candidate.attempt.peer or candidate.turn(known.peer):
                 waiting.append(candidate.attempt)
         return waiting

@@ -25,6 +25,7 @@ from softadastra.store.doubling import undouble
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split, split
+from softadastra.sync.admission import Admission
 from softadastra.sync.answers import Answers
 from softadastra.sync.batches import covered
 from softadastra.sync.connections import CONTEST_MS, Connections
@@ -57,7 +58,7 @@ from softadastra.sync.records import (
     Released,
 )
 from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, SNAPSHOT_PARTS, Session
-from softadastra.sync.settings import EngineOptions, Now
+from softadastra.sync.settings import KNOWN_MAX, EngineOptions, Now
 from softadastra.types import Peer, PeerSource
 
 __all__ = ["Engine"]
@@ -67,7 +68,7 @@ PARTED_MAX_MS: Final = 60_000
 off as soon as it knows where, and connects anew."""
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
-MEMBERS_FOUND_MAX: Final = 256
+MEMBERS_FOUND_MAX: Final = KNOWN_MAX
 """While there are so many members, nobody becomes one by being found: each costs a line in every
 message about who has what, and who is named or dials this node has the better claim."""
 
@@ -104,6 +105,7 @@ class Engine:
             self.notices,
             tick_interval_ms=options.tick_interval_ms,
         )
+        self.admission = Admission(options, self.members, self.connections, self.notices)
         self.delivery = Delivery(
             replica,
             self.members,
@@ -125,12 +127,14 @@ class Engine:
             self.members,
             self.membership,
             self.connections,
+            self.admission,
             self.delivery,
             self.notices,
             nonce=nonce,
         )
         self.receive = self._reception.receive
         self.refuse = self._reception.refuse
+        self.offend = self._reception.offend
         self._pushed_ms = -1
         """When data was last asked for."""
         self._answers = Answers(
@@ -387,6 +391,7 @@ class Engine:
         Returns:
             The record to remember it by; None when it is remembered already.
         """
+        self.admission.pardon(peer.node_id)
         self.dialer.add(peer, now.mono_ms)
         known = self.members.get(peer.node_id)
         is_known = known is not None and (known.host, known.port, known.source) == (

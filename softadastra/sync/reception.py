@@ -15,6 +15,7 @@ from softadastra.store.clock import observed
 from softadastra.store.dots import DotSet
 from softadastra.store.outliving import outlived
 from softadastra.store.replica import Replica
+from softadastra.sync.admission import Admission
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.dialing import Attempt
@@ -62,6 +63,7 @@ class Reception:
         members: who is known.
         membership: what is known of them.
         connections: who is connected.
+        admission: who may be.
         delivery: what is on its way to whom.
         notices: where to tell what happens.
         nonce: drawn when the node opens.
@@ -74,6 +76,7 @@ class Reception:
         members: Members,
         membership: Membership,
         connections: Connections,
+        admission: Admission,
         delivery: Delivery,
         notices: Notices,
         *,
@@ -85,6 +88,7 @@ class Reception:
         self._members = members
         self._membership = membership
         self._connections = connections
+        self._admission = admission
         self._delivery = delivery
         self._notices = notices
 
@@ -109,7 +113,7 @@ class Reception:
                 self._notices.note(Level.WARNING, "peer.rejected", peer=peer, reason=words)
                 self._connections.drop(session, words, now)
             case _ if session.peer is None:
-                self.refuse(link, f"{type(message).__name__} before the greeting", now)
+                self.offend(link, f"{type(message).__name__} before the greeting", now)
             case _:
                 self._membership.heard[session.peer_id] = now
                 return self._received(session, message, payload, now)
@@ -189,12 +193,18 @@ class Reception:
                 assert_never(unreachable)
         return None
 
-    def refuse(self, link: int, words: str, now: Now, refusal: Refusal | None = None) -> None:
-        """Drop a connection whose peer sent what it must not."""
+    def offend(self, link: int, words: str, now: Now) -> None:
+        """Drop a connection whose peer sent what no node sends; it may be shut out for it."""
         session = self._connections.sessions.get(link)
         if session is not None:
-            peer = self._connections.name(session)
-            self._notices.note(Level.WARNING, "peer.refused", peer=peer, reason=words)
+            self._admission.offended(session, words, now)
+            self.refuse(link, words, now)
+
+    def refuse(self, link: int, words: str, now: Now, refusal: Refusal | None = None) -> None:
+        """Drop a connection whose peer sent what it must not, or cannot stay."""
+        session = self._connections.sessions.get(link)
+        if session is not None:
+            self._admission.tell_refused(session, words, now)
             self._connections.drop(session, words, now, farewell(words, refusal))
 
     def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
@@ -208,6 +218,8 @@ class Reception:
             # A connection that changes its name would leave the first one connected for ever.
             expected=session.peer_id or (attempt.peer.node_id if attempt else None),
         )
+        if refusal is None and session.peer is None:
+            refusal = self._admission.refusal(session, hello, now)
         if refusal is not None:
             self.refuse(session.link, refusal.words, now, refusal)
             return

@@ -86,11 +86,15 @@ class Session:
 
     link: int
     dialled: bool
+    up_ms: int
+    """Since when it is there."""
     heard_ms: int
     """When the peer last said anything."""
     hello_due: bool = False
     proved: str = ""
     """Whose key the peer has proved to have; empty without security."""
+    host: str = ""
+    """From where a peer has dialled; empty when this node did."""
     peer: Hello | None = None
     """Its greeting; None until it came."""
     known: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
@@ -145,6 +149,10 @@ class Session:
     """Since when a history here has parted from the peer's: no data until that is settled."""
     contested_ms: int | None = None
     """Since when another process of the same name is asked whether it is alive."""
+    is_located: bool = False
+    """Whether the process at the other end has answered at the address that people named."""
+    is_doubted: bool = False
+    """Whether another process of the same name has come, and the named address is to be asked."""
     question_ms: int | None = None
     """Since when this one is asked so; None: it is not, or it has answered."""
 
@@ -171,6 +179,11 @@ class Session:
     def peer_id(self) -> str:
         """The peer's node id; empty before its greeting."""
         return self.peer.node_id if self.peer else ""
+
+    @property
+    def peer_nonce(self) -> int | None:
+        """Of the process that has greeted; None before that."""
+        return self.peer.nonce if self.peer else None
 
     @property
     def ping_ms(self) -> int:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from softadastra.sync.batches import Limits
 
-__all__ = ["EngineOptions", "Now"]
+__all__ = ["CONNECTED_MAX", "KNOWN_MAX", "EngineOptions", "Now"]
+
+CONNECTED_MAX: Final = 64
+"""Peers that are connected at most. DESIGN.md section 8."""
+KNOWN_MAX: Final = 256
+"""Peers that this node has met, or is to dial, at most: each costs a line in every message about
+who has what. Those that it was only told of are `fields.MEMBERS_MAX` at most."""
 
 
 class Now(NamedTuple):
@@ -31,3 +37,5 @@ class EngineOptions:
     max_offline_ms: int
     require_ack: bool
     auto_queue: bool
+    connected_max: int = CONNECTED_MAX
+    known_max: int = KNOWN_MAX

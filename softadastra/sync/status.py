@@ -10,6 +10,7 @@ from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.dialing import Attempt
 from softadastra.sync.engine import Engine
+from softadastra.sync.exclusions import Exclusion
 from softadastra.sync.members import Member, found_at
 from softadastra.sync.outbox import Confirmed, count
 from softadastra.sync.session import Session
@@ -115,26 +116,37 @@ def peer_statuses(engine: Engine, now: Now) -> list[PeerStatus]:
         if not member.host:
             # Nothing better is known than what discovery says, until it was tried.
             shown[node_id] = found_at(member, candidate.addresses[0])
-    return [peer_status(engine, member, now) for _, member in sorted(shown.items())]
+    excluded = engine.admission.excluded(now)
+    return [
+        peer_status(engine, member, excluded.get(member.node_id), now)
+        for _, member in sorted(shown.items())
+    ]
 
 
-def peer_status(engine: Engine, member: Member, now: Now) -> PeerStatus:
+def peer_status(
+    engine: Engine, member: Member, exclusion: Exclusion | None, now: Now
+) -> PeerStatus:
     """Give how one peer stands."""
     session = engine.connections.of_peer(member.node_id)
-    last_error = engine.connections.last_errors.get(member.node_id, "")
     attempt = engine.dialer.of_peer(member.node_id)
     heard = engine.membership.heard.get(member.node_id)
+    last_error = (
+        attempt.last_error if attempt else engine.connections.last_errors.get(member.node_id, "")
+    )
+    if session is not None:
+        # What was sent under its name, by somebody else.
+        exclusion = None
     return PeerStatus(
         node_id=member.node_id,
         host=member.host,
         port=member.port,
-        state=state_of(engine, member, session, attempt, now),
+        state=(PeerState.FAULTED if exclusion else state_of(engine, member, session, attempt, now)),
         source=member.source,
         lag=max(0, engine.replica.top - member.confirmed),
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
         last_seen_ms=heard.wall_ms if heard else None,
-        last_error=attempt.last_error if attempt else last_error,
+        last_error=exclusion.words if exclusion else last_error,
         clock_skew_ms=session.skew_ms if session else None,
     )
 

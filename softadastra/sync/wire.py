@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, assert_never
 
 import msgpack
 
-from softadastra.errors import ProtocolError
+from softadastra.errors import OtherProtocolError, ProtocolError
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
 from softadastra.sync.columns import shrunk
@@ -191,7 +191,8 @@ def decode(payload: bytes) -> Message:
     """Read a message. Of another protocol only a Reject is read, which is the same in all.
 
     Raises:
-        ProtocolError: the bytes are not a message of this protocol.
+        OtherProtocolError: the bytes are a message of another protocol.
+        ProtocolError: they are no message at all.
     """
     if len(payload) > MESSAGE_BYTES_MAX:
         raise ProtocolError(
@@ -210,7 +211,8 @@ def decode(payload: bytes) -> Message:
     protocol, kind, *body = plain
     # A node of another version has to be able to read why it is refused.
     if type(protocol) is not int or (protocol != PROTOCOL and kind != MessageType.REJECT):
-        raise ProtocolError(f"protocol {clipped(protocol)}, this node speaks {PROTOCOL}")
+        words = f"protocol {clipped(protocol)}, this node speaks {PROTOCOL}"
+        raise OtherProtocolError(words) if type(protocol) is int else ProtocolError(words)
     reader = READERS.get(kind) if type(kind) is int else None
     if reader is None:
         raise ProtocolError(f"unknown message type {clipped(kind)}")

@@ -73,13 +73,17 @@ class SimLiar:
         self._transport = network.attach(node_id, self._wake)
 
     def meet(self, node: SimNode, **lies: object) -> None:
-        """Dial a node and greet it as soon as the connection is up, over a new connection.
+        """Dial a node and greet it as soon as the connection is up; the former one is closed.
 
         Args:
             node: whom.
             lies: fields of the greeting that differ from `greeting`, now and later.
         """
         self.greeting = replace(self.greeting, **lies)  # type: ignore[arg-type]  # as named
+        former = self._links.pop(node.node_id, None)
+        if former is not None:
+            del self._names[former]
+            self._transport.drop(former)
         link = self._transport.dial(node.node_id, PORT)
         self._links[node.node_id], self._names[link] = link, node.node_id
 

@@ -7,6 +7,7 @@ Reading order:
 - `listener.py`: the side that others dial: one ROUTER
 - `dialled.py`: one link that we dial: addresses, a DEALER, its monitor
 - `curve.py`, `gate.py`, `guard.py`: with keys: whom we dial, who comes in, and who may stay
+- `callers.py`, `intake.py`: who has connected and how many, and who stuffs libzmq
 - `proof.py`, `severing.py`: knocking at our own door, and ending a connection that came in
 - `sockets.py`: the options and limits that both kinds of socket share
 - `addresses.py`: host names to numeric addresses, without blocking

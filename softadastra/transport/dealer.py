@@ -18,7 +18,7 @@ from softadastra.transport.addresses import Address
 from softadastra.transport.curve import OVERHEAD_BYTES, Credentials
 from softadastra.transport.sockets import Context, Socket, open_socket
 
-__all__ = ["Dealer", "Happening"]
+__all__ = ["Dealer", "Happening", "happenings"]
 
 RECONNECT_INTERVAL_MS = 3_600_000
 """Beyond the life of a DEALER whose connection has ended; libzmq at most doubles it."""
@@ -42,7 +42,19 @@ class Happening(NamedTuple):
 
     event: zmq.Event
     value: int
-    """What it means depends on the event: of a failed handshake, why it failed."""
+    """What it means depends on the event: why a handshake failed; the descriptor of a connection
+    that was made or has ended."""
+
+
+def happenings(monitor: Socket) -> Iterator[Happening]:
+    """Take what a monitor has to tell, in order."""
+    while True:
+        try:
+            frames = monitor.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return
+        number, value = _HAPPENING.unpack(frames[0])
+        yield Happening(zmq.Event(number), value)
 
 
 class Dealer:
@@ -88,13 +100,7 @@ class Dealer:
 
     def happenings(self) -> Iterator[Happening]:
         """Take what the monitor has to tell, in order."""
-        while True:
-            try:
-                frames = self.monitor.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return
-            number, value = _HAPPENING.unpack(frames[0])
-            yield Happening(zmq.Event(number), value)
+        return happenings(self.monitor)
 
     def close(self) -> None:
         """Disconnect. What was sent before still leaves, as far as TCP takes it at once."""

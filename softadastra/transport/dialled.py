@@ -24,6 +24,7 @@ from softadastra.transport.addresses import Address
 from softadastra.transport.curve import Credentials
 from softadastra.transport.dealer import Dealer, Happening
 from softadastra.transport.guard import DialFault, Guard
+from softadastra.transport.intake import Intake
 from softadastra.transport.links import (
     DownReason,
     Link,
@@ -33,6 +34,7 @@ from softadastra.transport.links import (
     TransportEvent,
 )
 from softadastra.transport.probe import Probe, reason_of
+from softadastra.transport.severing import Connection
 from softadastra.transport.sockets import HANDSHAKE_TIMEOUT_MS, Context, Socket, read_payload
 
 __all__ = ["CONNECT_TIMEOUT_MS", "Dialled", "Stage", "Watched"]
@@ -88,6 +90,7 @@ class Dialled:
         "_probe",
         "credentials",
         "deadline_ms",
+        "intake",
         "link",
         "name",
         "stage",
@@ -120,6 +123,8 @@ class Dialled:
         """Invariant: set when CONNECTING, HANDSHAKING or UP, and only then."""
         self._probe: Probe | None = None
         """Invariant: set when PROBING, and only then."""
+        self.intake: Intake | None = None
+        """What comes over the connection, when there is one."""
 
     @property
     def socket(self) -> Socket | None:
@@ -166,7 +171,7 @@ class Dialled:
         """Whether the deadline has passed."""
         return self.deadline_ms is not None and now_ms >= self.deadline_ms
 
-    def receive(self) -> tuple[TransportEvent, ...]:
+    def receive(self, _now_ms: int) -> tuple[TransportEvent, ...]:
         """Take the next message.
 
         Raises:
@@ -175,6 +180,8 @@ class Dialled:
         if self._dealer is None:
             raise zmq.Again
         frame = self._dealer.socket.recv(zmq.NOBLOCK, copy=False)
+        if self.intake is not None:
+            self.intake.heard()
         return (read_payload(self._dealer.socket, frame, self.link),)
 
     def send(self, payload: bytes) -> SendResult:
@@ -193,7 +200,7 @@ class Dialled:
             self._dealer.close()
         if self._probe is not None:
             self._probe.close()
-        self._dealer = self._probe = None
+        self._dealer = self._probe = self.intake = None
         self.stage = Stage.DOWN
         self.deadline_ms = None
 
@@ -205,6 +212,8 @@ class Dialled:
             match happening.event:
                 case zmq.Event.CONNECTED:
                     self.stage = Stage.HANDSHAKING
+                    connection = Connection.made(happening.value, self._dealer.address.port)
+                    self.intake = Intake(connection) if connection else None
                     self.deadline_ms = now_ms + HANDSHAKE_TIMEOUT_MS
                 case zmq.Event.HANDSHAKE_SUCCEEDED:
                     self.stage = Stage.UP
@@ -215,7 +224,7 @@ class Dialled:
                 case zmq.Event.CLOSED:
                     return self._attempt_failed(None, now_ms)
                 case zmq.Event.DISCONNECTED if self.stage is Stage.UP:
-                    events += self._drained()
+                    events += self._drained(now_ms)
                     return events + self._end(DownReason.CONNECTION_CLOSED)
                 case _:
                     return self._handshake_failed(happening, now_ms)
@@ -239,12 +248,12 @@ class Dialled:
         words, told = self._guard.dial_failed(fault, self.credentials, address, now_ms)
         return told + self._attempt_failed(words, now_ms)
 
-    def _drained(self) -> list[TransportEvent]:
+    def _drained(self, now_ms: int) -> list[TransportEvent]:
         """Take what came in before the connection ended: at most a full queue."""
         events: list[TransportEvent] = []
         while True:
             try:
-                events += self.receive()
+                events += self.receive(now_ms)
             except zmq.Again:
                 return events
 

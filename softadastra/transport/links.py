@@ -19,6 +19,7 @@ from typing import NewType, Protocol, TypeAlias
 __all__ = [
     "FRAME_BYTES_MAX",
     "AuthFailed",
+    "CallerCut",
     "DownReason",
     "Link",
     "LinkDown",
@@ -142,10 +143,22 @@ class TrustChanged:
     """Why nobody is trusted; empty when the list can be used."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallerCut:
+    """Connections that came in were ended, though no link was known of them. Told now and then."""
+
+    address: str
+    """The IP address that they came from; empty: of several."""
+    reason: str
+    """In words, as "silent"."""
+    count: int
+    """How many since that was last told."""
+
+
 LinkEvent: TypeAlias = LinkUp | Received | LinkDown | Refused
 """What happens to one link."""
 
-TransportEvent: TypeAlias = LinkEvent | AuthFailed | TrustChanged
+TransportEvent: TypeAlias = LinkEvent | AuthFailed | TrustChanged | CallerCut
 
 
 class SendResult(Enum):
@@ -210,9 +223,9 @@ class Transport(Protocol):
         """End a link: no further event tells of it, and sends on it are `GONE`.
 
         A dialled link is disconnected, and what was sent before still leaves where the
-        connection takes it at once. An inbound link is forgotten: only its dialler can
-        disconnect, and what it goes on sending is thrown away. A link that is down
-        already is no error.
+        connection takes it at once. An inbound link is forgotten, and what it goes on sending
+        is thrown away; a second later its connection is ended, if its dialler did not. A link
+        that is down already is no error.
         """
 
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:

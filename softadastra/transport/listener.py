@@ -14,15 +14,16 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Collection
-from dataclasses import replace
-from typing import NamedTuple
+from dataclasses import dataclass, replace
 
 import zmq
 
 from softadastra.errors import TransportError
 from softadastra.transport.addresses import Address, resolve
+from softadastra.transport.callers import Caller, Callers
 from softadastra.transport.curve import OVERHEAD_BYTES, serve
 from softadastra.transport.guard import NOBODY, REVOKED, Guard
+from softadastra.transport.intake import Intake
 from softadastra.transport.links import (
     DownReason,
     Link,
@@ -32,7 +33,6 @@ from softadastra.transport.links import (
     SendResult,
     TransportEvent,
 )
-from softadastra.transport.severing import Connection
 from softadastra.transport.sockets import Context, Socket, open_socket, read_payload, skip_rest
 
 __all__ = ["Listener"]
@@ -59,27 +59,44 @@ _ADVICE = {
 }
 
 
-class _Inbound(NamedTuple):
+@dataclass(slots=True)
+class _Inbound:
     """A link that is up."""
 
     route: bytes
     node_id: str
     """Whose key it has proved to have; `NOBODY` without security."""
-    connection: Connection | None
-    """To cut it by; None without security, where nobody is cut off."""
+    caller: Caller | None
+    """Its connection, to cut it by; None while it is not sure which one that is."""
 
 
 class Listener:
     """The inbound links of a node; made by `open`."""
 
-    __slots__ = ("_ended", "_guard", "_inbound", "_links", "_next_link", "address", "socket")
+    __slots__ = (
+        "_ended",
+        "_guard",
+        "_inbound",
+        "_links",
+        "_next_link",
+        "address",
+        "callers",
+        "socket",
+    )
 
     def __init__(
-        self, bound: Socket, address: Address, next_link: Callable[[], Link], guard: Guard | None
+        self,
+        bound: Socket,
+        address: Address,
+        callers: Callers,
+        next_link: Callable[[], Link],
+        guard: Guard | None,
     ) -> None:
         self.socket = bound
         self.address = address
         """Where it listens, with the port that is bound."""
+        self.callers = callers
+        """The connections that came in."""
         self._next_link = next_link
         self._guard = guard
         self._inbound: dict[Link, _Inbound] = {}
@@ -119,12 +136,12 @@ class Listener:
         # A name like "localhost" has both kinds: most peers dial IPv4.
         address = min(found, key=lambda address: address.is_ipv6)
         try:
-            bound = _open_router(context, address, guard)
+            bound, callers = _open_router(context, address, guard)
         except zmq.ZMQError as error:
             raise _cannot_listen(address, error) from error
         endpoint = bound.getsockopt_string(zmq.LAST_ENDPOINT)
         address = replace(address, port=int(endpoint.rpartition(":")[2]))
-        return cls(bound, address, next_link, guard)
+        return cls(bound, address, callers, next_link, guard)
 
     def __contains__(self, link: Link) -> bool:
         return link in self._inbound
@@ -139,8 +156,23 @@ class Listener:
         """How many links take turns here; libzmq lets them take turns among themselves."""
         return max(1, len(self._inbound))
 
-    def receive(self) -> tuple[TransportEvent, ...]:
+    def follow(self, now_ms: int) -> None:
+        """Take in who has connected and who has gone."""
+        self.callers.follow(self.port, now_ms)
+
+    def intakes(self) -> dict[Intake, Link | None]:
+        """Give what comes over each connection, and of which link that is, if of any."""
+        intakes: dict[Intake, Link | None] = dict.fromkeys(self.callers.intakes())
+        for link, inbound in self._inbound.items():
+            if inbound.caller is not None and inbound.caller.intake in intakes:
+                intakes[inbound.caller.intake] = link
+        return intakes
+
+    def receive(self, now_ms: int) -> tuple[TransportEvent, ...]:
         """Take the next message.
+
+        Args:
+            now_ms: the monotonic time.
 
         Returns:
             What it means; nothing when it came on a link that has ended here.
@@ -152,6 +184,11 @@ class Listener:
         frame = self.socket.recv(zmq.NOBLOCK, copy=False)
         link = self._links.get(route)
         if link is not None:
+            inbound = self._inbound[link]
+            if inbound.caller is None:
+                inbound.caller = self.callers.of(frame, self.port, now_ms)
+            if inbound.caller is not None:
+                inbound.caller.intake.heard()
             if self._guard is not None and not self._is_of(link, frame):
                 skip_rest(self.socket, frame)
                 self.cut(link)
@@ -161,7 +198,7 @@ class Listener:
             skip_rest(self.socket, frame)
             self._ended[route] = self._ended.pop(route)
             return ()
-        return self._receive_first(route, frame)
+        return self._receive_first(route, frame, now_ms)
 
     def send(self, link: Link, payload: bytes) -> SendResult:
         """Hand a frame to libzmq; ends the link when its connection is gone."""
@@ -173,15 +210,15 @@ class Listener:
         except zmq.ZMQError as error:
             if error.errno != errno.EHOSTUNREACH:
                 raise
-            self.drop(link)
+            self._forget(link)
             return SendResult.GONE
         return SendResult.SENT
 
-    def drop(self, link: Link) -> None:
-        """Forget a link, and remember not to listen to it."""
-        route = self._inbound.pop(link).route
-        del self._links[route]
-        self._ignore(route)
+    def drop(self, link: Link, now_ms: int) -> None:
+        """Forget a link, do not listen to it any more, and end its connection soon."""
+        caller = self._forget(link)
+        if caller is not None:
+            self.callers.leave(caller, now_ms)
 
     def of_nodes(self, node_ids: Collection[str]) -> list[Link]:
         """Give the links of some nodes, as they have proved to be."""
@@ -189,33 +226,44 @@ class Listener:
 
     def cut(self, link: Link) -> None:
         """Drop a link and end its connection, whatever its peer wants."""
-        connection = self._inbound[link].connection
-        self.drop(link)
-        if connection is not None:
-            connection.sever()
+        caller = self._forget(link)
+        if caller is not None:
+            caller.connection.sever()
 
     def close(self) -> None:
         """Stop listening, and cut all connections."""
+        self.callers.close()
         self.socket.close()
 
-    def _receive_first(self, route: bytes, frame: zmq.Frame) -> tuple[TransportEvent, ...]:
+    def _forget(self, link: Link) -> Caller | None:
+        """Remember not to listen to a link; give its connection."""
+        inbound = self._inbound.pop(link)
+        del self._links[inbound.route]
+        self._ignore(inbound.route)
+        return inbound.caller
+
+    def _receive_first(
+        self, route: bytes, frame: zmq.Frame, now_ms: int
+    ) -> tuple[TransportEvent, ...]:
         """Let a link come up with its first message, unless that shows what it is not."""
         link = self._next_link()
         address = _peer_address(frame)
         node_id = NOBODY if self._guard is None else self._guard.node_of(frame)
         came_up = LinkUp(link, dialled=False, address=address, node_id=node_id)
         fault = _fault(route, address)
-        connection = None if self._guard is None else Connection.of(frame, self.port)
+        caller = self.callers.of(frame, self.port, now_ms)
+        if caller is not None:
+            caller.intake.heard()
         if not fault and self._guard is not None and node_id == NOBODY:
             fault = "a peer whose key is not trusted"
         if fault:
             skip_rest(self.socket, frame)
             self._ignore(route)
-            if connection is not None:
-                connection.sever()
+            if caller is not None:
+                caller.connection.sever()
             return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
         self._links[route] = link
-        self._inbound[link] = _Inbound(route, node_id, connection)
+        self._inbound[link] = _Inbound(route, node_id, caller)
         return came_up, read_payload(self.socket, frame, link)
 
     def _is_of(self, link: Link, frame: zmq.Frame) -> bool:
@@ -252,7 +300,7 @@ def _fault(route: bytes, address: str) -> str:
     return ""
 
 
-def _open_router(context: Context, address: Address, guard: Guard | None) -> Socket:
+def _open_router(context: Context, address: Address, guard: Guard | None) -> tuple[Socket, Callers]:
     # The ids that a ROUTER makes up count on from a rand() that libzmq never seeds
     # (zeromq/libzmq#4633): they were the same in every process. A peer that claims the one
     # to come as its own routing id aborts this process when libzmq gets there ("Assertion
@@ -264,11 +312,17 @@ def _open_router(context: Context, address: Address, guard: Guard | None) -> Soc
         if guard is not None:
             serve(router, guard.own)
         router.setsockopt(zmq.ROUTER_MANDATORY, 1)
-        router.bind(address.endpoint)
+        callers = Callers(context, router, is_guarded=guard is not None)
     except zmq.ZMQError:
         router.close()
         raise
-    return router
+    try:
+        router.bind(address.endpoint)
+    except zmq.ZMQError:
+        callers.close()
+        router.close()
+        raise
+    return router, callers
 
 
 def _cannot_listen(address: Address, error: zmq.ZMQError) -> TransportError:

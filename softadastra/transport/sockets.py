@@ -12,7 +12,15 @@ import zmq
 
 from softadastra.transport.links import FRAME_BYTES_MAX, Link, Received, Refused
 
-__all__ = ["HANDSHAKE_TIMEOUT_MS", "Context", "Socket", "open_socket", "read_payload", "skip_rest"]
+__all__ = [
+    "HANDSHAKE_TIMEOUT_MS",
+    "QUEUE_MESSAGES_MAX",
+    "Context",
+    "Socket",
+    "open_socket",
+    "read_payload",
+    "skip_rest",
+]
 
 Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"
 Socket: TypeAlias = "zmq.Socket[bytes]"

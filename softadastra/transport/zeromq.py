@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
+from typing import Final
 
 import zmq
 
@@ -24,6 +25,7 @@ from softadastra.transport.addresses import NameResolver, numeric_address
 from softadastra.transport.curve import new_key_pair
 from softadastra.transport.dialled import Dialled, Stage
 from softadastra.transport.guard import REVOKED, Guard
+from softadastra.transport.intake import LOOK_INTERVAL_MS, SUSPECT_INTERVAL_MS, Intake, stuffed
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
     DownReason,
@@ -31,6 +33,7 @@ from softadastra.transport.links import (
     LinkDown,
     LinkEvent,
     Received,
+    Refused,
     SendResult,
     Transport,
     TransportEvent,
@@ -41,13 +44,17 @@ from softadastra.transport.proof import prove_strangers_are_refused
 from softadastra.transport.sockets import Context, Socket
 from softadastra.transport.wakeup import Wakeup
 
-__all__ = ["BYTES_PER_POLL_MAX", "MESSAGES_PER_POLL_MAX", "ZeroMQTransport"]
+__all__ = ["BYTES_PER_POLL_MAX", "ENDLESS", "MESSAGES_PER_POLL_MAX", "ZeroMQTransport"]
 
 MESSAGES_PER_POLL_MAX = 256
 """Messages that one poll takes: four for each of the 64 connected peers, a window."""
 
 BYTES_PER_POLL_MAX = 16 * 1024 * 1024
 """Payload bytes that one poll takes, give or take a frame: a bound for what a caller holds."""
+
+
+ENDLESS: Final = "a message without an end"
+"""Why a connection is cut that stuffs libzmq."""
 
 
 class ZeroMQTransport(Transport):
@@ -74,6 +81,10 @@ class ZeroMQTransport(Transport):
         self._is_watch_stale = True
         """Whether a link has changed what it needs polled since the poller was made."""
         self._turns = 0
+        self._look_ms = 0
+        """When to look for who stuffs libzmq."""
+        self._is_drained = False
+        """Whether all messages were taken since that."""
 
     def bind(self, host: str, port: int) -> int:
         """See `Transport.bind`."""
@@ -149,7 +160,7 @@ class ZeroMQTransport(Transport):
             dialled.close()
             self._changed(dialled, [])
         elif self._listener is not None and link in self._listener:
-            self._listener.drop(link)
+            self._listener.drop(link, _monotonic_ms())
 
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:
         """See `Transport.poll`."""
@@ -205,6 +216,7 @@ class ZeroMQTransport(Transport):
         self._sources = {}
         self._stepping = {}
         if self._listener is not None:
+            self._poller.register(self._listener.callers.monitor, zmq.POLLIN)
             self._poller.register(self._listener.socket, zmq.POLLIN)
             self._sources[self._listener.socket] = self._listener
         for dialled in self._dialled.values():
@@ -223,6 +235,8 @@ class ZeroMQTransport(Transport):
         times = [until_ms, *(link.deadline_ms for link in self._dialled.values())]
         if self._guard is not None:
             times.append(self._guard.due_ms)
+        if (self._listener is not None and len(self._listener.callers)) or self._dialled:
+            times.append(self._look_ms)
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
 
@@ -236,14 +250,44 @@ class ZeroMQTransport(Transport):
             # Before messages, so that none is taken from somebody who was just sent away.
             is_asked = self._guard.gate.socket in ready
             events += self._mind_keys(self._guard, now_ms, is_asked=is_asked)
+        if self._listener is not None and self._listener.callers.monitor in ready:
+            self._listener.follow(now_ms)
         # Each link once: a second step would ask a probe that has only just begun.
         stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
         stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
         for dialled in stepping:
             events += self._changed(dialled, dialled.step(now_ms))
-        return events + self._take_messages(
-            deque(self._sources[item] for item in ready if item in self._sources)
-        )
+        sources = deque(self._sources[item] for item in ready if item in self._sources)
+        events += self._take_messages(sources, now_ms)
+        return events + self._look(now_ms)
+
+    def _look(self, now_ms: int) -> list[TransportEvent]:
+        """Look for who stuffs libzmq, or stays for nothing, when it is time."""
+        events: list[TransportEvent] = []
+        if now_ms < self._look_ms:
+            return events
+        is_drained, self._is_drained = self._is_drained, False
+        intakes: dict[Intake, Link | None] = {
+            dialled.intake: dialled.link
+            for dialled in self._dialled.values()
+            if dialled.intake is not None
+        }
+        if self._listener is not None:
+            self._listener.callers.tidy(now_ms)
+            intakes |= self._listener.intakes()
+        for intake in stuffed(intakes, is_drained=is_drained):
+            link = intakes[intake]
+            if link is not None:
+                events.append(Refused(link, ENDLESS))
+            if link in self._dialled:
+                intake.connection.sever()
+            elif self._listener is not None:
+                self._listener.callers.cut(intake, "" if link else ENDLESS)
+        if self._listener is not None:
+            events += self._listener.callers.told(now_ms)
+        is_soon = any(intake.is_suspected for intake in intakes)
+        self._look_ms = now_ms + (SUSPECT_INTERVAL_MS if is_soon else LOOK_INTERVAL_MS)
+        return events
 
     def _mind_keys(self, guard: Guard, now_ms: int, *, is_asked: bool) -> list[TransportEvent]:
         """Look who is trusted now, cut off who is not any more, and answer who wants to come in."""
@@ -274,7 +318,9 @@ class ZeroMQTransport(Transport):
                     events += self._changed(dialled, dialled.connect(addresses, now_ms))
         return events
 
-    def _take_messages(self, sources: deque[Listener | Dialled]) -> list[TransportEvent]:
+    def _take_messages(
+        self, sources: deque[Listener | Dialled], now_ms: int
+    ) -> list[TransportEvent]:
         """Take messages in turn, until there are none, or enough."""
         # Another one begins each time, so that reaching the limit is nobody's lot for good.
         self._turns += 1
@@ -287,7 +333,7 @@ class ZeroMQTransport(Transport):
                 if messages == MESSAGES_PER_POLL_MAX or size >= BYTES_PER_POLL_MAX:
                     return events
                 try:
-                    taken = source.receive()
+                    taken = source.receive(now_ms)
                 except zmq.Again:
                     break
                 messages += 1
@@ -297,6 +343,9 @@ class ZeroMQTransport(Transport):
                         size += len(event.payload)
             else:
                 sources.append(source)
+        self._is_drained = True
+        if self._listener is not None:
+            self._listener.callers.drained(now_ms)
         return events
 
 

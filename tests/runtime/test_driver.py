@@ -21,6 +21,7 @@ from softadastra.transport.links import (
     Link,
     LinkUp,
     Received,
+    Refused,
     SendResult,
     Transport,
     TrustChanged,
@@ -156,6 +157,41 @@ def test_after_a_failed_sync_nothing_speaks_of_what_it_left_unsynced(driven):
 
     assert not [m for m in driven.wire.sent if isinstance(m, (Ack, Batch))]
     assert not [m for m in driven.wire.sent if isinstance(m, Have) and m.have]
+
+
+def events(driven, name):
+    notices = driven.committer.engine.notices.waiting
+    return [notice for notice in notices if notice.event == name]
+
+
+@pytest.mark.parametrize(
+    "bad", [Received(Link(1), b"nonsense"), Refused(Link(1), "a message of more than one frame")]
+)
+def test_three_messages_that_are_none_shut_their_sender_out(driven, bad):
+    for _ in range(3):
+        driven.driver.turn([LinkUp(Link(1), False, "192.0.2.1")])
+        driven.b.engine.connections.down(1, "closed", driven.b.now)
+        driven.b.engine.connections.up(1, dialled=True, now=driven.b.now)
+        driven.exchange()
+        driven.driver.turn([bad])
+
+    (told,) = events(driven, "peer.excluded")
+    assert (told.fields["peer"], told.fields["place"]) == ("b", "192.0.2.1")
+
+
+def test_a_node_of_another_protocol_is_refused_and_not_shut_out(driven):
+    """It comes back as soon as it is updated, and an hour would be too late."""
+    for _ in range(4):
+        driven.driver.turn([LinkUp(Link(1), False, "192.0.2.1")])
+        driven.b.engine.connections.down(1, "closed", driven.b.now)
+        driven.b.engine.connections.up(1, dialled=True, now=driven.b.now)
+        driven.exchange()
+        driven.driver.turn([Received(Link(1), b"\x93\x02\x09\x00")])
+
+    assert "protocol 2, this node speaks 1" in {
+        notice.fields["reason"] for notice in events(driven, "peer.refused")
+    }
+    assert events(driven, "peer.excluded") == []
 
 
 def test_failures_of_keys_are_told_with_both_fingerprints(driven):

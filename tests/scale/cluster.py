@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from random import Random
 from typing import Final
@@ -37,8 +38,10 @@ DELAYS_MS: Final = (5, 15)
 SESSIONS_A_TURN_MS: Final = 50
 """A poll looks at every session, so that a hub of 1,000 takes 20 ms for a turn."""
 WALL_MS: Final = 1_700_000_000_000
-OPTIONS: Final = engine_options(ClientOptions.memory_only("any"))
-"""What a client has that sets nothing."""
+OPTIONS: Final = replace(
+    engine_options(ClientOptions.memory_only("any")), connected_max=10_000, known_max=10_000
+)
+"""What a client has that sets nothing, but without its limits of peers."""
 BATCH_TYPE: Final = 3
 """The third byte of a batch: after the head of the array and the protocol version."""
 VALUE: Final = pack_value("v" * 54, max_bytes=64)

@@ -10,13 +10,13 @@ import pytest
 from softadastra.sync.dialing import (
     ANNOUNCED_AGAIN_MS,
     CANDIDATES_MAX,
-    CONNECTIONS_MAX,
     Attempt,
     Dialer,
 )
 from softadastra.sync.engine import MEMBERS_FOUND_MAX
 from softadastra.sync.members import Member
 from softadastra.sync.messages import Reject
+from softadastra.sync.settings import CONNECTED_MAX
 from softadastra.sync.status import peer_statuses
 from softadastra.types import Peer, PeerSource, PeerState, PeerStatus
 from tests.engines import Network, Node
@@ -108,7 +108,7 @@ def test_candidates_are_not_dialled_beyond_64_connections_and_named_peers_are() 
     table = dialer()
     table.propose([peer("found")], 0)
     table.add(peer("named"), 0)
-    many = {f"peer-{n}" for n in range(CONNECTIONS_MAX)}
+    many = {f"peer-{n}" for n in range(CONNECTED_MAX)}
     few = set(list(many)[1:])
 
     assert [a.peer.node_id for a in table.due(0, many)] == ["named"]
@@ -127,7 +127,7 @@ def test_links_that_are_being_made_count_as_connections() -> None:
             attempt.link = now_ms + 1  # it never comes to an end
 
     links = [c.attempt.link for c in table.candidates.values() if c.attempt.link is not None]
-    assert len(links) == CONNECTIONS_MAX
+    assert len(links) == CONNECTED_MAX
 
 
 def test_a_connected_peer_is_not_dialled_because_it_is_found() -> None:

@@ -13,6 +13,7 @@ import zmq
 from softadastra.security.keyring import Keyring
 from softadastra.transport.links import (
     AuthFailed,
+    CallerCut,
     Link,
     LinkDown,
     LinkEvent,
@@ -48,7 +49,7 @@ class End:
     def __init__(self, keyring: Keyring | None = None) -> None:
         self.transport = ZeroMQTransport(keyring)
         self.events: list[LinkEvent] = []
-        self.told: list[AuthFailed | TrustChanged] = []
+        self.told: list[AuthFailed | TrustChanged | CallerCut] = []
         """What is of no link."""
 
     def listen(self, host: str = LOOPBACK, port: int = 0) -> int:

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from threading import Event, Thread
 
 import pytest
 import zmq
 
 from softadastra.transport.links import (
     FRAME_BYTES_MAX,
+    CallerCut,
     DownReason,
     LinkDown,
     LinkUp,
     Refused,
     SendResult,
 )
+from softadastra.transport.zeromq import ENDLESS
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, join, raw_connection, until
+from .ends import LOOPBACK, PATIENCE_SECONDS, join, raw_connection, silent_node, until
 
 
 class Honest:
@@ -245,6 +249,92 @@ def test_a_reset_of_a_stuffed_link_does_not_abort_a_busy_process() -> None:
     ended = run_python(RESETTING_PEER)
 
     assert (ended.returncode, ended.stdout) == (0, "alive\n"), ended.stderr
+
+
+def flood(connection: socket.socket, stop: Event) -> None:
+    """Send frames of a message that does not end."""
+    frames = (b"\x03" + struct.pack(">Q", 100_000) + bytes(100_000)) * 10
+    # Who is cut with a full window may hear nothing: nobody reads any more.
+    connection.settimeout(0.5)
+    with suppress(OSError):
+        while not stop.is_set():
+            connection.sendall(frames)
+
+
+@contextmanager
+def flooding(connection: socket.socket) -> Iterator[None]:
+    stop = Event()
+    thread = Thread(target=flood, args=(connection, stop))
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(PATIENCE_SECONDS)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+def test_a_message_without_an_end_is_refused_and_its_connection_cut(open_end: Open) -> None:
+    honest = Honest(open_end)
+    with silent_node(honest.port) as hostile:
+        until(lambda: b"first" in honest.listener.payloads()[1:], honest.listener)
+        with flooding(hostile):
+            until(honest.listener.refused, honest.listener)
+            honest.exchange()
+            hostile_link = honest.listener.came_up()[-1].link
+            until(
+                lambda: honest.listener.transport.send(hostile_link, b"?") is SendResult.GONE,
+                honest.listener,
+            )
+
+    assert honest.listener.refused() == [Refused(hostile_link, ENDLESS)]
+    honest.exchange()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+def test_a_message_without_an_end_of_who_never_ended_one_is_cut(open_end: Open) -> None:
+    honest = Honest(open_end)
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    data = greeting + bytes([4, len(ready)]) + ready
+    with raw_connection(honest.port, data) as hostile, flooding(hostile):
+        until(lambda: honest.listener.told, honest.listener)
+        honest.exchange()
+
+    assert honest.listener.told == [CallerCut(LOOPBACK, ENDLESS, 1)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+def test_a_dialled_peers_message_without_an_end_is_refused_and_its_connection_cut(
+    open_end: Open,
+) -> None:
+    dialler = open_end()
+    ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"ROUTER"
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
+    with socket.create_server((LOOPBACK, 0)) as server:
+        link = dialler.transport.dial(LOOPBACK, server.getsockname()[1])
+        hostile = server.accept()[0]
+        with hostile:
+            hostile.sendall(greeting + bytes([4, len(ready)]) + ready)
+            until(dialler.came_up, dialler)
+            with flooding(hostile):
+                until(dialler.went_down, dialler)
+
+    assert dialler.refused() == [Refused(link, ENDLESS)]
+    assert dialler.went_down() == [LinkDown(link, DownReason.CONNECTION_CLOSED)]
+
+
+def test_large_frames_in_any_number_are_no_message_without_an_end(open_end: Open) -> None:
+    honest = Honest(open_end)
+    largest = bytes(FRAME_BYTES_MAX)
+    sent = 0
+    while sent < 50:
+        sent += honest.dialler.transport.send(honest.there, largest) is SendResult.SENT
+        honest.listener.poll(0)
+        honest.dialler.poll(0)
+    until(lambda: honest.listener.payloads().count(largest) == 50, honest.listener, honest.dialler)
+
+    assert honest.listener.refused() == []
 
 
 def tcp_sockets(port: int) -> Iterator[socket.socket]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any, cast
@@ -74,6 +75,26 @@ def test_a_connection_to_another_port_is_not_taken_for_one_of_the_node(stack: Ex
     pair, other = Pair(stack), Pair(stack)
 
     assert Connection.of(other.frame, pair.port) is None
+
+
+def test_a_descriptor_that_is_no_connection_of_tcp_by_now_is_left_alone() -> None:
+    """As the pair that wakes the transport: its end has a name, and no port."""
+    here, there = socket.socketpair()
+    with here, there:
+        assert Connection.accepted(here.fileno(), 4041) is None
+        assert Connection.made(here.fileno(), 4041) is None
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_what_has_come_over_a_connection_is_told_read_or_not(stack: ExitStack) -> None:
+    pair = Pair(stack)
+    connection = Connection.of(pair.frame, pair.port)
+    assert connection is not None
+    pair.there.sendall(bytes(1_000))
+    assert len(pair.here.recv(600, socket.MSG_WAITALL)) == 600
+
+    assert connection.received_bytes() == 1_000
+    assert connection.unread_bytes() == 400
 
 
 def test_what_has_ended_already_is_no_error(stack: ExitStack) -> None:

@@ -11,6 +11,7 @@ from softadastra.store.values import NESTING_MAX
 from softadastra.sync.answers import HAVE_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.engine import GREETING_MAX_MS, PARTED_MAX_MS
+from softadastra.sync.exclusions import BAD_MESSAGES_MAX, EXCLUSION_MAX_MS, EXCLUSION_MIN_MS
 from softadastra.sync.fields import (
     BATCH_ENTRIES_MAX,
     CLAIMED_MAX,
@@ -23,8 +24,11 @@ from softadastra.sync.fields import (
 from softadastra.sync.messages import Message
 from softadastra.sync.reception import RECONCILE_INTERVAL_MS
 from softadastra.sync.session import BACKOFF_MAX_MS, PING_INTERVAL_MS, SILENCE_MAX_MS
+from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.snapshots import SERVING_MAX_MS
 from softadastra.sync.wire import MESSAGE_BYTES_MAX, MessageType, encode
+from softadastra.transport.callers import CALLERS_MAX, FIRST_WORD_MS, LEAVE_MS
+from softadastra.transport.intake import ONE_BYTES_MAX
 from softadastra.transport.links import FRAME_BYTES_MAX
 from softadastra.transport.sockets import HANDSHAKE_TIMEOUT_MS, QUEUE_MESSAGES_MAX
 from tests.vectors.elements import said
@@ -114,7 +118,20 @@ LIMITS: Final = [
     Limit("ZeroMQ frame (MAXMSGSIZE)", FRAME_BYTES_MAX, "bytes", "libzmq cuts the connection"),
     Limit("messages queued a connection and direction (SNDHWM, RCVHWM)", QUEUE_MESSAGES_MAX, "",
           "the sender's socket is full; what is not sent now is sent later"),
+    Limit("bytes of a message that has not ended", ONE_BYTES_MAX, "bytes",
+          "the connection is cut, on Linux; a bad message"),
+    Limit("connections that came in", CALLERS_MAX, "",
+          "one is cut that has said nothing yet, of the host with most of them; else the new one"),
+    Limit("connected peers", CONNECTED_MAX, "",
+          "`busy`; a peer that people have named takes the place of one that nobody named"),
+    Limit("known peers, met or named", KNOWN_MAX, "", "`busy`, unless people have named it"),
+    Limit("bad messages in 60,000 ms", BAD_MESSAGES_MAX - 1, "", "their sender is shut out"),
+    Limit("the first time shut out", EXCLUSION_MIN_MS, "ms", "it is heard again"),
+    Limit("the longest time shut out", EXCLUSION_MAX_MS, "ms", "it is heard again"),
     Limit("ZMTP handshake", HANDSHAKE_TIMEOUT_MS, "ms", "the connection is cut"),
+    Limit("without a first message, from the accept on", FIRST_WORD_MS, "ms",
+          "the connection is cut"),
+    Limit("on the way out", LEAVE_MS, "ms", "a dropped connection that came in is cut"),
     Limit("without a greeting", GREETING_MAX_MS, "ms", "the connection is dropped"),
     Limit("silence before a PING", PING_INTERVAL_MS, "ms", "the peer is asked"),
     Limit("silence", SILENCE_MAX_MS, "ms", "the connection is dropped"),

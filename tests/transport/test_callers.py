@@ -1,0 +1,201 @@
+"""The connections that others make are counted, and cut when they are too many or say nothing."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import ExitStack
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+import zmq
+
+from softadastra.transport import callers
+from softadastra.transport.callers import CALLERS_MAX, Callers
+from softadastra.transport.dealer import Happening
+from softadastra.transport.links import CallerCut, SendResult
+
+from .conftest import Open, OpenRaw
+from .ends import LOOPBACK, PATIENCE_SECONDS, End, join, raw_connection, silent_node, until
+
+
+def callers_of(end: End) -> int:
+    listener = end.transport._listener
+    assert listener is not None
+    return len(listener.callers)
+
+
+def is_open(connection: socket.socket) -> bool:
+    """Whether the other end has not hung up; what it said is thrown away."""
+    connection.setblocking(False)
+    try:
+        while True:
+            if not connection.recv(4096):
+                return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+
+
+def test_connections_are_counted_while_they_last(open_end: Open) -> None:
+    dialler, listener = open_end(), open_end()
+    port = listener.listen()
+    join(dialler, listener, port)
+    with raw_connection(port):
+        until(lambda: callers_of(listener) == 2, listener)
+
+    until(lambda: callers_of(listener) == 1, listener)
+    dialler.transport.close()
+    until(lambda: callers_of(listener) == 0, listener)
+
+
+def test_128_stay_and_for_the_129th_the_oldest_that_was_silent_goes(open_end: Open) -> None:
+    dialler, listener = open_end(), open_end()
+    port = listener.listen()
+    link, here = join(dialler, listener, port)
+    with ExitStack() as stack:
+        silent = [stack.enter_context(raw_connection(port)) for _ in range(CALLERS_MAX - 1)]
+        until(lambda: callers_of(listener) == CALLERS_MAX, listener)
+        assert listener.poll(200) == []
+        assert all(is_open(connection) for connection in silent)
+
+        stack.enter_context(raw_connection(port))
+        until(lambda: not is_open(silent[0]), listener)
+
+        assert all(is_open(connection) for connection in silent[1:])
+        assert callers_of(listener) == CALLERS_MAX
+    assert dialler.transport.send(link, b"still there") is SendResult.SENT
+    until(lambda: b"still there" in listener.payloads(here), listener)
+
+
+def test_when_all_have_spoken_the_one_that_comes_is_one_too_many(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "CALLERS_MAX", 2)
+    dialler, listener = open_end(), open_end()
+    port = listener.listen()
+    first, second = join(dialler, listener, port), join(dialler, listener, port)
+    with raw_connection(port) as third:
+        until(lambda: not is_open(third), listener)
+
+    for link, here in (first, second):
+        dialler.transport.send(link, b"still there")
+        until(lambda here=here: b"still there" in listener.payloads(here), listener)  # type: ignore[misc]
+    until(lambda: listener.told, listener)
+    assert listener.told == [CallerCut(LOOPBACK, "too many connections", 1)]
+
+
+def test_of_several_hosts_the_one_with_the_most_silent_connections_pays(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of 127.0.0.0/8 is this machine: each address is a host of its own here."""
+    monkeypatch.setattr(callers, "CALLERS_MAX", 3)
+    listener = open_end()
+    port = listener.listen()
+    with ExitStack() as stack:
+        made = []
+        for host in ("127.0.0.2", "127.0.0.3", "127.0.0.3", "127.0.0.4"):
+            source = (host, 0)
+            connection = socket.create_connection((LOOPBACK, port), 5, source_address=source)
+            made.append(stack.enter_context(connection))
+            until(lambda: callers_of(listener) == min(len(made), 3), listener)
+        until(lambda: not is_open(made[1]), listener)
+
+        assert [is_open(connection) for connection in made] == [True, False, True, True]
+
+
+@pytest.mark.parametrize("has_shaken_hands", [False, True])
+def test_who_says_nothing_is_cut_in_time_and_who_speaks_is_not(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch, open_raw: OpenRaw, has_shaken_hands: bool
+) -> None:
+    """libzmq keeps for ever who has shaken hands and says nothing."""
+    monkeypatch.setattr(callers, "FIRST_WORD_MS", 300)
+    listener = open_end()
+    port = listener.listen()
+    with ExitStack() as stack:
+        if has_shaken_hands:
+            silent = open_raw(zmq.DEALER)
+            silent.setsockopt(zmq.RECONNECT_IVL, -1)
+            silent.connect(f"tcp://{LOOPBACK}:{port}")
+        else:
+            stack.enter_context(raw_connection(port))
+        spoken = stack.enter_context(silent_node(port))
+        until(lambda: callers_of(listener) == 2, listener)
+        before = time.monotonic()
+        until(lambda: callers_of(listener) == 1, listener)
+
+        assert time.monotonic() - before < PATIENCE_SECONDS / 2
+        assert is_open(spoken)
+    until(lambda: listener.told, listener)
+    assert listener.told == [CallerCut(LOOPBACK, "silent", 1)]
+
+
+def test_a_dropped_link_has_a_second_to_go_by_itself(open_end: Open) -> None:
+    listener = open_end()
+    with silent_node(listener.listen()) as connection:
+        until(listener.came_up, listener)
+        dropped = time.monotonic()
+        link = listener.came_up()[0].link
+        listener.transport.send(link, b"why")
+        listener.transport.drop(link)
+        until(lambda: not is_open(connection), listener)
+
+    assert 1 <= time.monotonic() - dropped < 2
+
+
+def test_what_is_cut_is_told_at_once_and_then_once_a_minute(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(callers, "CALLERS_MAX", 1)
+    listener = open_end()
+    port = listener.listen()
+    with ExitStack() as stack:
+        for n in range(5):
+            stack.enter_context(raw_connection(port))
+            until(lambda: callers_of(listener) == 1, listener)
+            until(lambda n=n: n == 0 or listener.told, listener)  # type: ignore[misc]
+        listener.poll(300)
+    assert listener.told == [CallerCut(LOOPBACK, "too many connections", 1)]
+
+    inside = listener.transport._listener
+    assert inside is not None
+    cut = inside.callers.told(inside.callers._tell_ms)
+    assert cut == [CallerCut(LOOPBACK, "too many connections", 3)]
+
+
+def test_what_somebody_said_who_has_gone_is_not_taken_for_the_next_one_of_its_number() -> None:
+    """Else he would only have to say something bad, and go, to have that one cut."""
+    with ExitStack() as stack:
+        context = stack.enter_context(zmq.Context())
+        router = stack.enter_context(context.socket(zmq.ROUTER))
+        made = Callers(context, router, is_guarded=False)
+        stack.callback(made.close)
+        server = stack.enter_context(socket.create_server((LOOPBACK, 0)))
+        port = server.getsockname()[1]
+
+        def come() -> socket.socket:
+            stack.enter_context(socket.create_connection((LOOPBACK, port)))
+            return stack.enter_context(server.accept()[0])
+
+        gone = come()
+        descriptor = gone.fileno()
+        frame = cast(zmq.Frame, SimpleNamespace(get=lambda _option: descriptor))
+        made._happened(Happening(zmq.Event.ACCEPTED, descriptor), port, 1)
+        made._happened(Happening(zmq.Event.DISCONNECTED, descriptor), port, 2)
+        next_one = come()
+        gone.close()
+        os.dup2(next_one.fileno(), descriptor)
+        stack.callback(os.close, descriptor)
+        made._happened(Happening(zmq.Event.ACCEPTED, descriptor), port, 2)
+
+        assert made.of(frame, port, 2) is None
+        made.drained(2)
+        assert made.of(frame, port, 2) is None
+        made.drained(3)
+        found = made.of(frame, port, 3)
+
+        assert found is not None
+        assert found.connection.peer == next_one.getpeername()
