@@ -181,7 +181,7 @@ class Connections:
             # Meanwhile it was reached at its address.
             session.contested_ms = None
             self.elect(session, now)
-        elif rival.question_ms is None:
+        elif rival.answered_ms >= session.contested_ms:
             return True
         elif now.mono_ms - session.contested_ms >= CONTEST_MS:
             session.contested_ms = None
@@ -194,8 +194,7 @@ class Connections:
         attempt = self.dialer.attempts.get(session.peer_id)
         is_named = attempt is not None and not attempt.is_learned
         rival.is_doubted = is_named and not rival.is_located and not rival.proved
-        session.contested_ms = now.mono_ms
-        rival.question_ms = now.mono_ms
+        session.contested_ms = rival.question_ms = now.mono_ms
 
     def _replace(self, rival: Session, session: Session, now: Now) -> None:
         """Believe who is where people said, not who came by himself and says the same name.

@@ -183,8 +183,8 @@ class Reception:
             case Ping():
                 session.pong_due = message.sent_ms
             case Pong(sent_ms):
-                if session.question_ms is not None and sent_ms >= session.question_ms:
-                    session.question_ms = None
+                if sent_ms <= session.pinged_ms:
+                    session.answered_ms = max(session.answered_ms, sent_ms)
             case Bye():
                 self._connections.drop(session, "closed by the peer", now)
             case Hello() | Reject():

@@ -153,8 +153,10 @@ class Session:
     """Whether the process at the other end has answered at the address that people named."""
     is_doubted: bool = False
     """Whether another process of the same name has come, and the named address is to be asked."""
-    question_ms: int | None = None
-    """Since when this one is asked so; None: it is not, or it has answered."""
+    question_ms: int = -1
+    """When this one was last to be asked so."""
+    answered_ms: int = -1
+    """When the last PING left that the peer has answered."""
 
     @property
     def has_told(self) -> bool:
@@ -188,7 +190,7 @@ class Session:
     @property
     def ping_ms(self) -> int:
         """When the peer is asked, unless it says something before."""
-        if self.question_ms is not None and self.pinged_ms < self.question_ms:
+        if self.pinged_ms < self.question_ms:
             return self.question_ms
         return max(self.heard_ms, self.pinged_ms) + PING_INTERVAL_MS
 

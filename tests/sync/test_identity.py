@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from dataclasses import replace
 from itertools import combinations, permutations
 
@@ -15,6 +16,7 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.messages import (
     Batch,
     Message,
+    Pong,
     Reject,
     SnapshotBegin,
     SnapshotCommit,
@@ -22,6 +24,7 @@ from softadastra.sync.messages import (
 )
 from softadastra.sync.snapshots import LAST_KEY
 from softadastra.sync.status import conflicts
+from softadastra.sync.wire import encode
 from tests.described import described
 from tests.engines import OPTIONS, Network, Node
 
@@ -306,14 +309,21 @@ def test_a_peer_that_lies_about_our_writes_does_not_renew_us_for_ever():
     assert len(network["a"].engine.replica.origins) < 15
 
 
-def test_of_two_live_nodes_of_one_name_the_second_is_refused():
+def with_twins(*names: str) -> tuple[Network, int]:
+    """Give two nodes that are connected, others that are called as the first one, and the link."""
     network = Network("a", "b")
-    network.nodes["twin"] = Node(network, "a", OPTIONS, network["a"].policies)
-    network["twin"].incarnation += 1
-    network["twin"].life = 100
-    network["twin"].start()
-    network.join("a", "b")
+    for number, name in enumerate(names, 1):
+        network.nodes[name] = Node(network, "a", OPTIONS, network["a"].policies)
+        network[name].incarnation += number
+        network[name].life = 100 * number
+        network[name].start()
+    link = network.join("a", "b")
     network.run()
+    return network, link
+
+
+def test_of_two_live_nodes_of_one_name_the_second_is_refused():
+    network, _ = with_twins("twin")
 
     network.join("twin", "b")
     network.run()
@@ -324,6 +334,42 @@ def test_of_two_live_nodes_of_one_name_the_second_is_refused():
     assert reject.reason.name == "DUPLICATE_IDENTITY"
     assert "another node that is alive is called 'a'" in reject.words
     assert network["a"].engine.connections.active.keys() == {"b"}
+
+
+def test_who_comes_again_in_the_same_millisecond_is_refused_again():
+    """The question was answered in it already, and nobody asked anew: the live one was dropped."""
+    network, link = with_twins("twin")
+
+    for _ in range(3):
+        network.join("twin", "b")
+        network.run()
+
+    assert len(network.messages(Reject)) == 3
+    network.advance(5_000, step=100)
+    assert link in network["b"].engine.connections.sessions
+
+
+def test_a_live_node_is_not_dropped_because_others_of_its_name_come_faster_than_it_answers():
+    """Each is refused by an answer to what was asked when it came."""
+    twins = ["one", "two", "three", "four"]
+    network, link = with_twins(*twins)
+    late: deque[tuple[int, Message]] = deque()
+
+    def pass_later(sender: Node, _to: Node, message: Message) -> bool:
+        if isinstance(message, Pong) and sender is network["a"]:
+            late.append((network.now_ms + 20, message))
+            return False
+        return True
+
+    network.passes = pass_later
+    for turn in range(300):
+        network.join(twins[turn % 4], "b")
+        network.advance(10, step=10)
+        while late and late[0][0] <= network.now_ms:
+            network["b"].receive(link, encode(late.popleft()[1]))
+
+    assert link in network["b"].engine.connections.sessions
+    assert len(network.messages(Reject)) > 290
 
 
 def test_a_node_that_was_restarted_takes_the_place_of_its_silent_former_life():
