@@ -104,13 +104,13 @@ def is_claimed(needed: Known, rows: list[Known]) -> bool:
 
 
 def collectable(replica: Replica, stable: Known, wall_ms: int) -> Collected | None:
-    """Give the stable rows that are left, and the tombstones that may go with them."""
+    """Give the stable rows that are left, and the tombstones that may go with or after them."""
     ranges = {
         number: list(subtract(dots.ranges(), replica.logs[number].collected))
         for number, dots in stable.items()
     }
     ranges = {number: found for number, found in ranges.items() if found}
-    if not ranges:
+    if not ranges and not replica.tombstones:
         return None
     kept = {
         key
@@ -124,7 +124,7 @@ def collectable(replica: Replica, stable: Known, wall_ms: int) -> Collected | No
         for key in replica.tombstones
         if key not in kept and may_vanish(replica, replica.entries[key], stable, wall_ms)
     ]
-    return Collected(ranges, keys)
+    return Collected(ranges, keys) if ranges or keys else None
 
 
 def may_vanish(replica: Replica, state: State, stable: Known, wall_ms: int) -> bool:

@@ -150,12 +150,16 @@ class Membership:
             reports[node_id] = Report(min(now.mono_ms - heard_ms, AGE_MS_MAX), have)
         return reports, names[start]
 
+    def is_awaited(self, member: Member) -> bool:
+        """Whether a member was named by people, and nobody has met it."""
+        return not (member.accepted or member.witnessed)
+
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""
         active = [
             member.node_id for member in self._members if self.holds_back(member, now.wall_ms)
         ]
-        return self.collector.decide(self._replica, active, now.wall_ms)
+        return self._sparing(self.collector.decide(self._replica, active, now.wall_ms))
 
     def decide_alone(self, wall_ms: int) -> Collected | None:
         """Decide what may be let go by a node that waits for no member, when that is most.
@@ -172,10 +176,13 @@ class Membership:
         everything = {
             number: DotSet(log.base, log.ranges_beyond()) for number, log in replica.haves()
         }
-        collected = collectable(replica, everything, wall_ms)
-        # Who was named and never met may bring writes that are older than a remove.
-        is_awaited = any(not (m.accepted or m.witnessed) for m in self._members)
-        return collected._replace(keys=[]) if collected and is_awaited else collected
+        return self._sparing(collectable(replica, everything, wall_ms))
+
+    def _sparing(self, collected: Collected | None) -> Collected | None:
+        """Let tombstones stay while somebody is awaited: he may bring writes that are older."""
+        if collected is None or not any(self.is_awaited(member) for member in self._members):
+            return collected
+        return collected._replace(keys=[]) if collected.ranges else None
 
     def is_time_to_collect(self, now: Now) -> bool:
         """Whether to look now; the next time is noted."""

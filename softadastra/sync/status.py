@@ -157,7 +157,7 @@ def tombstone_holds(engine: Engine, now: Now) -> list[TombstoneHold]:
     siblings = [siblings_of(replica.entries[key]) for key in replica.tombstones]
     holds: list[TombstoneHold] = []
     for member in sorted(engine.members, key=lambda member: member.node_id):
-        if membership.holds_back(member, now.wall_ms):
+        if membership.holds_back(member, now.wall_ms) or membership.is_awaited(member):
             known = membership.collector.known.get(member.node_id)
             # After a restart nothing is known but what it confirmed of our own writes.
             has = {replica.me: DotSet(member.confirmed)} if known is None else known

@@ -16,6 +16,7 @@ from softadastra.sync.records import Forgotten
 from softadastra.sync.session import Flight
 from softadastra.sync.status import tombstone_holds
 from softadastra.sync.wire import encode
+from softadastra.types import Peer, PeerSource
 from tests.engines import OPTIONS, WALL_MS, Network, Node
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
@@ -374,6 +375,34 @@ def test_holds_name_who_holds_back_how_many_tombstones_since_when():
     assert {(h.peer, h.count) for h in tombstone_holds(a.engine, a.now)} == {("b", 1), ("c", 2)}
     network.advance(700_000, step=5_000)
     assert tombstone_holds(a.engine, a.now) == []
+
+
+def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_else():
+    """What it wrote before it was ever reached is older than a remove, and must meet it."""
+    network = line("a", "b")
+    c = network.nodes["c"] = Node(network, "c", OPTIONS, network["a"].policies)
+    for node in (network["a"], network["b"]):
+        record = node.engine.register(Peer("c", "127.0.0.1", 4043), PeerSource.MANUAL, node.now)
+        assert record is not None
+        node.commit(record)
+    c.write(("k", "of c"))
+    network["a"].write(("k", "of a"))
+    network.advance(1_000, step=100)
+    network["b"].remove("k")
+    network.advance(200_000, step=1_000)
+    assert tombstones(network)[:2] == [1, 1]
+    assert rows(network)[:2] == [0, 0]
+    (hold,) = tombstone_holds(network["a"].engine, network["a"].now)
+    assert (hold.peer, hold.count) == ("c", 1)
+
+    network.join("a", "c")
+    network.join("b", "c")
+    network.run()
+
+    assert [node.items() for node in network.nodes.values()] == [{}, {}, {}]
+    network.advance(200_000, step=1_000)
+    assert tombstones(network) == [0, 0, 0]
+    assert rows(network) == [0, 0, 0]
 
 
 def test_an_acknowledgement_does_not_tell_all_that_a_peer_has():
