@@ -164,6 +164,10 @@ class ClientOptions:
     with .key behind it, whether the log is kept or not. The list of trusted keys is beside it, with
     .trusted in place of .key."""
 
+    enable_control: Annotated[bool, FLAG] = True
+    """Answer the commands of this user on a socket beside the log, for the cost of a thread that
+    sleeps. Without it they are refused while the node has its log open."""
+
     max_key_bytes: Annotated[int, whole(1, _KEY_BYTES_MAX)] = 1024
     """The longest key, in bytes of UTF-8."""
 

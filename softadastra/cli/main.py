@@ -156,7 +156,7 @@ cli = Root(
         "status": Lazy(
             "softadastra.cli.status:status", "Show the node, its store, its outbox and its peers."
         ),
-        "node": Lazy("softadastra.cli.node:node", "Describe this node, or run it."),
+        "node": Lazy("softadastra.cli.node:node", "Describe this node, run it, and stop it."),
         "store": Lazy("softadastra.cli.store:store", "Read and write the keys of this node."),
         "sync": Lazy(
             "softadastra.cli.sync:sync",

@@ -9,8 +9,8 @@ import click
 from softadastra.cli.command import Command
 from softadastra.cli.documents import discovery_document, fields_of, transport_document
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.output import Output, as_time, as_yes_no
+from softadastra.cli.reaching import reach_node
 from softadastra.types import PeerSource, PeerState, PeerStatus
 
 __all__ = ["peers"]
@@ -24,10 +24,10 @@ def peers(invocation: Invocation) -> None:
     Discovery peers were found on the local network; transport peers are all that this node was
     ever connected to or dialled, those of its settings since it first ran with them.
     """
-    with open_node(invocation, creates=False) as local:
-        found = local.client.peers()
-        discovery = discovery_document(local.client, found)
-        transport = transport_document(local.client, found)
+    with reach_node(invocation, creates=False) as reached:
+        found = reached.node.peers()
+        discovery = discovery_document(reached, found)
+        transport = transport_document(reached, found)
     output = invocation.output
     if invocation.json:
         output.document(

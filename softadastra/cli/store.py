@@ -10,9 +10,9 @@ from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
 from softadastra.cli.documents import entry_document
 from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_count, as_time, encode
+from softadastra.cli.reaching import reach_node
 from softadastra.cli.tagged_json import parse_json, to_json
 from softadastra.errors import InvalidArgumentError, NotFoundError
 from softadastra.types import Value
@@ -63,8 +63,8 @@ def put(
     if json_value and bytes_value:
         raise click.UsageError("Choose one of --json-value and --bytes-value.")
     stored = _typed(_content(value), json_value=json_value, bytes_value=bytes_value)
-    with open_node(invocation, creates=True) as local:
-        result = local.client.put(key, stored)
+    with reach_node(invocation, creates=True) as reached:
+        result = reached.node.put(key, stored)
     if invocation.json:
         invocation.output.document({**result._asdict(), "sync_id": result.sync_id})
         return
@@ -118,8 +118,8 @@ def get(invocation: Invocation, *, key: str, raw: bool) -> None:
     """
     if raw and invocation.json:
         raise click.UsageError("Choose one of --raw and --json.")
-    with open_node(invocation, creates=False) as local:
-        entry = local.client.entry(key)
+    with reach_node(invocation, creates=False) as reached:
+        entry = reached.node.entry(key)
     if entry is None:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if raw:
@@ -157,8 +157,8 @@ def remove(invocation: Invocation, *, key: str) -> None:
 
     Exits with 3 when there is none.
     """
-    with open_node(invocation, creates=False) as local:
-        was_there = local.client.remove(key)
+    with reach_node(invocation, creates=False) as reached:
+        was_there = reached.node.remove(key)
     if not was_there:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if invocation.json:
@@ -177,8 +177,8 @@ def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> N
     Those that begin with PREFIX if it is given, in the order of the keys. A terminal shows as
     much of each value as fits a line; a pipe gets all of it.
     """
-    with open_node(invocation, creates=False) as local:
-        items = iter(local.client.items(prefix))
+    with reach_node(invocation, creates=False) as reached:
+        items = iter(reached.node.items(prefix))
         shown = items if limit is None else islice(items, limit)
         if invocation.json:
             entries = [{"key": key, "value": to_json(value)} for key, value in shown]
