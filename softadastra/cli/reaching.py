@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,8 +127,6 @@ def reach_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> It
         StoreLockedError: another process has the log open, and answers no commands.
         SoftadastraError: as `Client.open`.
     """
-    from softadastra import Client
-
     options = load_options(invocation, auto_tick=False, enable_control=False, **overrides)
     if creates and not options.enable_wal:
         raise InvalidStateError(
@@ -143,12 +141,11 @@ def reach_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> It
         where = "without a write-ahead log" if wal_path is None else f"no log at {wal_path} yet"
         invocation.output.note(f"Node {options.node_id} is empty: {where}.")
     with _events_on_standard_error(invocation.verbosity):
-        found = _reach(options)
-        with closing(found):
-            if isinstance(found, Client):
-                yield opened_here(found, wal_path)
-            else:
-                yield reached_there(found, options)
+        reached, leave = _reach(options, wal_path)
+        try:
+            yield reached
+        finally:
+            leave()
 
 
 def opened_here(client: Client, wal_path: Path | None, *, pid: int | None = None) -> Reached:
@@ -186,21 +183,26 @@ def find_running(options: ClientOptions) -> RemoteNode | None:
     return found
 
 
-def _reach(options: ClientOptions) -> Client | RemoteNode:
-    """Find the node that runs, or open its log; wait for whoever has it open for a moment."""
-    from softadastra import Client
+def _reach(options: ClientOptions, wal_path: Path | None) -> tuple[Reached, Callable[[], None]]:
+    """Find the node that runs, or open its log; wait for whoever has it open for a moment.
 
+    Returns:
+        The node, and what ends it or the connection with it.
+    """
     until = time.monotonic() + LOCK_SECONDS
     while True:
-        if options.enable_wal:
-            running = find_running(options)
-            if running is not None:
-                return running
+        running = find_running(options) if options.enable_wal else None
+        if running is not None:
+            return reached_there(running, options), running.close
+        from softadastra import Client  # most of a command's time, where no node runs
+
         try:
-            return Client(options).open()
+            client = Client(options).open()
         except StoreLockedError:
             if time.monotonic() >= until:
                 raise
+        else:
+            return opened_here(client, wal_path), client.close
         time.sleep(LOOK_SECONDS)
 
 

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from softadastra.batch import Batch
 from softadastra.types import (
     Conflict,
     Entry,
@@ -24,6 +23,9 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+
+if TYPE_CHECKING:  # it brings the store, which a command that asks a node does without
+    from softadastra.batch import Batch
 
 __all__ = ["Operations"]
 

@@ -9,9 +9,8 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from softadastra.batch import Batch
 from softadastra.control import calls
 from softadastra.control.calls import About, Call, Stream, Write
 from softadastra.control.channel import Channel
@@ -22,9 +21,7 @@ from softadastra.control.places import addresses, log_identity
 from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError, NodeSilentError
 from softadastra.errors import ProtocolError, SoftadastraError, StorageError
-from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import check_key, pack_value
-from softadastra.store.writes import Assigned, Assignment
 from softadastra.types import (
     Conflict,
     Entry,
@@ -38,6 +35,10 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+
+if TYPE_CHECKING:
+    from softadastra.batch import Batch
+    from softadastra.store.writes import Assigned, Assignment
 
 __all__ = ["SILENCE_SECONDS", "RemoteNode", "find_node"]
 
@@ -294,6 +295,7 @@ class RemoteNode:
 
     def batch(self) -> Batch:
         """Gather writes here; the node gets them together when the block ends."""
+        from softadastra.batch import Batch
 
         def key(key: object) -> str:
             return check_key(key, max_bytes=self.about.max_key_bytes)
@@ -305,7 +307,8 @@ class RemoteNode:
         return Batch(assignment, key, self._write)
 
     def _write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
-        writes = [Write(key, None if packed == TOMBSTONE else packed) for key, packed, _ in asked]
+        # What is removed has no packed value at all, see TOMBSTONE.
+        writes = [Write(key, packed or None) for key, packed, _ in asked]
         results = self._ask(calls.BATCH, writes=writes)
         return [
             each and (each.key, each.version, each.status, each.origin, each.n) for each in results
