@@ -19,6 +19,7 @@ import click
 from softadastra.cli.command import Command
 from softadastra.cli.documents import discovery_document, node_document, transport_document
 from softadastra.cli.invocation import Invocation
+from softadastra.cli.notifying import notify
 from softadastra.cli.numbers import Number
 from softadastra.cli.reaching import Reached, load_options, open_when_free, opened_here
 from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportError
@@ -193,12 +194,14 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
                     client.start_discovery()
             wal_path = options.resolved_wal_path() if options.enable_wal else None
             _announce(invocation, opened_here(client, wal_path, pid=os.getpid()))
+            notify("READY=1")
             while not ending.is_asked():
                 if not client.transport_running:
                     raise TransportError(
                         "the transport has failed, see the event reactor.failed; the node stops, so"
                         " that whoever started it can start it again"
                     )
+            notify("STOPPING=1")
 
 
 def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
