@@ -80,19 +80,20 @@ class Command(click.Command):
 class Group(Command, click.Group):
     """A group whose commands are imported when they are asked for.
 
-    Without a command it shows its help on standard error and fails as a wrong command line does.
-
     Args:
         name: what the group is called.
         lazy: its commands by name, in the order in which the help shows them.
+        default: which of them is run when none is named. None: the group shows its help on standard
+            error, and fails as a wrong command line does.
         attributes: as click takes them.
     """
 
-    def __init__(self, name: str, *, lazy: Mapping[str, Lazy], **attributes: Any) -> None:
-        super().__init__(
-            name, callback=_show_help_without_command, invoke_without_command=True, **attributes
-        )
+    def __init__(
+        self, name: str, *, lazy: Mapping[str, Lazy], default: str | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(name, callback=_without_command, invoke_without_command=True, **attributes)
         self.lazy = lazy
+        self.default = default
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Name the commands in the order in which they were given."""
@@ -156,8 +157,17 @@ class RequiredArgument(click.Argument):
 
 
 @click.pass_context
-def _show_help_without_command(context: click.Context) -> None:
-    if context.invoked_subcommand is None:
+def _without_command(context: click.Context) -> None:
+    """Do what a group does alone; with a command nothing."""
+    group = context.command
+    assert isinstance(group, Group)
+    if context.invoked_subcommand is not None:
+        return
+    if group.default is None:
         for line in context.get_help().splitlines():
             tell(line)
         context.exit(ExitCode.USAGE)
+    command = group.get_command(context, group.default)
+    assert command is not None, "a default is one of the commands"
+    with command.make_context(group.default, [], parent=context) as inner:
+        command.invoke(inner)

@@ -162,7 +162,14 @@ cli = Root(
             "softadastra.cli.sync:sync",
             "Show and move what peers still lack of this node's writes.",
         ),
-        "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
+        "peers": Lazy(
+            "softadastra.cli.peers:peers",
+            "Show the nodes that this one knows, and add and remove them.",
+        ),
+        "conflicts": Lazy(
+            "softadastra.cli.conflicts:conflicts",
+            "Show keys with concurrent writes, and settle them.",
+        ),
         "keys": Lazy(
             "softadastra.cli.keys:keys", "Look after this node's keys, and those that it trusts."
         ),

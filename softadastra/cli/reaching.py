@@ -127,7 +127,8 @@ def reach_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> It
         StoreLockedError: another process has the log open, and answers no commands.
         SoftadastraError: as `Client.open`.
     """
-    options = load_options(invocation, auto_tick=False, enable_control=False, **overrides)
+    given = {"auto_tick": False, "enable_control": False} | overrides
+    options = load_options(invocation, **given)
     if creates and not options.enable_wal:
         raise InvalidStateError(
             f"node {options.node_id!r} keeps nothing on disk (enable_wal is false), so what this"

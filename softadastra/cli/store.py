@@ -8,13 +8,13 @@ import click
 
 from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
 from softadastra.cli.documents import entry_document
-from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_count, as_time, encode
 from softadastra.cli.reaching import reach_node
-from softadastra.cli.tagged_json import parse_json, to_json
-from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.cli.tagged_json import to_json
+from softadastra.cli.values import read_value
+from softadastra.errors import NotFoundError
 from softadastra.types import Value
 
 __all__ = ["get", "list_entries", "put", "remove", "store"]
@@ -36,10 +36,6 @@ store = Group(
     },
 )
 
-VALUE_BYTES_MAX = 16 * 1024 * 1024
-"""The most that is read for one value from a file or standard input. A value of 1 MiB takes up
-to 6 MiB as JSON; whether it can be stored is decided when it is."""
-
 
 @click.command("put", cls=Command)
 @click.argument(
@@ -60,9 +56,7 @@ def put(
     VALUE is text; "-" reads it from standard input and "@FILE" from a file, to the last byte.
     "@@text" stores "@text". Put -- before a value that begins with "-".
     """
-    if json_value and bytes_value:
-        raise click.UsageError("Choose one of --json-value and --bytes-value.")
-    stored = _typed(_content(value), json_value=json_value, bytes_value=bytes_value)
+    stored = read_value(value, is_json=json_value, is_bytes=bytes_value)
     with reach_node(invocation, creates=True) as reached:
         result = reached.node.put(key, stored)
     if invocation.json:
@@ -73,36 +67,6 @@ def put(
         ("Field", "Value"),
         (("key", result.key), ("version", result.version), ("status", result.status)),
     )
-
-
-def _content(argument: str) -> bytes:
-    """Read the value that the argument holds or names."""
-    if argument.startswith("@@"):
-        return argument.removeprefix("@").encode()
-    if argument != STANDARD_INPUT and not argument.startswith("@"):
-        return argument.encode()
-    hint = "" if argument == STANDARD_INPUT else f" To store this text, write '@{argument}'."
-    with open_input(argument.removeprefix("@"), hint=hint) as stream:
-        content = stream.read(VALUE_BYTES_MAX + 1)
-    if len(content) > VALUE_BYTES_MAX:
-        raise InvalidArgumentError(
-            f"the value is longer than {VALUE_BYTES_MAX:,} bytes, the limit is the setting"
-            " max_value_bytes: store it in parts"
-        )
-    return content
-
-
-def _typed(content: bytes, *, json_value: bool, bytes_value: bool) -> Value:
-    if bytes_value:
-        return content
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidArgumentError(
-            f"the value is not UTF-8 text at its byte {error.start + 1}: store it with"
-            " --bytes-value"
-        ) from error
-    return parse_json(text) if json_value else text
 
 
 @click.command("get", cls=Command)

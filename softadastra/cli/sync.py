@@ -32,6 +32,12 @@ sync = Group(
         "tick": Lazy(
             "softadastra.cli.sync:tick", "Send each reachable peer a round of what it lacks."
         ),
+        "wait": Lazy(
+            "softadastra.cli.delivery:wait", "Wait until this node's writes are at its peers."
+        ),
+        "retry": Lazy(
+            "softadastra.cli.delivery:retry", "Try again at once what peers have not confirmed."
+        ),
     },
 )
 
