@@ -273,6 +273,19 @@ class ClientOptions:
         settings: dict[str, Any] = read_file(path, kinds) | variables | overrides
         return cls(**{**(defaults or {}), **settings})
 
+    @classmethod
+    def sources(
+        cls, path: PathType | None = None, environ: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Say where `load` finds what is set: by name "variable" or "file"; all else is default.
+
+        Arguments and errors as of `load`.
+        """
+        kinds = _kinds()
+        variables = read_environment(os.environ if environ is None else environ, kinds)
+        in_file = dict.fromkeys(read_file(path, kinds), "file")
+        return in_file | dict.fromkeys(variables, "variable")
+
     def with_transport(self, host: str, port: int) -> Self:
         """Return a copy that listens at this address; port 0 lets the system pick one."""
         return replace(self, enable_transport=True, transport_host=host, transport_port=port)

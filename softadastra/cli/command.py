@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from shutil import get_terminal_size
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import CommonOption, common_options
@@ -119,6 +122,17 @@ class Group(Command, click.Group):
             ctx.fail(f"Unknown {group}command: {args[0]}{hint}")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Give the commands that begin so, without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=lazy.summary)
+            for name, lazy in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return named + Command.shell_complete(self, ctx, incomplete)
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Name the commands in the usage line."""
         return ["[OPTIONS]", f"<{'|'.join(self.list_commands(ctx))}>", "[ARGS]..."]
@@ -137,15 +151,31 @@ class RequiredArgument(click.Argument):
         declarations: the argument's name, as click takes it.
         missing: what to say when it is absent.
         empty: what to say when it is "", None when that is a value.
+        completes: what a shell completes it with: "key" or "peer" of the running node.
         attributes: as click takes them.
     """
 
     def __init__(
-        self, declarations: list[str], *, missing: str, empty: str | None = None, **attributes: Any
+        self,
+        declarations: list[str],
+        *,
+        missing: str,
+        empty: str | None = None,
+        completes: str | None = None,
+        **attributes: Any,
     ) -> None:
         super().__init__(declarations, required=True, **attributes)
         self._missing = missing
         self._empty = empty
+        self._completes = completes
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Give what may stand here."""
+        from softadastra.cli.completion import complete_from_node
+
+        if self._completes is None:
+            return super().shell_complete(ctx, incomplete)
+        return complete_from_node(ctx, self._completes, incomplete)
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert the value, or say what is missing."""

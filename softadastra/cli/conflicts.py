@@ -64,7 +64,7 @@ def list_conflicts(invocation: Invocation, *, only_open: bool) -> None:
 
 
 @click.command("show", cls=Command)
-@click.argument("key", cls=RequiredArgument, missing="Missing key argument.")
+@click.argument("key", cls=RequiredArgument, missing="Missing key argument.", completes="key")
 @click.pass_obj
 def show(invocation: Invocation, *, key: str) -> None:
     """Show the values of a key in conflict.
@@ -94,7 +94,7 @@ def show(invocation: Invocation, *, key: str) -> None:
 
 
 @click.command("resolve", cls=Command)
-@click.argument("key", cls=RequiredArgument, missing="Missing key argument.")
+@click.argument("key", cls=RequiredArgument, missing="Missing key argument.", completes="key")
 @click.argument("value", required=False)
 @click.option(
     "--take",

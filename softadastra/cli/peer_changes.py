@@ -60,7 +60,7 @@ def add(invocation: Invocation, *, address: str, wait_s: float) -> None:
 
 
 @click.command("remove", cls=Command)
-@click.argument("peer", cls=RequiredArgument, missing="Missing node argument.")
+@click.argument("peer", cls=RequiredArgument, missing="Missing node argument.", completes="peer")
 @click.pass_obj
 def remove(invocation: Invocation, *, peer: str) -> None:
     """Connect to a node no more.
@@ -83,7 +83,7 @@ def remove(invocation: Invocation, *, peer: str) -> None:
 
 
 @click.command("forget", cls=Command)
-@click.argument("peer", cls=RequiredArgument, missing="Missing node argument.")
+@click.argument("peer", cls=RequiredArgument, missing="Missing node argument.", completes="peer")
 @click.pass_obj
 def forget(invocation: Invocation, *, peer: str) -> None:
     """Strike a node off: it is waited for no more.

@@ -43,6 +43,7 @@ store = Group(
     cls=RequiredArgument,
     missing="Missing key or value argument.",
     empty="Key cannot be empty.",
+    completes="key",
 )
 @click.argument("value", cls=RequiredArgument, missing="Missing key or value argument.")
 @click.option("--json-value", is_flag=True, help="The value is JSON, not text.")
@@ -71,7 +72,11 @@ def put(
 
 @click.command("get", cls=Command)
 @click.argument(
-    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key argument.",
+    empty="Key cannot be empty.",
+    completes="key",
 )
 @click.option("--raw", is_flag=True, help="Print text and bytes as they are, all else as JSON.")
 @click.pass_obj
@@ -113,7 +118,11 @@ def _shown(value: Value) -> str:
 
 @click.command("remove", cls=Command)
 @click.argument(
-    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key argument.",
+    empty="Key cannot be empty.",
+    completes="key",
 )
 @click.pass_obj
 def remove(invocation: Invocation, *, key: str) -> None:

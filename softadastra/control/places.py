@@ -34,9 +34,11 @@ __all__ = [
     "make_runtime_directory",
     "point_to",
     "registered_logs",
+    "runtime_candidates",
     "runtime_directories",
     "socket_beside",
     "unlink_socket",
+    "usable_runtime_directory",
 ]
 
 SOCKET_PATH_BYTES_MAX: Final = 103 if sys.platform == "darwin" else 107
@@ -65,7 +67,18 @@ def is_bindable(path: Path) -> bool:
 
 def runtime_directories() -> list[Path]:
     """Give the directories of this user's sockets that are there, the best first."""
-    return [path for path in _candidates() if _is_private(path)]
+    return [path for path in runtime_candidates() if _is_private(path)]
+
+
+def usable_runtime_directory() -> Path | None:
+    """Give the directory of this user's sockets that would be used or made; None: there is none."""
+    for path in runtime_candidates():
+        if _is_private(path):
+            return path
+        is_free = not path.exists() and not path.is_symlink()
+        if is_free and path.parent.is_dir() and os.access(path.parent, os.W_OK):
+            return path
+    return None
 
 
 def make_runtime_directory() -> Path:
@@ -75,15 +88,15 @@ def make_runtime_directory() -> Path:
         AlreadyExistsError: each of its names is taken by what others can write to.
         OSError: the system refused.
     """
-    paths = _candidates()
-    for path in paths:
-        if path.parent.is_dir() and os.access(path.parent, os.W_OK):
-            with suppress(FileExistsError):
-                path.mkdir(mode=0o700)
-            if _is_private(path):
-                return path
+    path = usable_runtime_directory()
+    if path is not None:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        if _is_private(path):  # somebody else may have been faster
+            return path
     raise AlreadyExistsError(
-        f"none of {', '.join(map(str, paths))} is a directory of this user alone: remove it"
+        f"none of {', '.join(map(str, runtime_candidates()))} is a directory of this user alone:"
+        " remove it"
     )
 
 
@@ -133,7 +146,8 @@ def registered_logs() -> list[tuple[Path, Path]]:
     ]
 
 
-def _candidates() -> list[Path]:
+def runtime_candidates() -> list[Path]:
+    """Give where this user's directory may be, the best first."""
     found = []
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if runtime and Path(runtime).is_absolute():

@@ -51,12 +51,13 @@ SLICE_SECONDS: Final = 2.0
 """A wait is asked for in slices, so that who ends a command that waits leaves nothing waiting."""
 
 
-def find_node(log: Path, *, node_id: str) -> RemoteNode | None:
+def find_node(log: Path, *, node_id: str, silence: float | None = None) -> RemoteNode | None:
     """Look for the node that has a log open.
 
     Args:
         log: the log.
         node_id: what to call it, when it does not answer.
+        silence: for how many seconds it may say nothing, now and later; None: SILENCE_SECONDS.
 
     Returns:
         The node; None when none answers for this log.
@@ -66,9 +67,10 @@ def find_node(log: Path, *, node_id: str) -> RemoteNode | None:
         StorageError: it is another user's.
         ProtocolError: it speaks another version.
     """
+    silence = SILENCE_SECONDS if silence is None else silence
     for address in addresses(log):
         try:
-            channel, about = _connected(address, log, node_id)
+            channel, about = _connected(address, log, node_id, silence)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError, NodeGoneError):
             continue  # nobody listens, or no more
         except PermissionError as error:
@@ -83,36 +85,36 @@ def find_node(log: Path, *, node_id: str) -> RemoteNode | None:
                 raise
             continue  # a path that is too long, or no socket at all
         if about.place == log_identity(log):
-            return RemoteNode(address, log, about, channel)
+            return RemoteNode(address, log, about, channel, silence=silence)
         channel.close()
     return None
 
 
-def _connected(address: Path, log: Path, node_id: str) -> tuple[Channel, About]:
+def _connected(address: Path, log: Path, node_id: str, silence: float) -> tuple[Channel, About]:
     """Connect, and hear who is there."""
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel = Channel(connecting)
     try:
-        connecting.settimeout(SILENCE_SECONDS)
+        connecting.settimeout(silence)
         try:
             connecting.connect(os.fspath(address))
         except (TimeoutError, BlockingIOError):
-            raise _silent(node_id, None) from None
+            raise _silent(node_id, None, silence) from None
         process = peer_of(connecting)
         _check_owner(process, log)
-        about = _greeted(channel, process, node_id)
+        about = _greeted(channel, process, node_id, silence)
     except BaseException:
         channel.close()
         raise
     return channel, about
 
 
-def _greeted(channel: Channel, process: PeerProcess, node_id: str) -> About:
+def _greeted(channel: Channel, process: PeerProcess, node_id: str, silence: float) -> About:
     """Hear who is there."""
     try:
-        payload = channel.receive(silence=SILENCE_SECONDS)
+        payload = channel.receive(silence=silence)
     except TimeoutError:
-        raise _silent(node_id, process.pid) from None
+        raise _silent(node_id, process.pid, silence) from None
     except ConnectionResetError:
         payload = None
     if payload is None and process.uid != os.geteuid() != 0:
@@ -142,10 +144,10 @@ def _check_owner(process: PeerProcess, log: Path) -> None:
         )
 
 
-def _silent(node_id: str, pid: int | None) -> NodeSilentError:
+def _silent(node_id: str, pid: int | None, silence: float) -> NodeSilentError:
     process = "" if pid is None else f" (pid {pid})"
     return NodeSilentError(
-        f"node {node_id}{process} does not answer within {SILENCE_SECONDS:g} s: it hangs, or is"
+        f"node {node_id}{process} does not answer within {silence:g} s: it hangs, or is"
         " stopped; look at its process and its log",
         node_id=node_id,
         pid=pid,
@@ -163,9 +165,13 @@ class RemoteNode:
         log: its log.
         about: who it says it is.
         channel: a connection with it.
+        silence: for how many seconds it may say nothing.
     """
 
-    def __init__(self, address: Path, log: Path, about: About, channel: Channel) -> None:
+    def __init__(
+        self, address: Path, log: Path, about: About, channel: Channel, *, silence: float
+    ) -> None:
+        self._silence = silence
         self._address = address
         self._log = log
         self.about = about
@@ -204,11 +210,11 @@ class RemoteNode:
         is_kept = False
         try:
             with suppress(BrokenPipeError):  # who closes at once has said why
-                channel.send(request, silence=SILENCE_SECONDS)
+                channel.send(request, silence=self._silence)
             yield channel
             is_kept = True
         except TimeoutError:
-            raise _silent(self.about.node_id, self.about.pid) from None
+            raise _silent(self.about.node_id, self.about.pid, self._silence) from None
         except ConnectionError as error:
             if isinstance(error, SoftadastraError):
                 raise
@@ -226,7 +232,7 @@ class RemoteNode:
                 return channel
             channel.close()  # the node has ended it, or is about to say that it does
         try:
-            channel, about = _connected(self._address, self._log, self.about.node_id)
+            channel, about = _connected(self._address, self._log, self.about.node_id, self._silence)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise self._gone() from error
         if about.pid != self.about.pid:
@@ -235,7 +241,7 @@ class RemoteNode:
         return channel
 
     def _reply(self, channel: Channel) -> tuple[Reply, Any]:
-        payload = channel.receive(silence=SILENCE_SECONDS)
+        payload = channel.receive(silence=self._silence)
         if payload is None:
             raise self._gone()
         kind, content = decode_reply(payload)
