@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from softadastra.cli.output import as_count
 from softadastra.control.operations import Operations
 from softadastra.errors import (
     InvalidArgumentError,
@@ -241,10 +242,12 @@ def _about_peer(peer: PeerStatus) -> Finding:
         return Finding(
             check=check,
             state=State.WARNING,
-            found=f"{peer.state}, lacks {peer.lag:,} writes: {peer.last_error or 'not connected'}",
+            found=f"{peer.state}, lacks {as_count(peer.lag, 'write')}: {peer.last_error or 'not connected'}",
             advice="it gets what it lacks when it is back; forget it when it is gone for good",
         )
-    return Finding(check=check, state=State.OK, found=f"{peer.state}, lacks {peer.lag:,} writes")
+    return Finding(
+        check=check, state=State.OK, found=f"{peer.state}, lacks {as_count(peer.lag, 'write')}"
+    )
 
 
 def check_outbox(node: Operations) -> Finding:
@@ -254,11 +257,11 @@ def check_outbox(node: Operations) -> Finding:
         return Finding(
             check="outbox",
             state=State.WARNING,
-            found=f"{state.failed_count:,} writes are lacked by peers that do not answer",
+            found=f"{as_count(state.failed_count, 'write')} given up for now: the peers do not answer",
             advice="softadastra sync retry tries them at once; they are tried by themselves too",
         )
     waiting = state.outbox_size - state.acknowledged_count
-    return Finding(check="outbox", state=State.OK, found=f"{waiting:,} writes are on their way")
+    return Finding(check="outbox", state=State.OK, found=f"{as_count(waiting, 'write')} on the way")
 
 
 def check_conflicts(node: Operations) -> Finding:
@@ -268,7 +271,7 @@ def check_conflicts(node: Operations) -> Finding:
         return Finding(
             check="conflicts",
             state=State.WARNING,
-            found=f"{count:,} keys have several values",
+            found=f"{as_count(count, 'key')} with several values",
             advice="softadastra conflicts lists and settles them",
         )
     return Finding(check="conflicts", state=State.OK, found="none is open")

@@ -47,8 +47,8 @@ def test_a_running_node_is_looked_at_with_its_peers(run: Run, directory: Path) -
     assert alone["peers"]["found"] == "it knows none"
     assert found["node"]["found"] == f"it runs as process {os.getpid()}"
     assert found["peer office"]["state"] == "warning"
-    assert found["peer office"]["found"].endswith("lacks 1 writes: connection refused")
-    assert found["outbox"]["found"] == "1 writes are on their way"
+    assert found["peer office"]["found"].endswith("lacks 1 write: connection refused")
+    assert found["outbox"]["found"] == "1 write on the way"
     assert found["conflicts"]["state"] == "ok"
 
 
