@@ -7,6 +7,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -441,8 +442,7 @@ class Node:
 
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""
+        now_ms = self.now().wall_ms
         if self._info is None or refresh:
-            self._info = describe(
-                self._options, started_at_ms=self._started_at_ms, now_ms=self.now().wall_ms
-            )
-        return self._info
+            self._info = describe(self._options, started_at_ms=self._started_at_ms, now_ms=now_ms)
+        return replace(self._info, uptime_ms=max(0, now_ms - self._started_at_ms))

@@ -230,6 +230,7 @@ def check_peers(node: Operations) -> Iterator[Finding]:
 
 def _about_peer(peer: PeerStatus) -> Finding:
     check = f"peer {peer.node_id}"
+    stands = f"{peer.state}, lacks {as_count(peer.lag, 'write')}"
     skew_ms = peer.clock_skew_ms
     if peer.state is PeerState.CONNECTED and skew_ms is not None and abs(skew_ms) > SKEW_WARNED_MS:
         return Finding(
@@ -242,12 +243,10 @@ def _about_peer(peer: PeerStatus) -> Finding:
         return Finding(
             check=check,
             state=State.WARNING,
-            found=f"{peer.state}, lacks {as_count(peer.lag, 'write')}: {peer.last_error or 'not connected'}",
+            found=f"{stands}: {peer.last_error or 'not connected'}",
             advice="it gets what it lacks when it is back; forget it when it is gone for good",
         )
-    return Finding(
-        check=check, state=State.OK, found=f"{peer.state}, lacks {as_count(peer.lag, 'write')}"
-    )
+    return Finding(check=check, state=State.OK, found=stands)
 
 
 def check_outbox(node: Operations) -> Finding:
@@ -257,7 +256,7 @@ def check_outbox(node: Operations) -> Finding:
         return Finding(
             check="outbox",
             state=State.WARNING,
-            found=f"{as_count(state.failed_count, 'write')} given up for now: the peers do not answer",
+            found=f"{as_count(state.failed_count, 'write')} lacked by peers that do not answer",
             advice="softadastra sync retry tries them at once; they are tried by themselves too",
         )
     waiting = state.outbox_size - state.acknowledged_count
