@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import socket
 import threading
@@ -14,6 +15,7 @@ import pytest
 from softadastra import Client, ClientOptions, Peer
 from softadastra.control.frames import Reply, encode_reply
 from softadastra.control.operations import Operations
+from softadastra.control.peers import PeerProcess
 from softadastra.control.remote import RemoteNode, find_node
 from softadastra.control.unreachable import NodeGoneError, NodeSilentError
 from softadastra.errors import (
@@ -22,6 +24,7 @@ from softadastra.errors import (
     InvalidStateError,
     NotFoundError,
     ProtocolError,
+    StorageError,
     TransportError,
 )
 
@@ -305,6 +308,28 @@ def test_who_is_no_node_is_told_apart(log: Path, said: bytes) -> None:
         with pytest.raises(ProtocolError):
             find_node(log, node_id="node-a")
         answering.join(10)
+
+
+def test_a_process_of_another_user_is_not_believed(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who can put a socket beside a log that is not theirs could else answer for it."""
+    monkeypatch.setattr("softadastra.control.remote.peer_of", lambda _: PeerProcess(1, 4711))
+
+    with pytest.raises(StorageError, match="a process of user 4711"):
+        find_node(log, node_id="node-a")
+
+
+def test_another_process_under_the_same_name_gets_none_of_the_requests(
+    client: Client, remote: RemoteNode
+) -> None:
+    """A command that began with one run of a node does not go on with the next one unasked."""
+    remote.close()
+    remote.about = dataclasses.replace(remote.about, pid=1)
+
+    with pytest.raises(NodeGoneError):
+        remote.put("k", 1)
+    assert client.size() == 0
 
 
 def test_a_socket_that_nobody_listens_at_is_no_node(log: Path) -> None:
