@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from softadastra import Client, ClientOptions
+from softadastra.control.places import registered_logs
 
 from .tool import Run, Spawn, document
 
@@ -232,6 +233,7 @@ def test_what_a_killed_node_left_is_in_nobodys_way(node: Popen[bytes], run: Run)
     assert found["node"]["running"] is False
     assert found["node"]["pid"] is None
     assert listed == {"nodes": []}
+    assert registered_logs() == []
     assert stopped.exit_code == 4
     assert run("store", "put", "k", "v", *NODE).exit_code == 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -210,19 +212,31 @@ def test_a_forked_child_leaves_the_socket_to_its_parent(tmp_path: Path) -> None:
     assert not is_found(log)
 
 
-def test_a_forked_child_that_lives_on_keeps_no_command_waiting(tmp_path: Path) -> None:
+FORKING = """
+import os, sys, time
+from softadastra import Client, ClientOptions
+client = Client(ClientOptions.persistent("node-a", sys.argv[1])).open()
+if os.fork() == 0:
+    sys.stdin.read()
+    os._exit(0)
+print("forked", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_forked_child_of_a_killed_node_keeps_no_command_waiting(tmp_path: Path) -> None:
     """It has the socket too: if it kept it, commands would connect and never be answered."""
     log = tmp_path / "a.wal"
-    read, write = os.pipe()
-    with opened(log):
-        child = os.fork()
-        if child == 0:
-            os.close(write)
-            os.read(read, 1)
-            os._exit(0)
-    try:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", FORKING, log], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    with parent, parent.stdin, parent.stdout:
+        assert parent.stdout.readline() == b"forked\n"
+        assert is_found(log)
+        parent.kill()
+        parent.wait()
+
+        assert Path(f"{log}.sock").is_socket()
         assert not is_found(log)
-    finally:
-        os.close(write)
-        os.close(read)
-        os.waitpid(child, 0)

@@ -125,6 +125,14 @@ def test_what_is_no_request_is_closed_and_the_node_goes_on(
     eventually(lambda: command_threads() == [])
 
 
+@pytest.mark.parametrize("length", [0, FRAME_BYTES_MAX + 1, 0xFFFFFFFF])
+def test_a_length_out_of_bounds_is_not_waited_for(client: Client, log: Path, length: int) -> None:
+    with connected(log) as connection:
+        connection.sendall(LENGTH.pack(length))
+
+        assert [kind for kind, _ in replies(connection)] == [Reply.HELLO]
+
+
 @pytest.mark.parametrize("sent", WRONG_REQUESTS.values(), ids=WRONG_REQUESTS)
 def test_a_wrong_request_gets_an_error_and_the_node_goes_on(
     client: Client, log: Path, sent: bytes
