@@ -21,8 +21,8 @@ from softadastra.errors import AlreadyExistsError
 
 __all__ = ["Listening"]
 
-BACKLOG: Final = 16
-"""Commands that wait to be accepted; more are refused by the system until then."""
+BACKLOG: Final = 64
+"""Commands that wait to be accepted, for less than a millisecond; more have to try again."""
 
 _NO_SOCKETS_HERE: Final = frozenset(
     {errno.EPERM, errno.EACCES, errno.EROFS, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from softadastra.control import calls
 from softadastra.control.calls import About, Call, Stream, Write
 from softadastra.control.channel import Channel
+from softadastra.control.credentials import Process, process_of
 from softadastra.control.failures import failure_of
 from softadastra.control.frames import Reply, decode_reply, encode_request
-from softadastra.control.peers import PeerProcess, peer_of
 from softadastra.control.places import addresses, log_identity
 from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError, NodeSilentError
@@ -46,6 +46,9 @@ T = TypeVar("T")
 
 SILENCE_SECONDS: Final = 5.0
 """A node that says nothing for so long hangs: it speaks each second while it works on an answer."""
+
+RETRY_SECONDS: Final = 0.02
+"""How soon to knock again at a node at which too many wait."""
 
 SLICE_SECONDS: Final = 2.0
 """A wait is asked for in slices, so that who ends a command that waits leaves nothing waiting."""
@@ -95,12 +98,8 @@ def _connected(address: Path, log: Path, node_id: str, silence: float) -> tuple[
     connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     channel = Channel(connecting)
     try:
-        connecting.settimeout(silence)
-        try:
-            connecting.connect(os.fspath(address))
-        except (TimeoutError, BlockingIOError):
-            raise _silent(node_id, None, silence) from None
-        process = peer_of(connecting)
+        _connect(connecting, address, node_id, silence)
+        process = process_of(connecting)
         _check_owner(process, log)
         about = _greeted(channel, process, node_id, silence)
     except BaseException:
@@ -109,7 +108,24 @@ def _connected(address: Path, log: Path, node_id: str, silence: float) -> tuple[
     return channel, about
 
 
-def _greeted(channel: Channel, process: PeerProcess, node_id: str, silence: float) -> About:
+def _connect(connecting: socket.socket, address: Path, node_id: str, silence: float) -> None:
+    """Connect; while more commands wait than the node's backlog holds, again."""
+    until = time.monotonic() + silence
+    connecting.settimeout(silence)
+    while True:
+        try:
+            connecting.connect(os.fspath(address))
+        except BlockingIOError:  # what Linux says of a backlog that is full
+            if time.monotonic() >= until:
+                raise _silent(node_id, None, silence) from None
+        except TimeoutError:
+            raise _silent(node_id, None, silence) from None
+        else:
+            return
+        time.sleep(RETRY_SECONDS)
+
+
+def _greeted(channel: Channel, process: Process, node_id: str, silence: float) -> About:
     """Hear who is there."""
     try:
         payload = channel.receive(silence=silence)
@@ -128,7 +144,7 @@ def _greeted(channel: Channel, process: PeerProcess, node_id: str, silence: floa
     return about
 
 
-def _check_owner(process: PeerProcess, log: Path) -> None:
+def _check_owner(process: Process, log: Path) -> None:
     """Believe only who could have changed the log just as well."""
     trusted = {os.geteuid(), 0}
     try:

@@ -24,10 +24,10 @@ from typing import Any, Final
 
 from softadastra.control.calls import CALLS, About, Call, Served, Stream
 from softadastra.control.channel import Channel
+from softadastra.control.credentials import process_of
 from softadastra.control.failures import plain_failure
 from softadastra.control.frames import Reply, Request, decode_request, encode_reply
 from softadastra.control.listening import Listening
-from softadastra.control.peers import peer_of
 from softadastra.control.shapes import to_plain
 from softadastra.errors import (
     InternalError,
@@ -40,8 +40,9 @@ from softadastra.sync.notices import Level
 
 __all__ = ["ControlServer"]
 
-COMMANDS_MAX: Final = 16
-"""Commands at a time. Each has a thread, mostly for some milliseconds."""
+COMMANDS_MAX: Final = 64
+"""Commands at a time. Each has a thread, mostly for as long as its process lives: a tenth of a
+second. More than a script starts side by side, and few enough for a node to carry."""
 
 ALIVE_SECONDS: Final = 1.0
 """How often a node that works on an answer says so; a command waits for five seconds."""
@@ -163,7 +164,7 @@ class ControlServer:
             return
         channel = Channel(accepted)
         try:
-            process = peer_of(accepted)
+            process = process_of(accepted)
             is_known = process.uid in (os.geteuid(), 0)
         except OSError:
             is_known = True  # it is gone already, and gets nothing

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from softadastra import Client, ClientOptions, Peer
+from softadastra.control.credentials import Process
 from softadastra.control.frames import Reply, encode_reply
 from softadastra.control.operations import Operations
-from softadastra.control.peers import PeerProcess
 from softadastra.control.remote import RemoteNode, find_node
 from softadastra.control.unreachable import NodeGoneError, NodeSilentError
 from softadastra.errors import (
@@ -290,6 +290,31 @@ def test_a_node_that_hangs_is_named_with_its_process(
     assert caught.value.context["pid"] == os.getpid()
 
 
+def test_a_full_backlog_is_waited_at(log: Path) -> None:
+    """More commands at a moment than the system keeps are no sign of a node that hangs."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(f"{log}.sock")
+        listener.listen(0)
+        first.connect(f"{log}.sock")
+        found: list[object] = []
+
+        def look() -> None:
+            try:
+                found.append(find_node(log, node_id="node-a"))
+            except ProtocolError as error:
+                found.append(error)
+
+        looking = threading.Thread(target=look)
+        looking.start()
+        for _ in range(2):
+            accepted, _ = listener.accept()
+            with accepted:
+                accepted.sendall(encode_reply(Reply.RESULT))
+        looking.join(20)
+
+    assert isinstance(found[0], ProtocolError)  # it was heard
+
+
 @pytest.mark.parametrize(
     "said",
     [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0\0\0\1\xc1", encode_reply(Reply.RESULT, None)],
@@ -314,7 +339,7 @@ def test_a_process_of_another_user_is_not_believed(
     client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who can put a socket beside a log that is not theirs could else answer for it."""
-    monkeypatch.setattr("softadastra.control.remote.peer_of", lambda _: PeerProcess(1, 4711))
+    monkeypatch.setattr("softadastra.control.remote.process_of", lambda _: Process(1, 4711))
 
     with pytest.raises(StorageError, match="a process of user 4711"):
         find_node(log, node_id="node-a")

@@ -17,8 +17,8 @@ import pytest
 from softadastra import Client, ClientOptions
 from softadastra.control import server
 from softadastra.control.channel import Channel
+from softadastra.control.credentials import Process, process_of
 from softadastra.control.frames import FRAME_BYTES_MAX, LENGTH, Reply, decode_reply, encode_request
-from softadastra.control.peers import PeerProcess, peer_of
 from softadastra.control.remote import RemoteNode, find_node
 from softadastra.errors import InvalidStateError, ProtocolError, SoftadastraError
 
@@ -222,13 +222,16 @@ def test_a_long_answer_is_waited_for_as_long_as_the_node_says_that_it_lives(
     assert time.monotonic() - begin >= 2.0
 
 
-def test_commands_are_bounded_and_one_too_many_is_told(client: Client, log: Path) -> None:
+def test_commands_are_bounded_and_one_too_many_is_told(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "COMMANDS_MAX", 4)
     waiting = [connected(log) for _ in range(server.COMMANDS_MAX)]
     try:
         for each in waiting:
             Channel(each).receive(silence=DEADLINE_SECONDS)  # hello: it has its place
         with asking(log) as remote:
-            with pytest.raises(InvalidStateError, match="answers 16 commands already"):
+            with pytest.raises(InvalidStateError, match="answers 4 commands already"):
                 remote.size()
     finally:
         for each in waiting:
@@ -282,14 +285,14 @@ def test_only_this_user_can_connect(client: Client, log: Path) -> None:
 
     assert path.stat().st_mode & 0o777 == 0o600
     with connected(log) as connection:
-        assert peer_of(connection) == (os.getpid(), os.geteuid())
+        assert process_of(connection) == (os.getpid(), os.geteuid())
 
 
 def test_another_user_gets_no_answer_even_when_the_socket_is_open_to_all(
     client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The permission bits of a socket are not heeded by every system."""
-    monkeypatch.setattr(server, "peer_of", lambda _: PeerProcess(4711, 4711))
+    monkeypatch.setattr(server, "process_of", lambda _: Process(4711, 4711))
     with connected(log) as connection:
         assert replies(connection) == []
 

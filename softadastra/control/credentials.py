@@ -7,17 +7,17 @@ import struct
 import sys
 from typing import NamedTuple
 
-__all__ = ["PeerProcess", "peer_of"]
+__all__ = ["Process", "process_of"]
 
 
-class PeerProcess(NamedTuple):
+class Process(NamedTuple):
     """The process that connected, or that listens."""
 
     pid: int
     uid: int
 
 
-def peer_of(connected: socket.socket) -> PeerProcess:
+def process_of(connected: socket.socket) -> Process:
     """Say who is at the other end.
 
     Raises:
@@ -28,10 +28,10 @@ def peer_of(connected: socket.socket) -> PeerProcess:
         level, credentials, process = 0, 0x001, 0x002
         _, uid = struct.unpack("=Ii", connected.getsockopt(level, credentials, 76)[:8])
         (pid,) = struct.unpack("=i", connected.getsockopt(level, process, 4))
-        return PeerProcess(pid, uid)
+        return Process(pid, uid)
     # unix(7), SO_PEERCRED: a struct ucred of pid, uid and gid.
     ucred = struct.Struct("3i")
     pid, uid, _ = ucred.unpack(
         connected.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, ucred.size)
     )
-    return PeerProcess(pid, uid)
+    return Process(pid, uid)
