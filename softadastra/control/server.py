@@ -14,6 +14,7 @@ Rules:
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import socket
@@ -63,7 +64,7 @@ class ControlServer:
     Args:
         served: the node.
         listening: where it is asked.
-        tell: notes an event, as `Node.tell` does.
+        tell: emits an event, as `Node.emit` does.
     """
 
     def __init__(self, served: Served, listening: Listening, tell: Callable[..., None]) -> None:
@@ -81,19 +82,19 @@ class ControlServer:
     def start(self) -> None:
         """Listen. A node that cannot goes on without, and says so."""
         try:
+            self._waker, self._woken = socket.socketpair()
             listener = self._listening.begin()
+            self._attendant = _started("softadastra-control", self._attend, listener)
         except (OSError, SoftadastraError) as error:
+            self._listening.end()
+            if self._listening.socket is not None:
+                self._listening.socket.close()
             self._tell(Level.WARNING, "control.failed", error=str(error))
             return
         try:
             self._listening.register()
         except (OSError, SoftadastraError) as error:
             self._tell(Level.WARNING, "control.unlisted", error=str(error))
-        self._waker, self._woken = socket.socketpair()
-        self._attendant = Thread(
-            target=self._attend, args=(listener,), name="softadastra-control", daemon=True
-        )
-        self._attendant.start()
 
     def withdraw(self) -> None:
         """Take no more requests, and remove the socket; idempotent. While the log is locked."""
@@ -111,7 +112,7 @@ class ControlServer:
         if self._attendant is not None:
             self._attendant.join(END_SECONDS)
         for connection in self._connected():
-            if not connection.is_stopping:
+            if connection.thread is not None and not connection.is_stopping:
                 connection.thread.join(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
@@ -182,12 +183,15 @@ class ControlServer:
             channel.close()
             return
         connection = _Connection(channel)
-        connection.thread = Thread(
-            target=self._serve, args=(connection,), name="softadastra-control-command", daemon=True
-        )
         with self._lock:
             self._connections.append(connection)
-        connection.thread.start()
+        try:
+            connection.thread = _started("softadastra-control-command", self._serve, connection)
+        except OSError as error:
+            self._tell(Level.WARNING, "control.failed", error=str(error))
+            with self._lock:
+                self._connections.remove(connection)
+            channel.close()
 
     def _has_room(self) -> bool:
         """Whether one more can be answered, with who reads nothing making way."""
@@ -278,15 +282,31 @@ class ControlServer:
         connection.send(parts + encode_reply(Reply.RESULT))
 
 
+def _started(name: str, run: Callable[[Any], None], argument: object) -> Thread:
+    """Start a thread.
+
+    Raises:
+        OSError: the system gives no more.
+    """
+    thread = Thread(target=run, args=(argument,), name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
+    return thread
+
+
 class _Connection:
     """A connection that was accepted."""
 
     __slots__ = ("channel", "is_running", "is_stopping", "lock", "thread", "waiting_since")
 
-    thread: Thread
+    thread: Thread | None
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.thread = None
+        """None: it is just being started."""
         self.lock = Lock()
         """Held by who sends."""
         self.is_running = False

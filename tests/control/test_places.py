@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,6 +135,25 @@ def test_where_no_socket_can_be_the_node_runs_without(
     log = tmp_path / "a.wal"
     with opened(log) as client:
         assert client.put("k", 1).version == 1
+        assert not is_found(log)
+    assert "control.failed" in caplog.text
+
+
+def test_where_no_thread_can_be_started_the_node_runs_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("softadastra-control"):
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    log = tmp_path / "a.wal"
+    with opened(log) as client:
+        assert client.put("k", 1).version == 1
+        assert not Path(f"{log}.sock").exists()
         assert not is_found(log)
     assert "control.failed" in caplog.text
 

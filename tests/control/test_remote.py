@@ -259,6 +259,20 @@ def test_stop_calls_the_application_and_waits_until_the_log_is_free(log: Path) -
         application.join(20)
 
 
+def test_an_application_may_be_stopped_by_closing_its_client(log: Path) -> None:
+    """In the very thread that answers."""
+
+    def close() -> None:
+        node.close()
+
+    node = Client(ClientOptions.persistent("node-a", log), stop=close).open()
+    found = find_node(log, node_id="node-a")
+    assert found is not None
+    with closing(found):
+        assert found.stop(20.0) is True
+    assert not node.is_open
+
+
 def test_stop_gives_up_in_time(log: Path) -> None:
     with Client(ClientOptions.persistent("node-a", log), stop=lambda: None):
         found = find_node(log, node_id="node-a")

@@ -280,6 +280,18 @@ def test_a_bug_in_a_call_ends_the_call_and_is_told(client: Client, log: Path) ->
         assert remote.size() == 0
 
 
+def test_a_command_for_which_there_is_no_thread_is_left_and_the_next_is_answered(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as context:
+        context.setattr(threading.Thread, "start", start)
+        assert find_node(log, node_id="node-a") is None
+    assert is_answered(log)
+
+
 def test_only_this_user_can_connect(client: Client, log: Path) -> None:
     path = Path(f"{log}.sock")
 
