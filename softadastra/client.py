@@ -271,7 +271,11 @@ class Client(Lifecycle, MutableMapping[str, Value]):
         return self._opened().release()
 
     def wait_synced(
-        self, timeout: float | None = None, peers: str | int | Iterable[str] = "all"
+        self,
+        timeout: float | None = None,
+        peers: str | int | Iterable[str] = "all",
+        *,
+        up_to: int | None = None,
     ) -> bool:
         """Wait until this node's writes of up to now are durable at its peers.
 
@@ -280,12 +284,14 @@ class Client(Lifecycle, MutableMapping[str, Value]):
             peers: "all" that this node has met or dials, also those not met yet; "any" one; how
                 many; or their ids. Of a node that only others meet it is known within about half a
                 minute for each node in between, so it counts only where its id is given.
+            up_to: only up to this number, as a `PutResult` has it in `n`.
 
         Returns:
             Whether they are. Without any peer they are nowhere else: False, unless this node
             has written nothing.
         """
-        return self._opened().wait_synced(None if timeout is None else seconds(timeout), peers)
+        limit = None if timeout is None else seconds(timeout)
+        return self._opened().wait_synced(limit, peers, up_to)
 
     # Peers.
 

@@ -12,14 +12,20 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Self, cast
+from weakref import WeakSet, proxy
 
 from softadastra.errors import InvalidArgumentError, InvalidStateError
 from softadastra.node import Node
 from softadastra.options import ClientOptions
+from softadastra.runtime.waiting import shielded
+
+if TYPE_CHECKING:
+    from softadastra.control.operations import Operations
+    from softadastra.control.server import ControlServer
 
 __all__ = ["Lifecycle"]
 
@@ -29,15 +35,23 @@ class Lifecycle:
 
     Args:
         options: the node's settings; checked as a whole by `open`.
+        stop: what `softadastra node stop` calls, in a thread of the client's; it may return before
+            the client is closed. None: that command is refused, and says that the application
+            ends its node itself.
     """
 
-    def __init__(self, options: ClientOptions | None = None) -> None:
+    def __init__(
+        self, options: ClientOptions | None = None, *, stop: Callable[[], None] | None = None
+    ) -> None:
         if not isinstance(options, ClientOptions | None):
             raise InvalidArgumentError(f"a client takes ClientOptions, got {options!r:.80}")
         self._options = options or ClientOptions()
+        self._stop = stop
         self._node: Node | None = None
         self._unsettled: Node | None = None
         """What is half open or half closed, because an exception came in between."""
+        self._control: ControlServer | None = None
+        """Answers commands; known before it listens, and until all of it is closed."""
         self._pid = 0
         """The process that opened it."""
         self._is_inherited = False
@@ -65,10 +79,12 @@ class Lifecycle:
                 node = self._unsettled = Node(self._options)
                 try:
                     node.open()
+                    self._node = node
+                    self._serve(node)
                 except BaseException:
+                    self._node = None
                     self._settle()
                     raise
-                self._node = node
                 self._unsettled = None
         return self
 
@@ -88,6 +104,9 @@ class Lifecycle:
 
     def _close(self) -> None:
         with self._lifecycle:
+            if self._control is not None:
+                self._control.withdraw()
+                self._control.drain()
             if self._node is not None:
                 self._unsettled = self._node
                 self._node = None
@@ -95,9 +114,26 @@ class Lifecycle:
 
     def _settle(self) -> None:
         """Close what is half open or half closed; what is done already is not done again."""
+        if self._control is not None:
+            self._control.withdraw()  # before the lock of the log is another node's
         if self._unsettled is not None:
             self._unsettled.close()
             self._unsettled = None
+        if self._control is not None:
+            self._control.close()
+            self._control = None
+
+    def _serve(self, node: Node) -> None:
+        """Answer on a control socket beside the log."""
+        if not (self._options.enable_wal and self._options.enable_control):
+            return
+        from softadastra.serving import control_server
+
+        # Every client is one: its calls are below this class. A proxy, because what answers must
+        # not keep a client that was forgotten from being collected, and so closed.
+        operations = cast("Operations", proxy(self))
+        self._control = control_server(operations, self._options, stop=self._stop, tell=node.emit)
+        shielded(self._control.start)
 
     def __enter__(self) -> Self:
         return self.open()
@@ -152,6 +188,9 @@ class Lifecycle:
 
     def _abandon(self) -> None:
         """Touch nothing of the parent's, in a forked child. No other thread exists here."""
+        if self._control is not None:
+            self._control.abandon()
+            self._control = None
         node = self._node or self._unsettled
         if node is not None:
             _inherited.append(node)

@@ -7,6 +7,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
@@ -113,10 +114,10 @@ class Node:
             try:
                 step()
             except StorageError as error:
-                self._emit(Level.ERROR, "wal.failed", error=error.message)
+                self.emit(Level.ERROR, "wal.failed", error=error.message)
         if self._is_recovered:
             self._tell()
-            self._emit(Level.INFO, "node.closed")
+            self.emit(Level.INFO, "node.closed")
             self._is_recovered = False
 
     # Writing.
@@ -173,7 +174,8 @@ class Node:
         for notice in notices:
             self._events.emit(notice)
 
-    def _emit(self, level: Level, event: str, **fields: object) -> None:
+    def emit(self, level: Level, event: str, **fields: object) -> None:
+        """Emit an event of this node. From any thread."""
         self._events.emit(Notice(level, event, fields))
 
     # The outbox.
@@ -296,7 +298,7 @@ class Node:
             self._check_other(peer)
         shielded(self._start_transport)
         where = {"host": options.transport_host, "port": self._port}
-        self._emit(Level.INFO, "transport.started", **where, security=options.security)
+        self.emit(Level.INFO, "transport.started", **where, security=options.security)
 
     def _start_transport(self) -> None:
         transport, port = listening_transport(self._options)
@@ -330,7 +332,7 @@ class Node:
         if self.transport_port is None:
             return
         shielded(self._go_offline)
-        self._emit(Level.INFO, "transport.stopped")
+        self.emit(Level.INFO, "transport.stopped")
 
     def start_discovery(self) -> None:
         """Announce this node where it listens, and let the reactor dial who is found."""
@@ -407,11 +409,13 @@ class Node:
             raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
         return node_id
 
-    def wait_synced(self, timeout: float | None, peers: str | int | Iterable[str]) -> bool:
-        """Wait until own writes of up to now are durable at these peers."""
+    def wait_synced(
+        self, timeout: float | None, peers: str | int | Iterable[str], up_to: int | None
+    ) -> bool:
+        """Wait until own writes of up to now, or up to a number, are durable at these peers."""
         wanted = wanted_of(peers)
         with self.lock:
-            top = self.replica.top
+            top = self.replica.top if up_to is None else min(up_to, self.replica.top)
         return self.wait(lambda: is_synced(self.engine.members, top, wanted), timeout)
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
@@ -438,8 +442,7 @@ class Node:
 
     def node_info(self, *, refresh: bool = False) -> NodeInfo:
         """Describe this node."""
+        now_ms = self.now().wall_ms
         if self._info is None or refresh:
-            self._info = describe(
-                self._options, started_at_ms=self._started_at_ms, now_ms=self.now().wall_ms
-            )
-        return self._info
+            self._info = describe(self._options, started_at_ms=self._started_at_ms, now_ms=now_ms)
+        return replace(self._info, uptime_ms=max(0, now_ms - self._started_at_ms))

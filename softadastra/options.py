@@ -164,6 +164,10 @@ class ClientOptions:
     with .key behind it, whether the log is kept or not. The list of trusted keys is beside it, with
     .trusted in place of .key."""
 
+    enable_control: Annotated[bool, FLAG] = True
+    """Answer the commands of this user on a socket beside the log, for the cost of a thread that
+    sleeps. Without it they are refused while the node has its log open."""
+
     max_key_bytes: Annotated[int, whole(1, _KEY_BYTES_MAX)] = 1024
     """The longest key, in bytes of UTF-8."""
 
@@ -268,6 +272,19 @@ class ClientOptions:
         variables = read_environment(os.environ if environ is None else environ, kinds)
         settings: dict[str, Any] = read_file(path, kinds) | variables | overrides
         return cls(**{**(defaults or {}), **settings})
+
+    @classmethod
+    def sources(
+        cls, path: PathType | None = None, environ: Mapping[str, str] | None = None
+    ) -> dict[str, str]:
+        """Say where `load` finds what is set: by name "variable" or "file"; all else is default.
+
+        Arguments and errors as of `load`.
+        """
+        kinds = _kinds()
+        variables = read_environment(os.environ if environ is None else environ, kinds)
+        in_file = dict.fromkeys(read_file(path, kinds), "file")
+        return in_file | dict.fromkeys(variables, "variable")
 
     def with_transport(self, host: str, port: int) -> Self:
         """Return a copy that listens at this address; port 0 lets the system pick one."""

@@ -54,7 +54,9 @@ LAYERS = {
         "metadata",
         "runtime",
     },
-    "lifecycle": {*VALUES, "options", "node"},
+    "control": {*VALUES, "batch", "store", "sync.notices"},
+    "serving": {*VALUES, "control", "options"},
+    "lifecycle": {*VALUES, "control", "node", "options", "runtime.waiting", "serving"},
     "client": {
         *VALUES,
         "options",
@@ -83,6 +85,7 @@ LAYERS = {
         *VALUES,
         "options",
         "client",
+        "control",
         "settings",
         "node_settings",
         "inspection",

@@ -434,6 +434,17 @@ def test_node_info_describes_the_node():
         assert node.refresh_node_info().uptime_ms >= info.uptime_ms
 
 
+def test_the_uptime_goes_on(monkeypatch):
+    with Client(ClientOptions.memory_only("node-a")) as node:
+        before = node.node_info().uptime_ms
+        opened = node._node
+        assert opened is not None
+        now = opened.now()
+        monkeypatch.setattr(opened, "now", lambda: now._replace(wall_ms=now.wall_ms + 60_000))
+
+        assert node.node_info().uptime_ms >= before + 60_000
+
+
 # The log.
 
 

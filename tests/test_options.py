@@ -74,6 +74,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "security": None,
         "insecure": False,
         "key_path": None,
+        "enable_control": True,
         "max_key_bytes": 1024,
         "max_value_bytes": 1048576,
     }
@@ -308,6 +309,7 @@ ACCEPTED: dict[str, list[Any]] = {
     "security": [None, "curve"],
     "insecure": [True, False],
     "key_path": [None, "a.key", Path("keys/a")],
+    "enable_control": [True, False],
     "max_key_bytes": [1, 65536],
     "max_value_bytes": [1, 1048576],
 }
@@ -341,6 +343,7 @@ REFUSED: dict[str, list[Any]] = {
     "security": ["", "tls", True],
     "insecure": NOT_FLAGS,
     "key_path": ["", ".", "/", b"a.key", 5, "a\0b"],
+    "enable_control": NOT_FLAGS,
     "max_key_bytes": [0, 65537],
     "max_value_bytes": [0, 1048577],
 }

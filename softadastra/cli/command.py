@@ -11,9 +11,12 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from shutil import get_terminal_size
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import CommonOption, common_options
@@ -80,19 +83,20 @@ class Command(click.Command):
 class Group(Command, click.Group):
     """A group whose commands are imported when they are asked for.
 
-    Without a command it shows its help on standard error and fails as a wrong command line does.
-
     Args:
         name: what the group is called.
         lazy: its commands by name, in the order in which the help shows them.
+        default: which of them is run when none is named. None: the group shows its help on standard
+            error, and fails as a wrong command line does.
         attributes: as click takes them.
     """
 
-    def __init__(self, name: str, *, lazy: Mapping[str, Lazy], **attributes: Any) -> None:
-        super().__init__(
-            name, callback=_show_help_without_command, invoke_without_command=True, **attributes
-        )
+    def __init__(
+        self, name: str, *, lazy: Mapping[str, Lazy], default: str | None = None, **attributes: Any
+    ) -> None:
+        super().__init__(name, callback=_without_command, invoke_without_command=True, **attributes)
         self.lazy = lazy
+        self.default = default
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Name the commands in the order in which they were given."""
@@ -118,6 +122,17 @@ class Group(Command, click.Group):
             ctx.fail(f"Unknown {group}command: {args[0]}{hint}")
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Give the commands that begin so, without importing them, and the options."""
+        from click.shell_completion import CompletionItem
+
+        named = [
+            CompletionItem(name, help=lazy.summary)
+            for name, lazy in self.lazy.items()
+            if name.startswith(incomplete)
+        ]
+        return named + Command.shell_complete(self, ctx, incomplete)
+
     def collect_usage_pieces(self, ctx: click.Context) -> list[str]:
         """Name the commands in the usage line."""
         return ["[OPTIONS]", f"<{'|'.join(self.list_commands(ctx))}>", "[ARGS]..."]
@@ -136,15 +151,31 @@ class RequiredArgument(click.Argument):
         declarations: the argument's name, as click takes it.
         missing: what to say when it is absent.
         empty: what to say when it is "", None when that is a value.
+        completes: what a shell completes it with: "key" or "peer" of the running node.
         attributes: as click takes them.
     """
 
     def __init__(
-        self, declarations: list[str], *, missing: str, empty: str | None = None, **attributes: Any
+        self,
+        declarations: list[str],
+        *,
+        missing: str,
+        empty: str | None = None,
+        completes: str | None = None,
+        **attributes: Any,
     ) -> None:
         super().__init__(declarations, required=True, **attributes)
         self._missing = missing
         self._empty = empty
+        self._completes = completes
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Give what may stand here."""
+        from softadastra.cli.completion import complete_from_node
+
+        if self._completes is None:
+            return super().shell_complete(ctx, incomplete)
+        return complete_from_node(ctx, self._completes, incomplete)
 
     def process_value(self, ctx: click.Context, value: Any) -> Any:
         """Convert the value, or say what is missing."""
@@ -156,8 +187,17 @@ class RequiredArgument(click.Argument):
 
 
 @click.pass_context
-def _show_help_without_command(context: click.Context) -> None:
-    if context.invoked_subcommand is None:
+def _without_command(context: click.Context) -> None:
+    """Do what a group does alone; with a command nothing."""
+    group = context.command
+    assert isinstance(group, Group)
+    if context.invoked_subcommand is not None:
+        return
+    if group.default is None:
         for line in context.get_help().splitlines():
             tell(line)
         context.exit(ExitCode.USAGE)
+    command = group.get_command(context, group.default)
+    assert command is not None, "a default is one of the commands"
+    with command.make_context(group.default, [], parent=context) as inner:
+        command.invoke(inner)

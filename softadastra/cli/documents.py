@@ -1,9 +1,9 @@
-"""The objects in the documents that `--json` prints, each made from an open client.
+"""The objects in the documents that `--json` prints, each made from a node that was reached.
 
 Commands show tables from these same objects, so that both tell the same.
 
-    node       id, running, wal, display_name, hostname, os, version, capabilities,
-               started_at_ms and uptime_ms (null when it is not running)
+    node       id, running, wal, display_name, hostname, os, version, capabilities;
+               pid, started_at_ms and uptime_ms (null when it is not running)
     store      entries, digest, tombstones_held: which peer (peer) holds back the collection of how
                many removed keys (count), of which the first was removed when (since_ms)
     sync       the fields of `SyncState`; per_peer: {node id: the fields of `PeerSync`}
@@ -17,16 +17,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from softadastra.cli.tagged_json import to_json
-from softadastra.types import Entry, PeerSource, PeerState, PeerStatus, SyncState
+from softadastra.types import Entry, PeerSource, PeerState, PeerStatus, SyncState, TombstoneHold
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from softadastra import Client
+    from softadastra.cli.reaching import Reached
 
 __all__ = [
     "Document",
@@ -43,13 +42,14 @@ Document = dict[str, object]
 """A JSON object."""
 
 
-def node_document(client: Client, wal_path: Path | None, *, is_running: bool) -> Document:
+def node_document(reached: Reached) -> Document:
     """Describe the node; one that is open for a command only is not running."""
-    info = client.node_info()
+    info, is_running = reached.node.node_info(), reached.is_running
     return {
         "id": info.node_id,
         "running": is_running,
-        "wal": None if wal_path is None else str(wal_path),
+        "pid": reached.pid,
+        "wal": None if reached.wal_path is None else str(reached.wal_path),
         "display_name": info.display_name,
         "hostname": info.hostname,
         "os": info.os_name,
@@ -60,12 +60,12 @@ def node_document(client: Client, wal_path: Path | None, *, is_running: bool) ->
     }
 
 
-def store_document(client: Client) -> Document:
+def store_document(reached: Reached, holds: Sequence[TombstoneHold]) -> Document:
     """Count what the store holds, with the hash that is equal where it is the same."""
     return {
-        "entries": client.size(),
-        "digest": client.digest(),
-        "tombstones_held": [fields_of(hold) for hold in client.tombstone_holds()],
+        "entries": reached.node.size(),
+        "digest": reached.node.digest(),
+        "tombstones_held": [fields_of(hold) for hold in holds],
     }
 
 
@@ -75,25 +75,23 @@ def sync_document(state: SyncState) -> Document:
     return {**fields_of(state), "per_peer": per_peer}
 
 
-def transport_document(
-    client: Client, peers: Sequence[PeerStatus], *, host: str | None = None
-) -> Document:
+def transport_document(reached: Reached, peers: Sequence[PeerStatus]) -> Document:
     """Describe where the node listens, and with how many of its peers it is in touch."""
-    is_running = client.transport_running
+    port = reached.node.transport_port
     return {
-        "running": is_running,
-        "host": host if is_running else None,
-        "port": client.transport_port if is_running else None,
-        "security": client.options.security,
+        "running": port is not None,
+        "host": None if port is None else reached.host,
+        "port": port,
+        "security": reached.security,
         "peers": len(peers),
         "connected": sum(peer.state is PeerState.CONNECTED for peer in peers),
     }
 
 
-def discovery_document(client: Client, peers: Sequence[PeerStatus]) -> Document:
+def discovery_document(reached: Reached, peers: Sequence[PeerStatus]) -> Document:
     """Describe the search for peers on the local network."""
     return {
-        "running": client.discovery_running,
+        "running": reached.node.discovery_running,
         "peers": sum(peer.source is PeerSource.MDNS for peer in peers),
     }
 

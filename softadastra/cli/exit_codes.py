@@ -12,7 +12,7 @@ from softadastra.errors import (
     WalCorruptionError,
 )
 
-__all__ = ["ExitCode", "exit_code_of"]
+__all__ = ["ExitCode", "NotStartedError", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
@@ -34,10 +34,19 @@ class ExitCode(IntEnum):
     """128 + SIGINT, as shells report it."""
 
 
+class NotStartedError(SoftadastraError):
+    """A node that was started has ended; its exit code is this command's too."""
+
+    def __init__(self, message: str, code: int, **context: object) -> None:
+        super().__init__(message, exit_code=code, **context)
+        self.exit_code = ExitCode(code) if code in tuple(ExitCode) and code else ExitCode.FAILURE
+
+
 def exit_code_of(error: SoftadastraError) -> ExitCode:
     """Choose the exit code of a command that this error ended."""
     # Only a failing command pays for csv and json, and for what pairs.
     from softadastra.cli.rows import BadRowError
+    from softadastra.control.unreachable import NodeGoneError, NodeSilentError
     from softadastra.pairing import WindowClosedError
 
     match error:
@@ -47,6 +56,10 @@ def exit_code_of(error: SoftadastraError) -> ExitCode:
             return ExitCode.LOCKED
         case WalCorruptionError():
             return ExitCode.DAMAGE_FOUND
+        case NodeSilentError() | NodeGoneError():
+            return ExitCode.NO_NODE_REACHABLE
+        case NotStartedError():
+            return error.exit_code
         case WindowClosedError():
             return ExitCode.TIMED_OUT
         case BadRowError():

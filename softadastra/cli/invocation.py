@@ -34,6 +34,16 @@ class Invocation:
         """-1: errors only, 0: warnings too, 1: changes of state too, 2 and above: everything."""
         return max(-1, self.verbose - self.quiet)
 
+    def arguments(self) -> list[str]:
+        """Write them as a command line, but for --json: for a node that is started."""
+        valued = {"--node-id": self.node_id, "--wal": self.wal, "--config": self.config}
+        return [
+            *(f"{name}={value}" for name, value in valued.items() if value is not None),
+            *(["--no-color"] if self.no_color else []),
+            *["--verbose"] * self.verbose,
+            *["--quiet"] * self.quiet,
+        ]
+
     @property
     def output(self) -> Output:
         """Where the command shows its result, and how."""

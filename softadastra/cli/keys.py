@@ -14,7 +14,7 @@ import click
 from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
 from softadastra.cli.documents import Document
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import load_options
+from softadastra.cli.reaching import load_options
 from softadastra.errors import AlreadyExistsError, InvalidArgumentError, NotFoundError
 from softadastra.networking import make_keys
 from softadastra.options import ClientOptions

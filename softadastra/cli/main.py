@@ -22,9 +22,12 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.output import SCHEMA, encode, tell
 from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
 
-__all__ = ["cli", "main"]
+__all__ = ["PROGRAM", "VARIABLE", "cli", "main"]
 
 PROGRAM = "softadastra"
+
+VARIABLE = "_SOFTADASTRA_COMPLETE"
+"""Set by a shell that asks for completions, to what it asks."""
 
 
 class Root(Group):
@@ -39,6 +42,10 @@ class Root(Group):
         Raises:
             SystemExit: always, with one of `ExitCode`.
         """
+        if instruction := os.environ.get(VARIABLE):
+            from softadastra.cli.completion import complete
+
+            sys.exit(complete(self, instruction))
         arguments = sys.argv[1:] if args is None else list(args)
         if sys.stdout is None:
             tell("error: standard output is closed: give it a file or a pipe")
@@ -156,17 +163,35 @@ cli = Root(
         "status": Lazy(
             "softadastra.cli.status:status", "Show the node, its store, its outbox and its peers."
         ),
-        "node": Lazy("softadastra.cli.node:node", "Describe this node, or run it."),
+        "node": Lazy("softadastra.cli.node:node", "Describe this node, run it, and stop it."),
         "store": Lazy("softadastra.cli.store:store", "Read and write the keys of this node."),
         "sync": Lazy(
             "softadastra.cli.sync:sync",
             "Show and move what peers still lack of this node's writes.",
         ),
-        "peers": Lazy("softadastra.cli.peers:peers", "Show the nodes that this one knows."),
+        "peers": Lazy(
+            "softadastra.cli.peers:peers",
+            "Show the nodes that this one knows, and add and remove them.",
+        ),
+        "conflicts": Lazy(
+            "softadastra.cli.conflicts:conflicts",
+            "Show keys with concurrent writes, and settle them.",
+        ),
         "keys": Lazy(
             "softadastra.cli.keys:keys", "Look after this node's keys, and those that it trusts."
         ),
         "wal": Lazy("softadastra.cli.wal:wal", "Look after the write-ahead log of this node."),
+        "config": Lazy(
+            "softadastra.cli.config:config",
+            "Show the settings of this node, and where each comes from.",
+        ),
+        "doctor": Lazy(
+            "softadastra.cli.doctor:doctor", "Look for what is wrong, and say what to do."
+        ),
+        "logs": Lazy("softadastra.cli.logs:logs", "Show the events of a detached node."),
+        "completion": Lazy(
+            "softadastra.cli.completion:completion", "Print what a shell needs to complete."
+        ),
         "demo": Lazy(
             "softadastra.cli.demo:demo",
             "Watch node processes replicate through a stop and a crash.",

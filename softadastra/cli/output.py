@@ -180,8 +180,11 @@ def _table(
 
 
 def _fits(table: Table, console: Console) -> bool:
-    """Tell whether no word of the table would have to be folded."""
+    """Tell whether no line of the table would have to be broken.
+
+    Rich breaks words although each would fit, when it makes room in the widest columns first.
+    """
     from rich.measure import Measurement
 
     unlimited = console.options.update(width=UNLIMITED_WIDTH)
-    return Measurement.get(console, unlimited, table).minimum <= console.width
+    return Measurement.get(console, unlimited, table).maximum <= console.width

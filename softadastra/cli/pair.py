@@ -15,9 +15,9 @@ import click
 from softadastra.cli.command import Command
 from softadastra.cli.documents import Document
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import load_options
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import tell
+from softadastra.cli.reaching import load_options
 from softadastra.errors import InvalidArgumentError, InvalidStateError
 from softadastra.pairing import Meeting
 from softadastra.pairing import pair as pair_with

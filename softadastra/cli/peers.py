@@ -6,28 +6,42 @@ from collections.abc import Sequence
 
 import click
 
-from softadastra.cli.command import Command
+from softadastra.cli.command import Command, Group, Lazy
 from softadastra.cli.documents import discovery_document, fields_of, transport_document
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.output import Output, as_time, as_yes_no
+from softadastra.cli.reaching import reach_node
 from softadastra.types import PeerSource, PeerState, PeerStatus
 
-__all__ = ["peers"]
+__all__ = ["list_peers", "peers"]
+
+peers = Group(
+    "peers",
+    help="Show the nodes that this one knows, and add and remove them.",
+    default="list",
+    lazy={
+        "list": Lazy("softadastra.cli.peers:list_peers", "Show the nodes that this one knows."),
+        "add": Lazy("softadastra.cli.peer_changes:add", "Know a node, and connect to it."),
+        "remove": Lazy("softadastra.cli.peer_changes:remove", "Connect to a node no more."),
+        "forget": Lazy(
+            "softadastra.cli.peer_changes:forget", "Strike a node off: it is waited for no more."
+        ),
+    },
+)
 
 
-@click.command("peers", cls=Command)
+@click.command("list", cls=Command)
 @click.pass_obj
-def peers(invocation: Invocation) -> None:
+def list_peers(invocation: Invocation) -> None:
     """Show the nodes that this one knows.
 
     Discovery peers were found on the local network; transport peers are all that this node was
     ever connected to or dialled, those of its settings since it first ran with them.
     """
-    with open_node(invocation, creates=False) as local:
-        found = local.client.peers()
-        discovery = discovery_document(local.client, found)
-        transport = transport_document(local.client, found)
+    with reach_node(invocation, creates=False) as reached:
+        found = reached.node.peers()
+        discovery = discovery_document(reached, found)
+        transport = transport_document(reached, found)
     output = invocation.output
     if invocation.json:
         output.document(

@@ -16,8 +16,8 @@ from softadastra.cli.documents import (
     transport_document,
 )
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.output import as_yes_no
+from softadastra.cli.reaching import reach_node
 from softadastra.types import TombstoneHold
 
 __all__ = ["status"]
@@ -33,15 +33,14 @@ def held_since(hold: TombstoneHold) -> str:
 @click.pass_obj
 def status(invocation: Invocation) -> None:
     """Show the node, its store, its outbox and its peers."""
-    with open_node(invocation, creates=False) as local:
-        client = local.client
-        peers = client.peers()
-        node = node_document(client, local.wal_path, is_running=False)
-        store = store_document(client)
-        holds = client.tombstone_holds()
-        sync = sync_document(client.sync_state())
-        transport = transport_document(client, peers)
-        discovery = discovery_document(client, peers)
+    with reach_node(invocation, creates=False) as reached:
+        peers = reached.node.peers()
+        holds = reached.node.tombstone_holds()
+        node = node_document(reached)
+        store = store_document(reached, holds)
+        sync = sync_document(reached.node.sync_state())
+        transport = transport_document(reached, peers)
+        discovery = discovery_document(reached, peers)
     if invocation.json:
         invocation.output.document(
             {

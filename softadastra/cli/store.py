@@ -8,13 +8,13 @@ import click
 
 from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
 from softadastra.cli.documents import entry_document
-from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_count, as_time, encode
-from softadastra.cli.tagged_json import parse_json, to_json
-from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.cli.reaching import reach_node
+from softadastra.cli.tagged_json import to_json
+from softadastra.cli.values import read_value
+from softadastra.errors import NotFoundError
 from softadastra.types import Value
 
 __all__ = ["get", "list_entries", "put", "remove", "store"]
@@ -36,10 +36,6 @@ store = Group(
     },
 )
 
-VALUE_BYTES_MAX = 16 * 1024 * 1024
-"""The most that is read for one value from a file or standard input. A value of 1 MiB takes up
-to 6 MiB as JSON; whether it can be stored is decided when it is."""
-
 
 @click.command("put", cls=Command)
 @click.argument(
@@ -47,6 +43,7 @@ to 6 MiB as JSON; whether it can be stored is decided when it is."""
     cls=RequiredArgument,
     missing="Missing key or value argument.",
     empty="Key cannot be empty.",
+    completes="key",
 )
 @click.argument("value", cls=RequiredArgument, missing="Missing key or value argument.")
 @click.option("--json-value", is_flag=True, help="The value is JSON, not text.")
@@ -60,11 +57,9 @@ def put(
     VALUE is text; "-" reads it from standard input and "@FILE" from a file, to the last byte.
     "@@text" stores "@text". Put -- before a value that begins with "-".
     """
-    if json_value and bytes_value:
-        raise click.UsageError("Choose one of --json-value and --bytes-value.")
-    stored = _typed(_content(value), json_value=json_value, bytes_value=bytes_value)
-    with open_node(invocation, creates=True) as local:
-        result = local.client.put(key, stored)
+    stored = read_value(value, is_json=json_value, is_bytes=bytes_value)
+    with reach_node(invocation, creates=True) as reached:
+        result = reached.node.put(key, stored)
     if invocation.json:
         invocation.output.document({**result._asdict(), "sync_id": result.sync_id})
         return
@@ -75,39 +70,13 @@ def put(
     )
 
 
-def _content(argument: str) -> bytes:
-    """Read the value that the argument holds or names."""
-    if argument.startswith("@@"):
-        return argument.removeprefix("@").encode()
-    if argument != STANDARD_INPUT and not argument.startswith("@"):
-        return argument.encode()
-    hint = "" if argument == STANDARD_INPUT else f" To store this text, write '@{argument}'."
-    with open_input(argument.removeprefix("@"), hint=hint) as stream:
-        content = stream.read(VALUE_BYTES_MAX + 1)
-    if len(content) > VALUE_BYTES_MAX:
-        raise InvalidArgumentError(
-            f"the value is longer than {VALUE_BYTES_MAX:,} bytes, the limit is the setting"
-            " max_value_bytes: store it in parts"
-        )
-    return content
-
-
-def _typed(content: bytes, *, json_value: bool, bytes_value: bool) -> Value:
-    if bytes_value:
-        return content
-    try:
-        text = content.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidArgumentError(
-            f"the value is not UTF-8 text at its byte {error.start + 1}: store it with"
-            " --bytes-value"
-        ) from error
-    return parse_json(text) if json_value else text
-
-
 @click.command("get", cls=Command)
 @click.argument(
-    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key argument.",
+    empty="Key cannot be empty.",
+    completes="key",
 )
 @click.option("--raw", is_flag=True, help="Print text and bytes as they are, all else as JSON.")
 @click.pass_obj
@@ -118,8 +87,8 @@ def get(invocation: Invocation, *, key: str, raw: bool) -> None:
     """
     if raw and invocation.json:
         raise click.UsageError("Choose one of --raw and --json.")
-    with open_node(invocation, creates=False) as local:
-        entry = local.client.entry(key)
+    with reach_node(invocation, creates=False) as reached:
+        entry = reached.node.entry(key)
     if entry is None:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if raw:
@@ -149,7 +118,11 @@ def _shown(value: Value) -> str:
 
 @click.command("remove", cls=Command)
 @click.argument(
-    "key", cls=RequiredArgument, missing="Missing key argument.", empty="Key cannot be empty."
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key argument.",
+    empty="Key cannot be empty.",
+    completes="key",
 )
 @click.pass_obj
 def remove(invocation: Invocation, *, key: str) -> None:
@@ -157,8 +130,8 @@ def remove(invocation: Invocation, *, key: str) -> None:
 
     Exits with 3 when there is none.
     """
-    with open_node(invocation, creates=False) as local:
-        was_there = local.client.remove(key)
+    with reach_node(invocation, creates=False) as reached:
+        was_there = reached.node.remove(key)
     if not was_there:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if invocation.json:
@@ -177,8 +150,8 @@ def list_entries(invocation: Invocation, *, prefix: str, limit: int | None) -> N
     Those that begin with PREFIX if it is given, in the order of the keys. A terminal shows as
     much of each value as fits a line; a pipe gets all of it.
     """
-    with open_node(invocation, creates=False) as local:
-        items = iter(local.client.items(prefix))
+    with reach_node(invocation, creates=False) as reached:
+        items = iter(reached.node.items(prefix))
         shown = items if limit is None else islice(items, limit)
         if invocation.json:
             entries = [{"key": key, "value": to_json(value)} for key, value in shown]

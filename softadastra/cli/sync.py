@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import click
 
 from softadastra.cli.command import Command, Group, Lazy
+from softadastra.cli.connecting import addresses_of, connect_all
 from softadastra.cli.documents import fields_of, sync_document
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import LocalNode, open_node
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import Output
-from softadastra.errors import TransportError
-from softadastra.types import Peer, SyncState, TickResult
+from softadastra.cli.reaching import reach_node
+from softadastra.types import SyncState, TickResult
 
 if TYPE_CHECKING:
-    from softadastra import Client
+    from softadastra.control.operations import Operations
 
 __all__ = ["status", "sync", "tick"]
 
@@ -32,6 +32,12 @@ sync = Group(
         "tick": Lazy(
             "softadastra.cli.sync:tick", "Send each reachable peer a round of what it lacks."
         ),
+        "wait": Lazy(
+            "softadastra.cli.delivery:wait", "Wait until this node's writes are at its peers."
+        ),
+        "retry": Lazy(
+            "softadastra.cli.delivery:retry", "Try again at once what peers have not confirmed."
+        ),
     },
 )
 
@@ -44,9 +50,9 @@ round sends, seconds. When nothing is queued it is told at once."""
 @click.pass_obj
 def status(invocation: Invocation) -> None:
     """Show how far this node's own writes have come."""
-    with open_node(invocation, creates=False) as local:
-        node_id = local.client.node_info().node_id
-        state = local.client.sync_state()
+    with reach_node(invocation, creates=False) as reached:
+        node_id = reached.node.node_info().node_id
+        state = reached.node.sync_state()
     if invocation.json:
         invocation.output.document({"node_id": node_id, "sync": sync_document(state)})
     else:
@@ -97,16 +103,14 @@ def tick(invocation: Invocation, *, prune: bool, wait_s: float) -> None:
     The peers are those of the settings and those that the node remembers. Exits with 4 when there
     was something to send and none of them could be reached.
     """
-    with open_node(invocation, creates=True, enable_transport=True) as local:
-        peers = _addresses(local)
-        before = local.client.sync_state()
-        if peers:
-            local.client.start_transport()
-            _connect(local.client, peers, time.monotonic() + wait_s, invocation.output)
-        result = local.client.tick(prune=prune)
+    with reach_node(invocation, creates=True, enable_transport=True) as reached:
+        before = reached.node.sync_state()
+        peers = addresses_of(reached)
+        connect_all(reached, peers, time.monotonic() + wait_s, invocation.output)
+        result = reached.node.tick(prune=prune)
         if result.sent_count:
-            _wait_acknowledged(local.client, time.monotonic() + wait_s)
-        after = local.client.sync_state()
+            _wait_acknowledged(reached.node, time.monotonic() + wait_s)
+        after = reached.node.sync_state()
     has_work = before.has_work or result.batch_size > 0
     sentence = _sentence(result, has_work=has_work)
     if invocation.json:
@@ -123,29 +127,11 @@ def tick(invocation: Invocation, *, prune: bool, wait_s: float) -> None:
         raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
 
 
-def _addresses(local: LocalNode) -> list[Peer]:
-    """List where peers can be dialled; a setting is stronger than a memory."""
-    remembered = {status.node_id: status.peer for status in local.client.peers() if status.peer}
-    configured = {peer.node_id: peer for peer in local.client.options.peers}
-    return list((remembered | configured).values())
-
-
-def _connect(client: Client, peers: list[Peer], deadline_s: float, output: Output) -> None:
-    """Wait until each peer is connected or has failed, none longer than the deadline."""
-    for peer in peers:
-        try:
-            client.connect(peer, timeout=max(0.0, deadline_s - time.monotonic()))
-        except TransportError as error:
-            # Not the whole message: nothing is tried again once this command has ended.
-            reason = error.context.get("reason", error.message)
-            output.note(f"Peer {peer} is out of reach: {reason}.")
-
-
-def _wait_acknowledged(client: Client, deadline_s: float) -> None:
-    """Wait until what was sent is acknowledged: the link ends with this command."""
-    while client.sync_state().in_flight_count:
+def _wait_acknowledged(node: Operations, deadline_s: float) -> None:
+    """Wait until what was sent is acknowledged: the link may end with this command."""
+    while node.sync_state().in_flight_count:
         remaining_s = deadline_s - time.monotonic()
-        if remaining_s <= 0 or client.wait_synced(min(remaining_s, ACKNOWLEDGEMENT_CHECK_S)):
+        if remaining_s <= 0 or node.wait_synced(min(remaining_s, ACKNOWLEDGEMENT_CHECK_S)):
             return
 
 

@@ -18,14 +18,14 @@ import click
 from softadastra.cli.command import Command, RequiredArgument
 from softadastra.cli.input import STANDARD_INPUT, open_input
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import open_node
 from softadastra.cli.output import Output, as_count, encode
+from softadastra.cli.reaching import reach_node
 from softadastra.cli.rows import BadRowError, Row, read_csv, read_json_lines
 from softadastra.cli.tagged_json import to_json
 from softadastra.errors import InvalidArgumentError, SoftadastraError
 
 if TYPE_CHECKING:
-    from softadastra import Client
+    from softadastra.control.operations import Operations
 
 __all__ = ["export_rows", "import_rows"]
 
@@ -71,10 +71,10 @@ def import_rows(
         else:
             rows = read_json_lines(stream)
         with (
-            open_node(invocation, creates=True) as local,
+            reach_node(invocation, creates=True) as reached,
             _progress(invocation.output, _size_bytes(file)) as advance,
         ):
-            imported = _import(local.client, rows, advance)
+            imported = _import(reached.node, rows, advance)
     if invocation.json:
         invocation.output.document({"imported": imported})
     else:
@@ -90,8 +90,8 @@ def export_rows(invocation: Invocation, *, prefix: str) -> None:
     Those that begin with PREFIX if it is given. `store import` reads them back equal. With
     --json they are one document.
     """
-    with open_node(invocation, creates=False) as local:
-        rows = ({"key": key, "value": to_json(value)} for key, value in local.client.items(prefix))
+    with reach_node(invocation, creates=False) as reached:
+        rows = ({"key": key, "value": to_json(value)} for key, value in reached.node.items(prefix))
         if invocation.json:
             invocation.output.document({"entries": list(rows)})
             return
@@ -99,7 +99,7 @@ def export_rows(invocation: Invocation, *, prefix: str) -> None:
             invocation.output.line(encode(row))
 
 
-def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], None]) -> int:
+def _import(node: Operations, rows: Iterable[Row], advance: Callable[[list[Row]], None]) -> int:
     """Store the rows in groups.
 
     Returns:
@@ -112,7 +112,7 @@ def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], 
     imported = 0
     try:
         for group in _groups(rows):
-            _write(client, group)
+            _write(node, group)
             imported += len(group)
             advance(group)
     except SoftadastraError as error:
@@ -122,8 +122,8 @@ def _import(client: Client, rows: Iterable[Row], advance: Callable[[list[Row]], 
     return imported
 
 
-def _write(client: Client, group: list[Row]) -> None:
-    with client.batch() as batch:
+def _write(node: Operations, group: list[Row]) -> None:
+    with node.batch() as batch:
         for row in group:
             try:
                 batch.put(row.key, row.value)

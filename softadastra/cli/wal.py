@@ -11,8 +11,8 @@ import click
 from softadastra.cli.command import Command, Group, Lazy
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import load_options
 from softadastra.cli.output import Output, as_count, printable
+from softadastra.cli.reaching import load_options
 from softadastra.errors import InvalidStateError, WalCorruptionError
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """`softadastra wal`: compact a log, repair it into a new file, copy it.
 
-A node that runs holds its log, and each of these is refused then.
+A node that runs compacts and copies its log itself; to repair it is refused then.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import click
 
 from softadastra.cli.command import Command, RequiredArgument
 from softadastra.cli.invocation import Invocation
-from softadastra.cli.local_node import load_options, open_node
 from softadastra.cli.output import Output, as_count, printable
+from softadastra.cli.reaching import load_options, reach_node
 from softadastra.cli.wal import log_path
 
 if TYPE_CHECKING:
@@ -42,8 +42,8 @@ def compact(invocation: Invocation) -> None:
     """
     path = _existing_log(invocation)
     before = path.stat().st_size
-    with open_node(invocation, creates=False) as local:
-        local.client.compact()
+    with reach_node(invocation, creates=False) as reached:
+        reached.node.compact()
     after = path.stat().st_size
     if invocation.json:
         sizes = {"bytes_before": before, "bytes_after": after}
@@ -61,12 +61,12 @@ def backup(invocation: Invocation, *, target: str) -> None:
     """Write a copy of the log to a new file.
 
     A node that opens the copy takes a new incarnation, so that it may replace the original, or
-    stand beside it. Of a running node `Client.backup` makes one.
+    stand beside it. A node that runs goes on with its writes meanwhile.
     """
     _existing_log(invocation)
     path = Path(target)
-    with open_node(invocation, creates=False) as local:
-        local.client.backup(path)
+    with reach_node(invocation, creates=False) as reached:
+        reached.node.backup(path)
     size_bytes = path.stat().st_size
     if invocation.json:
         invocation.output.document({"path": str(path), "size_bytes": size_bytes})

@@ -53,6 +53,7 @@ def spawn(directory: Path, request: pytest.FixtureRequest) -> Spawn:
             stdout=stdout,
             stderr=stderr,
             cwd=directory,
+            env=dict(os.environ),  # without what readline has put beside it, as COLUMNS
         )
 
         def end() -> None:

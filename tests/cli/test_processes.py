@@ -85,8 +85,12 @@ def test_the_log_is_json_on_request_and_never_on_standard_output(spawn: Spawn) -
     assert {"wal.replayed", "transport.started", "node.closed"} <= set(events)
 
 
-def test_a_running_node_is_named_to_whoever_finds_it_locked(spawn: Spawn, run: Run) -> None:
-    process = spawn("node", "run", "--node-id", "node-a")
+def test_a_node_that_answers_no_commands_is_named_to_whoever_finds_it_locked(
+    spawn: Spawn, run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("softadastra.cli.reaching.LOCK_SECONDS", 0.1)
+    (directory / "quiet.toml").write_text("enable_control = false\n")
+    process = spawn("node", "run", "--node-id", "node-a", "--config", "quiet.toml")
     started(process)
     refused = run("status", "--node-id", "node-a", "--json")
 

@@ -43,8 +43,9 @@ def test_the_log_of_a_living_process_is_refused_and_that_of_a_killed_one_is_not(
     node.kill()
     taken = tool(path, "store", "get", "key", "--raw")
 
-    assert (refused.returncode, refused.stdout) == (5, "")
-    assert f"in use by node 'node-a', process {node.pid}" in refused.stderr
+    # It does not answer, and its log is not opened behind its back.
+    assert (refused.returncode, refused.stdout) == (4, "")
+    assert f"node node-a (pid {node.pid}) does not answer" in refused.stderr
     assert (taken.returncode, taken.stdout) == (0, "value")
 
 

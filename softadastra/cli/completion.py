@@ -1,0 +1,101 @@
+"""`softadastra completion`: what a shell needs to complete commands, keys and peers.
+
+Commands and options come from the tool itself; keys and peers from the node, when it runs and
+answers at once. A shell that waits is worse than one that completes nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing, suppress
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import click
+from click.shell_completion import CompletionItem, get_completion_class, shell_complete
+
+from softadastra.cli.command import Command
+from softadastra.cli.invocation import Invocation
+from softadastra.cli.main import PROGRAM, VARIABLE
+from softadastra.cli.reaching import load_options
+from softadastra.errors import SoftadastraError
+
+if TYPE_CHECKING:
+    from softadastra.control.remote import RemoteNode
+
+__all__ = ["complete", "complete_from_node", "completion"]
+
+ANSWER_SECONDS = 0.1
+"""The longest wait for a node: more is felt at the keyboard."""
+
+KEYS_MAX = 100
+"""Completions that are shown: more than a screen helps nobody."""
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+@click.command("completion", cls=Command)
+@click.argument("shell", type=click.Choice(SHELLS))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print what a shell needs to complete.
+
+    For bash: eval "$(softadastra completion bash)" in ~/.bashrc; the same with zsh in ~/.zshrc;
+    for fish: softadastra completion fish > ~/.config/fish/completions/softadastra.fish
+    """
+    invocation = context.ensure_object(Invocation)
+    kind = get_completion_class(shell)
+    assert kind is not None, "one of click's own"
+    source = kind(context.find_root().command, {}, PROGRAM, VARIABLE).source()
+    if invocation.json:
+        invocation.output.document({"shell": shell, "source": source})
+    else:
+        invocation.output.line(source)
+
+
+def complete(tool: click.Command, instruction: str) -> int:
+    """Answer a shell that asks for completions.
+
+    Args:
+        tool: all commands.
+        instruction: what it asks, as "bash_complete".
+
+    Returns:
+        The exit code.
+    """
+    return shell_complete(tool, {"obj": Invocation()}, PROGRAM, VARIABLE, instruction)
+
+
+def complete_from_node(context: click.Context, what: str, incomplete: str) -> list[CompletionItem]:
+    """Give the names that begin so, as the running node has them; none when it does not answer.
+
+    Args:
+        context: of the command line so far.
+        what: "key" or "peer".
+        incomplete: the word so far.
+    """
+    with suppress(SoftadastraError, OSError):
+        running = _running(context)
+        if running is not None:
+            with closing(running):
+                names = _keys(running, incomplete) if what == "key" else _peers(running)
+                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return []
+
+
+def _keys(running: RemoteNode, prefix: str) -> list[str]:
+    # What cannot be printed cannot be typed either.
+    return [key for key, _ in islice(running.items(prefix), KEYS_MAX) if key.isprintable()]
+
+
+def _peers(running: RemoteNode) -> list[str]:
+    return [peer.node_id for peer in running.peers()]
+
+
+def _running(context: click.Context) -> RemoteNode | None:
+    from softadastra.control.remote import find_node
+
+    options = load_options(context.ensure_object(Invocation))
+    if not options.enable_wal:
+        return None
+    log = options.resolved_wal_path()
+    return find_node(log, node_id=options.node_id, silence=ANSWER_SECONDS)

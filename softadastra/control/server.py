@@ -1,0 +1,344 @@
+"""A node answers other processes: one thread that accepts, and one for each command at a time.
+
+Rules:
+
+- No request runs in the reactor's thread, nor waits for another command's.
+- Commands are bounded in number, and requests in size. When all places are taken, who has neither
+  asked nor read anything for a while makes way.
+- Only processes of this user, and of root, are answered.
+- While a request is worked on, the node says so each second: so a command can tell a long answer
+  from a node that hangs.
+- A node that is closed takes no more commands, and gives those that it has a moment to end.
+- Whatever comes over the socket, the node goes on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable
+from threading import Lock, Thread
+from typing import Any, Final
+
+from softadastra.control.calls import CALLS, About, Call, Served, Stream
+from softadastra.control.channel import Channel
+from softadastra.control.credentials import process_of
+from softadastra.control.failures import plain_failure
+from softadastra.control.frames import Reply, Request, decode_request, encode_reply
+from softadastra.control.listening import Listening
+from softadastra.control.shapes import to_plain
+from softadastra.errors import (
+    InternalError,
+    InvalidArgumentError,
+    InvalidStateError,
+    ProtocolError,
+    SoftadastraError,
+)
+from softadastra.sync.notices import Level
+
+__all__ = ["ControlServer"]
+
+COMMANDS_MAX: Final = 64
+"""Commands at a time. Each has a thread, mostly for as long as its process lives: a tenth of a
+second. More than a script starts side by side, and few enough for a node to carry."""
+
+ALIVE_SECONDS: Final = 1.0
+"""How often a node that works on an answer says so; a command waits for five seconds."""
+
+STALLED_SECONDS: Final = 10.0
+"""Who is waited for so long, as a pager that nobody scrolls, makes way when its place is needed."""
+
+PARTS_BYTES: Final = 64 * 1024
+"""Parts of an answer are sent together: a call of the system for each would cost more than they."""
+
+END_SECONDS: Final = 0.5
+"""How long a node that is closed waits for the commands that it answers: the most take less."""
+
+
+class ControlServer:
+    """Answers for one node, from `start` to `close`.
+
+    Args:
+        served: the node.
+        listening: where it is asked.
+        tell: emits an event, as `Node.emit` does.
+    """
+
+    def __init__(self, served: Served, listening: Listening, tell: Callable[..., None]) -> None:
+        self._served = served
+        self._listening = listening
+        self._tell = tell
+        self._hello = encode_reply(Reply.HELLO, to_plain(About, served.about))
+        self._lock = Lock()
+        self._connections: list[_Connection] = []
+        self._waker: socket.socket | None = None
+        self._woken: socket.socket | None = None
+        self._attendant: Thread | None = None
+        self._is_withdrawn = False
+
+    def start(self) -> None:
+        """Listen. A node that cannot goes on without, and says so."""
+        try:
+            self._waker, self._woken = socket.socketpair()
+            listener = self._listening.begin()
+            self._attendant = _started("softadastra-control", self._attend, listener)
+        except (OSError, SoftadastraError) as error:
+            self._listening.end()
+            if self._listening.socket is not None:
+                self._listening.socket.close()
+            self._tell(Level.WARNING, "control.failed", error=str(error))
+            return
+        try:
+            self._listening.register()
+        except (OSError, SoftadastraError) as error:
+            self._tell(Level.WARNING, "control.unlisted", error=str(error))
+
+    def withdraw(self) -> None:
+        """Take no more requests, and remove the socket; idempotent. While the log is locked."""
+        self._is_withdrawn = True
+        self._listening.end()
+        if self._waker is not None:
+            try:
+                self._waker.send(b"\0")
+            except OSError:
+                return  # the attendant has ended already
+
+    def drain(self) -> None:
+        """Wait for the commands that are answered, for a moment; idempotent. After `withdraw`."""
+        until = time.monotonic() + END_SECONDS
+        if self._attendant is not None:
+            self._attendant.join(END_SECONDS)
+        for connection in self._connected():
+            if connection.thread is not None and not connection.is_stopping:
+                connection.thread.join(max(0.0, until - time.monotonic()))
+
+    def close(self) -> None:
+        """End the connections; idempotent. When the log is unlocked, which that tells them."""
+        for connection in self._connected():
+            connection.channel.shut()
+        for each in (self._waker, self._woken):
+            if each is not None:
+                each.close()
+
+    def abandon(self) -> None:
+        """Close what a forked child has of its parent's, whose connections stay."""
+        listener = self._listening.socket
+        for each in (listener, self._waker, self._woken):
+            if each is not None:
+                each.close()
+        for connection in self._connections:
+            connection.channel.close()
+        self._attendant = None
+        self._connections = []
+
+    # The attendant.
+
+    def _attend(self, listener: socket.socket) -> None:
+        """Accept who comes, and tell those who wait that the node is alive."""
+        assert self._woken is not None
+        with listener:
+            listener.setblocking(False)
+            poller = select.poll()
+            poller.register(listener, select.POLLIN)
+            poller.register(self._woken, select.POLLIN)
+            told = time.monotonic()
+            while not self._is_withdrawn:
+                ready = poller.poll(ALIVE_SECONDS * 1000 if self._connections else None)
+                if any(descriptor == listener.fileno() for descriptor, _ in ready):
+                    self._accept(listener)
+                if time.monotonic() - told >= ALIVE_SECONDS:
+                    told = time.monotonic()
+                    self._tell_alive()
+
+    def _accept(self, listener: socket.socket) -> None:
+        try:
+            accepted, _ = listener.accept()
+        except BlockingIOError:
+            return  # who came has left again
+        except OSError as error:
+            # As a rule no descriptor is left: it is tried again, but not at once.
+            self._tell(Level.WARNING, "control.failed", error=str(error))
+            self._pause()
+            return
+        channel = Channel(accepted)
+        try:
+            process = process_of(accepted)
+            is_known = process.uid in (os.geteuid(), 0)
+        except OSError:
+            is_known = True  # it is gone already, and gets nothing
+        if not is_known:
+            self._tell(Level.WARNING, "control.refused", uid=process.uid, pid=process.pid)
+            channel.close()
+            return
+        if not self._has_room():
+            channel.offer(self._hello)
+            busy = InvalidStateError(
+                f"node {self._served.about.node_id!r} answers {COMMANDS_MAX} commands already: try"
+                " again when one of them has ended"
+            )
+            channel.offer(encode_reply(Reply.ERROR, plain_failure(busy)))
+            channel.close()
+            return
+        connection = _Connection(channel)
+        with self._lock:
+            self._connections.append(connection)
+        try:
+            connection.thread = _started("softadastra-control-command", self._serve, connection)
+        except OSError as error:
+            self._tell(Level.WARNING, "control.failed", error=str(error))
+            with self._lock:
+                self._connections.remove(connection)
+            channel.close()
+
+    def _has_room(self) -> bool:
+        """Whether one more can be answered, with who reads nothing making way."""
+        with self._lock:
+            if len(self._connections) < COMMANDS_MAX:
+                return True
+            now = time.monotonic()
+            for connection in self._connections:
+                since = connection.waiting_since
+                if since is not None and now - since >= STALLED_SECONDS:
+                    connection.channel.shut()
+                    self._connections.remove(connection)
+                    return True
+        return False
+
+    def _pause(self) -> None:
+        """Wait a second, or until the end."""
+        assert self._woken is not None
+        poller = select.poll()
+        poller.register(self._woken, select.POLLIN)
+        poller.poll(ALIVE_SECONDS * 1000)
+
+    def _connected(self) -> list[_Connection]:
+        with self._lock:
+            return list(self._connections)
+
+    def _tell_alive(self) -> None:
+        frame = encode_reply(Reply.ALIVE)
+        for connection in self._connected():
+            connection.tell_alive(frame)
+
+    # A command.
+
+    def _serve(self, connection: _Connection) -> None:
+        """Answer what a command asks, one after the other, until it leaves."""
+        try:
+            connection.send(self._hello)
+            while (payload := connection.receive()) is not None:
+                self._answer(connection, payload)
+        except (OSError, ProtocolError) as error:
+            # Who has left, or sends what is no frame, gets no answer.
+            self._tell(Level.DEBUG, "control.dropped", error=str(error))
+        finally:
+            with self._lock:
+                if connection in self._connections:
+                    self._connections.remove(connection)
+            with connection.lock:
+                connection.channel.close()
+
+    def _answer(self, connection: _Connection, payload: bytes) -> None:
+        connection.is_running = True
+        try:
+            request = decode_request(payload)
+            self._run(connection, request)
+            connection.is_stopping = request.call == "stop"
+        except SoftadastraError as error:
+            connection.send(encode_reply(Reply.ERROR, plain_failure(error)))
+        except OSError:
+            raise
+        except Exception as error:  # a bug: it ends the request, and not the node
+            self._tell(Level.ERROR, "control.faulted", error=f"{error!r:.200}")
+            bug = InternalError(f"the node failed to answer: {error!r:.200}; please report it")
+            connection.send(encode_reply(Reply.ERROR, plain_failure(bug)))
+        finally:
+            connection.is_running = False
+        if connection.is_stopping:
+            # The command waits for the end of the connection, which is the end of the node.
+            assert self._served.stop is not None, "refused by the call"
+            self._served.stop()
+
+    def _run(self, connection: _Connection, request: Request) -> None:
+        call: Call[Any] | None = CALLS.get(request.call)
+        if call is None:
+            raise InvalidArgumentError(
+                f"the node does not know the call {request.call!r}: use the softadastra that the"
+                " node runs"
+            )
+        found = call.answer(self._served, request.arguments)
+        if not isinstance(call, Stream):
+            connection.send(encode_reply(Reply.RESULT, to_plain(call.result, found)))
+            return
+        parts = bytearray()
+        for element in found:
+            parts += encode_reply(Reply.PART, to_plain(call.result, element))
+            if len(parts) >= PARTS_BYTES:
+                connection.send(parts)
+                parts = bytearray()
+        connection.send(parts + encode_reply(Reply.RESULT))
+
+
+def _started(name: str, run: Callable[[Any], None], argument: object) -> Thread:
+    """Start a thread.
+
+    Raises:
+        OSError: the system gives no more.
+    """
+    thread = Thread(target=run, args=(argument,), name=name, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, str(error)) from error
+    return thread
+
+
+class _Connection:
+    """A connection that was accepted."""
+
+    __slots__ = ("channel", "is_running", "is_stopping", "lock", "thread", "waiting_since")
+
+    thread: Thread | None
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.thread = None
+        """None: it is just being started."""
+        self.lock = Lock()
+        """Held by who sends."""
+        self.is_running = False
+        """Whether a request of it is worked on."""
+        self.is_stopping = False
+        """Whether it has asked for the end of the node, and waits for that."""
+        self.waiting_since: float | None = None
+        """Since when the other end is waited for, to ask or to read."""
+
+    def receive(self) -> bytes | None:
+        """Wait for a request; None when the other end has left."""
+        self.waiting_since = time.monotonic()
+        try:
+            return self.channel.receive()
+        finally:
+            self.waiting_since = None
+
+    def send(self, frames: bytes | bytearray) -> None:
+        """Send, for as long as the other end takes."""
+        with self.lock:
+            self.waiting_since = time.monotonic()
+            try:
+                self.channel.send(frames)
+            finally:
+                self.waiting_since = None
+
+    def tell_alive(self, frame: bytes) -> None:
+        """Say that the node works on it, unless something else is being said."""
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            if self.is_running and not self.channel.offer(frame):
+                self.channel.shut()
+        finally:
+            self.lock.release()

@@ -1,0 +1,15 @@
+"""A node that runs and cannot be asked."""
+
+from __future__ import annotations
+
+from softadastra.errors import TransportError
+
+__all__ = ["NodeGoneError", "NodeSilentError"]
+
+
+class NodeSilentError(TransportError):
+    """The node does not answer, though its process is there."""
+
+
+class NodeGoneError(TransportError):
+    """The node ended before it answered; whether it did what was asked is not known."""

@@ -1,0 +1,126 @@
+"""A shell completes commands, and keys and peers of the node that runs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from subprocess import Popen
+
+import pytest
+
+from softadastra import Client, ClientOptions
+
+from .tool import Run, Spawn, document
+
+DEADLINE_S = 60.0
+
+
+@pytest.fixture
+def running(directory: Path) -> Iterator[Client]:
+    with Client(ClientOptions.persistent("node-1", "data/node-1.wal")) as client:
+        for key in ("sale/1", "sale/2", "drawer", "a\nb"):
+            client[key] = 1
+        yield client
+
+
+def completed(run: Run, monkeypatch: pytest.MonkeyPatch, *words: str) -> list[str]:
+    """Give what bash gets for the last of the words."""
+    with monkeypatch.context() as context:
+        context.setenv("_SOFTADASTRA_COMPLETE", "bash_complete")
+        context.setenv("COMP_WORDS", " ".join(["softadastra", *words]))
+        context.setenv("COMP_CWORD", str(len(words)))
+        found = run()
+    assert (found.exit_code, found.stderr) == (0, "")
+    return [line.partition(",")[2] for line in found.stdout.split()]
+
+
+def test_commands_and_options_are_completed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert completed(run, monkeypatch, "st") == ["status", "store"]
+    assert completed(run, monkeypatch, "store", "ex") == ["export"]
+    assert completed(run, monkeypatch, "node", "start", "--det") == ["--detach"]
+    assert completed(run, monkeypatch, "completion", "") == ["bash", "zsh", "fish"]
+
+
+def test_keys_of_the_running_node_are_completed(
+    run: Run, running: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert completed(run, monkeypatch, "store", "get", "sa") == ["sale/1", "sale/2"]
+    assert completed(run, monkeypatch, "store", "remove", "d") == ["drawer"]
+    assert completed(run, monkeypatch, "store", "get", "a") == []
+
+
+def test_peers_of_the_running_node_are_completed(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ClientOptions.persistent("node-1", "data/node-1.wal").with_local_transport()
+    options.peers = ("office@127.0.0.1:1", "till@127.0.0.1:2")  # type: ignore[assignment]
+    with Client(options) as client:
+        client.start_transport()
+
+        assert completed(run, monkeypatch, "peers", "forget", "o") == ["office"]
+
+
+def test_without_a_node_nothing_is_completed_and_nothing_is_made(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert completed(run, monkeypatch, "store", "get", "s") == []
+    (directory / "softadastra.toml").write_text("not TOML")
+    assert completed(run, monkeypatch, "store", "get", "s") == []
+    assert [path.name for path in directory.iterdir()] == ["softadastra.toml"]
+
+
+def test_a_node_that_hangs_keeps_nobody_at_the_keyboard(
+    spawn: Spawn, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process: Popen[bytes] = spawn("node", "run")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGSTOP)
+    try:
+        assert completed(run, monkeypatch, "store", "get", "s") == []
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_what_is_printed_is_code_of_that_shell(run: Run, shell: str, tmp_path: Path) -> None:
+    printed = run("completion", shell)
+
+    assert printed.exit_code == 0
+    assert "_SOFTADASTRA_COMPLETE" in printed.stdout
+    assert document(run("completion", shell, "--json"))["source"] in printed.stdout
+    if shutil.which(shell) is not None:
+        done = subprocess.run([shell, "-n"], input=printed.stdout, text=True, capture_output=True)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
+def test_bash_completes_with_it(run: Run, running: Client, directory: Path) -> None:
+    tool = Path(sys.executable).with_name("softadastra")
+    script = (
+        f'eval "$({tool} completion bash)"\n'
+        f"COMP_WORDS=({tool} store get sa); COMP_CWORD=3\n"
+        f'_softadastra_completion {tool}; echo "${{COMPREPLY[@]}}"\n'
+    )
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        cwd=directory,
+        env=dict(os.environ),
+    )
+
+    assert done.stdout.split() == ["sale/1", "sale/2"], done.stderr
+
+
+def test_another_shell_is_refused(run: Run) -> None:
+    refused = run("completion", "tcsh")
+
+    assert refused.exit_code == 2
+    assert "bash" in refused.stderr

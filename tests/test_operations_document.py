@@ -1,0 +1,101 @@
+"""What docs/operations.md shows is a unit of systemd, and the tool speaks with systemd."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from softadastra.cli.main import cli
+from softadastra.cli.notifying import notify
+
+DOCUMENT = Path(__file__).parents[1] / "docs" / "operations.md"
+DEADLINE_SECONDS = 60.0
+
+
+def unit() -> str:
+    (found,) = re.findall(r"```ini\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert isinstance(found, str)
+    return found
+
+
+def command() -> list[str]:
+    (line,) = re.findall(r"^ExecStart=(.*)$", unit(), re.MULTILINE)
+    return shlex.split(line)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
+def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    text = unit().replace("/opt/softadastra/bin/softadastra", sys.executable)
+    text = re.sub("^User=.*$", "User=daemon", text, flags=re.MULTILINE)
+
+    assert complaints(tmp_path, text) == []
+    assert len(complaints(tmp_path, text.replace("Type=notify", "Typo=notify"))) == 1
+
+
+def complaints(directory: Path, text: str) -> list[str]:
+    """Give what systemd says of this unit; other units of the machine are not ours."""
+    path = directory / "softadastra-till.service"
+    path.write_text(text)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", path],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_SECONDS,
+    )
+    return [line for line in done.stderr.splitlines() if path.name in line]
+
+
+def test_the_command_of_the_unit_exists_with_its_options() -> None:
+    program, *arguments = command()
+    known = CliRunner().invoke(cli, [*arguments, "--help"])
+
+    assert program.endswith("/softadastra")
+    assert known.exit_code == 0, known.output
+    for option in arguments:
+        assert not option.startswith("--") or option in known.output
+
+
+def test_a_node_tells_systemd_when_it_listens_and_when_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("notify.sock")
+        manager.settimeout(DEADLINE_SECONDS)
+        monkeypatch.setenv("NOTIFY_SOCKET", "notify.sock")
+        node = subprocess.Popen(
+            [sys.executable, "-m", "softadastra", "node", "run"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            assert manager.recv(64) == b"READY=1"
+            monkeypatch.delenv("NOTIFY_SOCKET")
+            shown = CliRunner().invoke(cli, ["status", "--json"])
+            assert json.loads(shown.stdout)["transport"]["running"] is True
+            assert CliRunner().invoke(cli, ["node", "stop"]).exit_code == 0
+            assert manager.recv(64) == b"STOPPING=1"
+            assert node.wait(DEADLINE_SECONDS) == 0
+        finally:
+            node.kill()
+            node.communicate()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="abstract names are Linux's")
+def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("\0softadastra-test-notify")
+        manager.settimeout(DEADLINE_SECONDS)
+        monkeypatch.setenv("NOTIFY_SOCKET", "@softadastra-test-notify")
+        notify("READY=1")
+
+        assert manager.recv(64) == b"READY=1"
