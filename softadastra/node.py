@@ -11,12 +11,7 @@ from pathlib import Path
 from threading import Lock
 
 from softadastra.discovering import Discovering
-from softadastra.errors import (
-    InvalidStateError,
-    NotFoundError,
-    StorageError,
-    TransportError,
-)
+from softadastra.errors import InvalidStateError, NotFoundError, StorageError, TransportError
 from softadastra.networking import listening_transport
 from softadastra.node_settings import describe, merge_function
 from softadastra.opening import recovered_engine
@@ -31,6 +26,7 @@ from softadastra.runtime.finding import Finding
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
+from softadastra.runtime.watchers import Watchers
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
@@ -61,6 +57,7 @@ class Node:
     replica: Replica
     lock: Lock
     commit: Callable[[Sequence[Record]], None]
+    watchers: Watchers
     _committer: Committer
     _driver: Driver
 
@@ -68,11 +65,11 @@ class Node:
         self._options = options
         self._max_key_bytes = options.max_key_bytes
         self._max_value_bytes = options.max_value_bytes
-        self._events = Events(options.node_id)
+        self.events = Events(options.node_id)
         self._reactor: Reactor | None = None
         self._settler: Settler | None = None
         self._compactor: Compactor | None = None
-        self.discovery = Discovering(options, self._events)
+        self.discovery = Discovering(options, self.events)
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
@@ -88,7 +85,7 @@ class Node:
         Raises:
             StoreLockedError, WalCorruptionError, StoreError, StorageError: see `Client.open`.
         """
-        self.engine = recovered_engine(self._options, self._log, self._events)
+        self.engine = recovered_engine(self._options, self._log, self.events)
         self.replica = self.engine.replica
         self._committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
@@ -96,7 +93,9 @@ class Node:
         self._committer.dirtied = self.wake
         self.lock = self._committer.lock
         self.commit = self._committer.commit
-        self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
+        self.watchers = self._committer.watchers
+        self.events.listeners.changed = self._trace
+        self._trace()
         self._is_recovered = True
         shielded(self._start)
 
@@ -107,6 +106,7 @@ class Node:
             if self._compactor is not None:
                 self._compactor.stop()
             self._committer.close()
+            self.watchers.end()
         syncs = [self._committer.sync] if self._is_recovered else []
         closes = [self._log.close] if self._log is not None else []
         for step in (*syncs, *closes):
@@ -118,6 +118,11 @@ class Node:
             self._tell()
             self._emit(Level.INFO, "node.closed")
             self._is_recovered = False
+        self.events.listeners.end()
+
+    def _trace(self) -> None:
+        """Have each write and message told while somebody wants to know."""
+        self.engine.notices.is_traced = self.events.is_enabled(Level.DEBUG)
 
     # Writing.
 
@@ -171,10 +176,10 @@ class Node:
         with self.lock:
             notices = self.engine.notices.take()
         for notice in notices:
-            self._events.emit(notice)
+            self.events.emit(notice)
 
     def _emit(self, level: Level, event: str, **fields: object) -> None:
-        self._events.emit(Notice(level, event, fields))
+        self.events.emit(Notice(level, event, fields))
 
     # The outbox.
 
@@ -242,9 +247,7 @@ class Node:
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._look_at_conflicts,
         )
-        self._reactor = Reactor(
-            self._committer, transport, driver=self._driver, events=self._events
-        )
+        self._reactor = Reactor(self._committer, transport, driver=self._driver, events=self.events)
         # Without a transport nothing arrives; what is unsettled from before may be sent later.
         if not isinstance(transport, Offline):
             settling = Settling(
@@ -335,7 +338,7 @@ class Node:
     def start_discovery(self) -> None:
         """Announce this node where it listens, and let the reactor dial who is found."""
         port = self.discovery.check(self.transport_port)
-        finding = Finding(self._committer, self._events, now=self.now, wake=self.wake)
+        finding = Finding(self._committer, self.events, now=self.now, wake=self.wake)
         shielded(lambda: self.discovery.start(port, finding))
 
     def wake(self) -> None:

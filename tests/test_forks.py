@@ -26,6 +26,7 @@ client.put("k", 1)
 batch = client.batch()
 scan = iter(client)
 next(scan)
+watch = client.watch()
 
 CALLS = [
     lambda: client.put("k", 2),
@@ -34,6 +35,9 @@ CALLS = [
     lambda: client.keys(),
     lambda: list(scan),
     lambda: client.batch(),
+    lambda: client.watch(),
+    lambda: watch.get(0),
+    lambda: next(watch),
     lambda: batch.__enter__().put("k", 2) or batch.__exit__(None, None, None),
     lambda: client.digest(),
     lambda: client.conflicts(),

@@ -21,6 +21,7 @@ from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.log_port import Log
 from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
+from softadastra.runtime.watchers import Watchers
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
@@ -51,6 +52,8 @@ class Committer:
         self.lock = Lock()
         self.changed = Waiters(self.lock)
         """Notified when peers or cursors have changed and somebody waits for it."""
+        self.watchers = Watchers(engine.replica, self.lock)
+        """Told of all that becomes visible."""
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
         write instead misses a sync in between, and then nobody ever syncs."""
@@ -236,7 +239,7 @@ class Committer:
                 self._is_dirty = True
                 self.dirtied()
             for record in decided:
-                self.engine.evolve(record)
+                self._evolve(record)
         except BaseException:
             self._broken = INTERRUPTED
             raise
@@ -258,6 +261,11 @@ class Committer:
         if log.size_bytes > self.size_max:
             self.size_max = sys.maxsize
             self.outgrown()
+
+    def _evolve(self, record: Record) -> None:
+        self.engine.evolve(record)
+        if self.watchers.is_any:
+            self.watchers.evolved(record)
 
     def _sync(self, log: Log) -> None:
         try:
@@ -286,7 +294,7 @@ class Committer:
         with self.lock:
             if error is None:
                 for record in records:
-                    self.engine.evolve(record)
+                    self._evolve(record)
                 if self.engine.notices.is_traced:
                     for ticket in group:
                         self._trace(ticket.results)

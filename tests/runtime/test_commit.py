@@ -13,6 +13,7 @@ import pytest
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.tickets import Ticket
+from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from tests.engines import OPTIONS
@@ -74,6 +75,37 @@ def test_nothing_is_visible_before_it_is_durable(disk):
     assert seen == [set()]
     assert keys(of) == {"k"}
     assert disk.synced == len(disk.appended) == 1
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_watchers_are_told_what_reads_show_and_nothing_before(disk, flush):
+    of = committer(disk, flush=flush)
+    watcher = of.watchers.open("", None, Limits(10, 1_000))
+    seen = []
+    disk.on_append = disk.on_sync = lambda: seen.append(list(watcher._queue))
+
+    of.write([("k", VALUE, 0)])
+
+    assert seen == [[]] * (1 + flush)
+    told = watcher.take()
+    assert told is not None
+    assert told[0].key == "k"
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_watchers_are_told_nothing_that_the_disk_refused(disk, flush):
+    of = committer(disk, flush=flush)
+    watcher = of.watchers.open("", None, Limits(10, 1_000))
+
+    def refuse():
+        raise StorageError("no space", errno=28)
+
+    disk.on_append = refuse
+
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+
+    assert watcher.take() is None
 
 
 def handed_over(of, disk):

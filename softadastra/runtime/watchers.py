@@ -1,0 +1,109 @@
+"""All readers of a node's changes: who commits tells them what each record has made visible."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from softadastra.errors import InvalidStateError, PositionLostError
+from softadastra.runtime.watcher import Limits, Watcher
+from softadastra.store.changes import Write, Writes
+from softadastra.store.positions import Moment
+from softadastra.store.replica import Replica
+from softadastra.store.sightings import Observer
+from softadastra.store.splitting import Split
+from softadastra.sync.records import Record
+
+__all__ = ["Watchers"]
+
+
+class Watchers:
+    """All watchers of one node.
+
+    Args:
+        replica: the node's data.
+        lock: protects it, and this.
+    """
+
+    def __init__(self, replica: Replica, lock: Lock) -> None:
+        self.replica = replica
+        self.lock = lock
+        self.is_over = False
+        """Whether the node is closed."""
+        self.is_any = False
+        """Whether anybody watches: then `evolved` is to be called."""
+        self._watchers: list[Watcher] = []
+        self._observer: Observer | None = None
+
+    def open(self, prefix: str, since: str | None, limits: Limits) -> Watcher:
+        """Begin to watch. Not holding the lock.
+
+        Raises:
+            InvalidArgumentError: that is no position.
+            PositionLostError: it cannot be gone on from.
+            InvalidStateError: the node is closed.
+        """
+        watcher = Watcher(self, prefix, limits)
+        with self.lock:
+            if self.is_over:
+                raise InvalidStateError("this client is not open: call open(), or use it in a with")
+            if self._observer is None:
+                self._observer = Observer(self.replica)
+                self.is_any = True
+            try:
+                watcher.begin(since)
+                self._watchers.append(watcher)
+            finally:
+                self._rest()
+        return watcher
+
+    def now(self) -> Moment:
+        """Give the place behind all that is visible. Holding the lock."""
+        assert self._observer is not None, "who asks is watched"
+        return self._observer.now()
+
+    def evolved(self, record: Record) -> None:
+        """Tell the watchers what a record has made visible. Holding the lock, after each record."""
+        observer = self._observer
+        if observer is None:
+            return
+        before = observer.now()
+        if isinstance(record, Write | Writes):
+            sightings = observer.own()
+        else:
+            sightings, is_indexed = observer.others()
+            if isinstance(record, Split) or not is_indexed:
+                # Writes have other names now, or a key changed without a new write.
+                for watcher in self._watchers:
+                    watcher.lose(lost_meanwhile())
+        for sighting in sightings:
+            for watcher in self._watchers:
+                watcher.see(sighting, before)
+
+    def remove(self, watcher: Watcher) -> None:
+        """Let go a watcher. Holding the lock."""
+        watcher.drop()
+        if watcher in self._watchers:
+            self._watchers.remove(watcher)
+        self._rest()
+
+    def _rest(self) -> None:
+        if not self._watchers and self._observer is not None:
+            self._observer.stop()
+            self._observer = None
+            self.is_any = False
+
+    def end(self) -> None:
+        """The node is closed: what waits is still given, and then the watchers end."""
+        with self.lock:
+            self.is_over = True
+            for watcher in self._watchers:
+                watcher.wake()
+
+
+def lost_meanwhile() -> PositionLostError:
+    """Give the error for a reader who looks back while what he looks for goes."""
+    return PositionLostError(
+        "what has changed since the position cannot be found any more, as writes got other names, "
+        "or a snapshot showed some to be obsolete: watch from 'beginning', and keep nothing that "
+        "is not told then"
+    )
