@@ -239,7 +239,9 @@ class Committer:
                 self._is_dirty = True
                 self.dirtied()
             for record in decided:
-                self._evolve(record)
+                self.engine.evolve(record)
+                if self.watchers.is_any:
+                    self.watchers.evolved(record)
         except BaseException:
             self._broken = INTERRUPTED
             raise
@@ -261,11 +263,6 @@ class Committer:
         if log.size_bytes > self.size_max:
             self.size_max = sys.maxsize
             self.outgrown()
-
-    def _evolve(self, record: Record) -> None:
-        self.engine.evolve(record)
-        if self.watchers.is_any:
-            self.watchers.evolved(record)
 
     def _sync(self, log: Log) -> None:
         try:
@@ -294,7 +291,9 @@ class Committer:
         with self.lock:
             if error is None:
                 for record in records:
-                    self._evolve(record)
+                    self.engine.evolve(record)
+                    if self.watchers.is_any:
+                        self.watchers.evolved(record)
                 if self.engine.notices.is_traced:
                     for ticket in group:
                         self._trace(ticket.results)

@@ -119,9 +119,11 @@ class Watcher:
         "_scanned",
         "_seen",
         "_taken",
+        "_taken_at",
         "_wake",
         "_watched",
         "is_closed",
+        "is_queueing",
         "prefix",
     )
 
@@ -129,17 +131,21 @@ class Watcher:
         self.prefix = prefix
         self.is_closed = False
         """Whether nothing more is given."""
+        self.is_queueing = True
+        """Whether what becomes visible is to be queued."""
         self._watched = watched
         self._limits = limits
         self._phase = Phase.LIVE
-        self._queue: list[tuple[Sighting, Located]] = []
+        self._queue: list[Sighting] = []
         """What became visible and was not taken; oldest first."""
         self._bytes = 0
         """How large the queue is."""
         self._is_full = False
         """Whether something found no room; nothing is queued behind it."""
-        self._taken: list[tuple[Sighting, Located]] = []
+        self._taken: list[Sighting] = []
         """What the reader is being given, newest first: he takes it off the end without a lock."""
+        self._taken_at: Located | None = None
+        """The place of all that is taken; None: each has its own."""
         self._place: Located = Beginning()
         """Where the reader is: all before was given, nothing behind."""
         self._scanned: str | None = None
@@ -170,24 +176,23 @@ class Watcher:
     def _go_back(self, position: str) -> None:
         self._seen = had_at(self._watched.replica, position)
         self._phase = Phase.UNSEEN
+        self.is_queueing = False
 
-    def see(self, sighting: Sighting, before: Moment) -> None:
-        """Queue a change."""
-        key = sighting.key
-        if not key.startswith(self.prefix) or self._phase is Phase.UNSEEN or self._back is not None:
-            return
-        if self._phase is Phase.PRESENT and (self._scanned is None or key > self._scanned):
+    def see(self, sighting: Sighting) -> None:
+        """Queue a change of a key with the prefix, while it is queueing."""
+        if self._phase is Phase.PRESENT and (self._scanned is None or sighting.key > self._scanned):
             return
         size = sighting.size_bytes
         limits = self._limits
         if not self._queue:
             if not self._taken and self._phase is Phase.LIVE:
                 # All before was given, also what other keys brought.
-                self._place = before
+                self._place = sighting.before
         elif len(self._queue) >= limits.changes or self._bytes + size > limits.size_bytes:
-            self._is_full, self._back = True, before
+            self._is_full, self._back = True, sighting.before
+            self.is_queueing = False
             return
-        self._queue.append((sighting, sighting.moment))
+        self._queue.append(sighting)
         self._bytes += size
         self.wake()
 
@@ -205,7 +210,7 @@ class Watcher:
     # The side of the reader.
 
     def take(self) -> tuple[Sighting, Located] | None:
-        """Give the next change and its place; None: there is none now.
+        """Give the next change, and the place behind it; None: there is none now.
 
         Raises:
             WatchOverflowError: here some found no room. The next call reads on from here.
@@ -213,12 +218,12 @@ class Watcher:
         """
         while True:
             try:
-                found = self._taken.pop()
+                sighting = self._taken.pop()
             except IndexError:
                 pass
             else:
-                self._place = found[1]
-                return found
+                place = self._place = self._taken_at or sighting.moment
+                return sighting, place
             with self._watched.lock:
                 if self._taken:
                     continue
@@ -296,10 +301,13 @@ class Watcher:
 
     def _take_queue(self) -> None:
         taken, self._queue, self._bytes = self._queue, [], 0
-        if self._phase is Phase.PRESENT:
-            self._owes_page = True
-            taken = [(sighting, self._place) for sighting, _ in taken]
+        self._owes_page = self._phase is Phase.PRESENT
         taken.reverse()
+        self._give(taken)
+
+    def _give(self, taken: list[Sighting]) -> None:
+        # While pages are to come, who went on behind a change would miss them.
+        self._taken_at = self._place if self._phase is Phase.PRESENT else None
         self._taken = taken
 
     def _fall_back(self) -> None:
@@ -328,10 +336,8 @@ class Watcher:
         )
         if last is not None:
             self._scanned = last
-            place = self._place
-            now = self._watched.now()
-            self._taken = [(Sighting(key, sibling, now), place) for key, sibling in found]
-            self._taken.reverse()
+            vector = self._watched.now().vector
+            self._give([Sighting(key, sibling, vector) for key, sibling in reversed(found)])
             return
         self._scanned = None
         if self._back is not None and not self._is_full:
@@ -355,6 +361,7 @@ class Watcher:
         )
         if found.is_all:
             self._phase, self._seen = Phase.LIVE, {}
+            self.is_queueing = True
         if not found.sightings:
             self._place = found.place
-        self._taken = [(sighting, sighting.moment) for sighting in reversed(found.sightings)]
+        self._give(found.sightings[::-1])

@@ -9,7 +9,8 @@ from softadastra.runtime.watcher import Limits, Watcher
 from softadastra.store.changes import Write, Writes
 from softadastra.store.positions import Moment
 from softadastra.store.replica import Replica
-from softadastra.store.sightings import Observer
+from softadastra.store.siblings import Sibling, siblings_of
+from softadastra.store.sightings import Observer, Sighting
 from softadastra.store.splitting import Split
 from softadastra.sync.records import Record
 
@@ -64,20 +65,35 @@ class Watchers:
     def evolved(self, record: Record) -> None:
         """Tell the watchers what a record has made visible. Holding the lock, after each record."""
         observer = self._observer
-        if observer is None:
-            return
-        before = observer.now()
-        if isinstance(record, Write | Writes):
-            sightings = observer.own()
+        assert observer is not None, "somebody watches"
+        if type(record) is Write:
+            self._see_own(observer, record.key, record.sibling)
+            observer.replaced.clear()
+        elif type(record) is Writes:
+            for key, state in zip(record.keys, record.states, strict=True):
+                self._see_own(observer, key, siblings_of(state)[0])
+            observer.replaced.clear()
         else:
-            sightings, is_indexed = observer.others()
-            if isinstance(record, Split) or not is_indexed:
-                # Writes have other names now, or a key changed without a new write.
-                for watcher in self._watchers:
-                    watcher.lose(lost_meanwhile())
+            self._see_others(observer, record)
+
+    def _see_own(self, observer: Observer, key: str, sibling: Sibling) -> None:
+        sighting: Sighting | None = None
+        for watcher in self._watchers:
+            if watcher.is_queueing and key.startswith(watcher.prefix):
+                if sighting is None:
+                    sighting = observer.own(key, sibling)
+                watcher.see(sighting)
+
+    def _see_others(self, observer: Observer, record: Record) -> None:
+        sightings, is_indexed = observer.others()
+        if isinstance(record, Split) or not is_indexed:
+            # Writes have other names now, or a key changed without a new write.
+            for watcher in self._watchers:
+                watcher.lose(lost_meanwhile())
         for sighting in sightings:
             for watcher in self._watchers:
-                watcher.see(sighting, before)
+                if watcher.is_queueing and sighting.key.startswith(watcher.prefix):
+                    watcher.see(sighting)
 
     def remove(self, watcher: Watcher) -> None:
         """Let go a watcher. Holding the lock."""

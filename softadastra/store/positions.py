@@ -16,6 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 from msgpack import packb, unpackb
 
 from softadastra.errors import InvalidArgumentError, PositionLostError
+from softadastra.store.changes import OWN
 from softadastra.store.dots import DotSet, contains, subtract
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
@@ -42,16 +43,20 @@ class Had(NamedTuple):
     """The origin's history."""
 
 
-Vector: TypeAlias = Mapping[Origin, Had]
-"""What a node had. Immutable: many changes share one."""
+class Vector(NamedTuple):
+    """What a node had. Immutable: many changes share one."""
+
+    had: Mapping[Origin, Had]
+    me: Origin
+    """The node."""
 
 
 class Moment(NamedTuple):
     """A place among the changes of a node."""
 
     vector: Vector
-    own: Dot | None = None
-    """The last own write at that moment, where the vector is of an earlier one."""
+    own: int | None = None
+    """The number of the last own write at that moment, where the vector is of an earlier one."""
     told: Sequence[Sequence[Dot]] = ()
     """The new writes of each change that became visible at once, in the order they are told in."""
     last: int = 0
@@ -69,12 +74,11 @@ class Moment(NamedTuple):
             for origin, n in dots:
                 untold.setdefault(origin, DotSet()).add(n, n)
         found: dict[Origin, DotSet] = {}
-        for origin, had in self.vector.items():
+        for origin, had in self.vector.had.items():
             without = untold.get(origin)
             found[origin] = had.dots.copy() if without is None else lessened(had.dots, without)
         if self.own is not None:
-            origin, n = self.own
-            found[origin] = DotSet(n)
+            found[self.vector.me] = DotSet(self.own)
         return {origin: dots for origin, dots in found.items() if dots.top}
 
 
@@ -88,10 +92,11 @@ def lessened(dots: DotSet, without: DotSet) -> DotSet:
 
 def vector_of(replica: Replica) -> Vector:
     """Give what a node has now."""
-    return {
+    had = {
         replica.origins[number]: Had(DotSet(log.base, log.ranges_beyond()), replica.history(number))
         for number, log in replica.logs.items()
     }
+    return Vector(had, replica.origins[OWN])
 
 
 def life_of(lives: Sequence[Life], n: int) -> int:
@@ -103,7 +108,7 @@ def position_text(moment: Moment) -> str:
     """Give a moment as text: ASCII letters, digits, dots, hyphens and underscores."""
     rows: list[list[object]] = []
     for origin, dots in moment.has().items():
-        life = life_of(moment.vector[origin].lives, dots.top)
+        life = life_of(moment.vector.had[origin].lives, dots.top)
         above = [number for bounds in dots.above for number in bounds]
         rows.append([origin.node_id, origin.incarnation, life, dots.base, above])
     return FORMAT + urlsafe_b64encode(packb(rows)).decode("ascii").rstrip("=")

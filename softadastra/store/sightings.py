@@ -30,13 +30,37 @@ ENTRY_BYTES: Final = 256
 
 
 class Sighting(NamedTuple):
-    """A key shows another value."""
+    """A key shows another value. One object each, as many may wait to be told."""
 
     key: str
     sibling: Sibling
     """The write that stands for it, or the greatest tombstone."""
-    moment: Moment
-    """Where the reader is when he was told of it."""
+    vector: Vector
+    told: Sequence[Sequence[Dot]] | None = None
+    """See `Moment`; None: an own write, and the place is right behind it."""
+    last: int = 0
+    unexplained: Moment | None = None
+    """The place before it, where no new write explains it."""
+    is_between: bool = False
+    """Whether it has no place of its own, as another one follows that no write explains."""
+
+    @property
+    def moment(self) -> Moment:
+        """Where the reader is when he was told of it."""
+        if self.is_between and self.unexplained is not None:
+            return self.unexplained
+        if self.told is None:
+            return Moment(self.vector, self.sibling[1])
+        return Moment(self.vector, None, self.told, self.last)
+
+    @property
+    def before(self) -> Moment:
+        """The place before it."""
+        if self.unexplained is not None:
+            return self.unexplained
+        if self.told is None:
+            return Moment(self.vector, self.sibling[1] - 1)
+        return Moment(self.vector, None, self.told, self.last - 1)
 
     @property
     def size_bytes(self) -> int:
@@ -51,11 +75,13 @@ class Observer:
         replica: what is observed; nobody else observes it.
     """
 
-    __slots__ = ("_me", "_replica", "_top", "_vector")
+    __slots__ = ("_replica", "_vector", "replaced")
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-        replica.observed = []
+        self.replaced: list[Replacement] = []
+        """What the last record has replaced."""
+        replica.observed = self.replaced
         self._look()
 
     def stop(self) -> None:
@@ -64,25 +90,16 @@ class Observer:
 
     def _look(self) -> None:
         self._vector = vector_of(self._replica)
-        self._me = self._replica.origins[OWN]
-        self._top = self._replica.top
 
     def now(self) -> Moment:
         """Give the place behind all that is visible."""
-        return Moment(self._vector, (self._me, self._top))
+        replica, vector = self._replica, self._vector
+        is_mine = replica.origins[OWN] == vector.me
+        return Moment(vector, replica.top if is_mine else None)
 
-    def own(self) -> list[Sighting]:
-        """Give what own writes have made visible, each of them, also of one key in one record."""
-        observed, self._replica.observed = self._replica.observed or [], []
-        vector, me = self._vector, self._me
-        self._top = self._replica.top
-        return [
-            # All that a write has seen it supersedes, so its own is the one sibling that is left.
-            Sighting(key, sibling, Moment(vector, (me, sibling[1])))
-            for key, old, new in observed
-            for sibling in siblings_of(new)
-            if sibling[4] or standing(old) is not None
-        ]
+    def own(self, key: str, sibling: Sibling) -> Sighting:
+        """Give what an own write has made visible: all that its writer has seen it supersedes."""
+        return Sighting(key, sibling, self._vector)
 
     def others(self) -> tuple[list[Sighting], bool]:
         """Give what another record has made visible, and whether the index tells all of it.
@@ -90,7 +107,8 @@ class Observer:
         What no new write explains comes first, as where a snapshot showed a key to be obsolete: a
         reader cannot find it again from a place between.
         """
-        observed, self._replica.observed = self._replica.observed or [], []
+        observed = self.replaced.copy()
+        self.replaced.clear()
         before, had = self.now(), self._vector
         self._look()
         changed = list(shown_anew(observed))
@@ -100,14 +118,18 @@ class Observer:
         order = sorted(range(len(changed)), key=lambda i: bool(told[i]))
         fresh = [told[i] for i in order]
         hidden = sum(not dots for dots in fresh)
-        sightings = []
-        for index, i in enumerate(order):
-            moment = before if index < hidden - 1 else self._moment(fresh, index)
-            sightings.append(Sighting(*changed[i], moment))
+        sightings = [
+            Sighting(
+                *changed[i],
+                self._vector,
+                fresh,
+                index,
+                unexplained=before if index < hidden else None,
+                is_between=index < hidden - 1,
+            )
+            for index, i in enumerate(order)
+        ]
         return sightings, not hidden
-
-    def _moment(self, told: Sequence[Sequence[Dot]], index: int) -> Moment:
-        return Moment(self._vector, None, told, index)
 
     def _fresh(self, key: str, had: Vector) -> list[Dot]:
         """Give the writes of a key that were not here before."""
@@ -118,7 +140,7 @@ class Observer:
 
 def is_had(vector: Vector, origin: Origin, n: int) -> bool:
     """Whether a write is in a vector."""
-    had = vector.get(origin)
+    had = vector.had.get(origin)
     return had is not None and n in had.dots
 
 
@@ -197,8 +219,7 @@ def unseen(
             size += len(key) + len(sibling[4]) + ENTRY_BYTES
     vector = vector_seen(replica, seen)
     sightings = [
-        Sighting(key, sibling, Moment(vector, None, told, index))
-        for index, (key, sibling) in enumerate(found)
+        Sighting(key, sibling, vector, told, index) for index, (key, sibling) in enumerate(found)
     ]
     return Unseen(sightings, Moment(vector), is_all)
 
@@ -226,11 +247,12 @@ def missing(replica: Replica, seen: dict[Origin, DotSet]) -> Iterator[tuple[int,
 
 def vector_seen(replica: Replica, seen: Mapping[Origin, DotSet]) -> Vector:
     """Give what a reader was told of, as a vector."""
-    return {
+    had = {
         origin: Had(dots.copy(), replica.history(number))
         for origin, dots in seen.items()
         if (number := replica.origins.known(origin)) is not None
     }
+    return Vector(had, replica.origins[OWN])
 
 
 def present(

@@ -319,7 +319,7 @@ def test_a_queue_that_is_full_takes_nothing_more():
         node.write(("k", i))
 
     assert len(watcher._queue) == 3
-    assert node.engine.replica.observed == []
+    assert not node.engine.replica.observed
 
 
 def test_a_reader_that_falls_behind_among_what_is_present_misses_nothing():
