@@ -26,7 +26,6 @@ from softadastra.runtime.finding import Finding
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
-from softadastra.runtime.watchers import Watchers
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
 from softadastra.store.values import check_key, pack_value
@@ -57,8 +56,7 @@ class Node:
     replica: Replica
     lock: Lock
     commit: Callable[[Sequence[Record]], None]
-    watchers: Watchers
-    _committer: Committer
+    committer: Committer
     _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
@@ -87,13 +85,12 @@ class Node:
         """
         self.engine = recovered_engine(self._options, self._log, self.events)
         self.replica = self.engine.replica
-        self._committer = Committer(
+        self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
-        self._committer.dirtied = self.wake
-        self.lock = self._committer.lock
-        self.commit = self._committer.commit
-        self.watchers = self._committer.watchers
+        self.committer.dirtied = self.wake
+        self.lock = self.committer.lock
+        self.commit = self.committer.commit
         self.events.listeners.changed = self._trace
         self._trace()
         self._is_recovered = True
@@ -105,9 +102,9 @@ class Node:
             self._stop_reactor()
             if self._compactor is not None:
                 self._compactor.stop()
-            self._committer.close()
-            self.watchers.end()
-        syncs = [self._committer.sync] if self._is_recovered else []
+            self.committer.close()
+            self.committer.watchers.end()
+        syncs = [self.committer.sync] if self._is_recovered else []
         closes = [self._log.close] if self._log is not None else []
         for step in (*syncs, *closes):
             try:
@@ -139,7 +136,7 @@ class Node:
         """Commit local writes, and let the reactor send them."""
         reactor = self._reactor
         try:
-            results = self._committer.write(asked)
+            results = self.committer.write(asked)
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
@@ -222,9 +219,9 @@ class Node:
     def _start(self) -> None:
         """Start what runs beside the callers."""
         if self._log is not None:
-            compaction = Compaction(self._committer, self._log, mono_ms=lambda: self.now().mono_ms)
+            compaction = Compaction(self.committer, self._log, mono_ms=lambda: self.now().mono_ms)
             self._compactor = Compactor(compaction, self._has_notices)
-            self._committer.outgrown = self._compactor.tell
+            self.committer.outgrown = self._compactor.tell
             self._compactor.start()
             self._compactor.tell()
         self._go_offline()
@@ -240,19 +237,19 @@ class Node:
     def _start_reactor(self, transport: Transport) -> None:
         options = self._options
         self._driver = Driver(
-            self._committer,
+            self.committer,
             transport,
             now=self.now,
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._look_at_conflicts,
         )
-        self._reactor = Reactor(self._committer, transport, driver=self._driver, events=self.events)
+        self._reactor = Reactor(self.committer, transport, driver=self._driver, events=self.events)
         # Without a transport nothing arrives; what is unsettled from before may be sent later.
         if not isinstance(transport, Offline):
             settling = Settling(
-                self._committer,
-                write_if=self._committer.write_if,
+                self.committer,
+                write_if=self.committer.write_if,
                 merge=self._merge,
                 settled=self.wake,
             )
@@ -272,7 +269,7 @@ class Node:
             self._reactor = None
         self._port = None
         with self.lock:
-            self._committer.changed.notify_all()
+            self.committer.changed.notify_all()
 
     def _look_at_conflicts(self) -> None:
         settler = self._settler
@@ -338,7 +335,7 @@ class Node:
     def start_discovery(self) -> None:
         """Announce this node where it listens, and let the reactor dial who is found."""
         port = self.discovery.check(self.transport_port)
-        finding = Finding(self._committer, self.events, now=self.now, wake=self.wake)
+        finding = Finding(self.committer, self.events, now=self.now, wake=self.wake)
         shielded(lambda: self.discovery.start(port, finding))
 
     def wake(self) -> None:
@@ -419,9 +416,7 @@ class Node:
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until a condition on the engine holds, or the transport stops, or time is up."""
-        self._committer.changed.wait_for(
-            lambda: condition() or self.transport_port is None, timeout
-        )
+        self.committer.changed.wait_for(lambda: condition() or self.transport_port is None, timeout)
         with self.lock:
             return condition()
 
@@ -431,7 +426,7 @@ class Node:
         """Copy the log to a new file."""
         if self._log is None:
             raise InvalidStateError("a memory-only node has no log to back up")
-        self._committer.sync()
+        self.committer.sync()
         self._log.copy_to(path)
 
     def compact(self) -> None:

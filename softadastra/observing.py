@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from softadastra.errors import InvalidArgumentError
 from softadastra.lifecycle import Lifecycle
 from softadastra.runtime.listening import Subscription, level_named
 from softadastra.runtime.watcher import Limits
@@ -59,9 +58,7 @@ class Observing(Lifecycle):
             'one'
         """
         node = self._opened()
-        if not isinstance(prefix, str):
-            raise InvalidArgumentError(f"a prefix is a str, got {prefix!r:.80}")
-        watcher = node.watchers.open(prefix, since, Limits(max_changes, max_bytes))
+        watcher = node.committer.watchers.open(prefix, since, Limits(max_changes, max_bytes))
         return Watch(watcher, node.replica.origins, self._check_own)
 
     def on(

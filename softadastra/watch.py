@@ -18,10 +18,54 @@ from softadastra.store.siblings import Sibling
 from softadastra.store.values import unpack_value
 from softadastra.types import Change, Located
 
-__all__ = ["Watch", "change_of"]
+__all__ = ["Told", "Watch"]
 
 
-class Watch(Iterator[Change]):
+class Told:
+    """What reads a watcher, whether it waits in a thread or in an event loop.
+
+    Args:
+        watcher: what it reads.
+        origins: those of its node.
+        check: raises where it must not be used, as in a forked child.
+    """
+
+    def __init__(self, watcher: Watcher, origins: Origins, check: Callable[[], None]) -> None:
+        self._watcher = watcher
+        self._origins = origins
+        self._check = check
+
+    def _take(self) -> tuple[Change | None, bool]:
+        """Give the next change, None when there is none now; and whether none will come."""
+        self._check()
+        # Asked before: what comes between the two is given too.
+        is_last = self._watcher.is_closed or self._watcher.has_ended
+        taken = self._watcher.take()
+        if taken is None:
+            return None, is_last
+        sighting, place = taken
+        return change_of(sighting.key, sighting.sibling, place, self._origins), False
+
+    @property
+    def position(self) -> str:
+        """Where to go on: `watch(since=...)`, also after a restart.
+
+        Behind the last change that was given; when nothing waits, behind all that is visible, also
+        of other keys. It is younger then than that of the last change, and is kept for longer.
+        """
+        return self._watcher.place().position
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` was called, or it could not go on."""
+        return self._watcher.is_closed
+
+    def __repr__(self) -> str:
+        state = "closed" if self.is_closed else "open"
+        return f"<{type(self).__name__} of {self._watcher.prefix!r} {state}>"
+
+
+class Watch(Told, Iterator[Change]):
     """The changes of a client's keys: `Client.watch` makes it, `close` ends it.
 
     Iterating waits for the next change, and ends when the watch is closed; when its client is, as
@@ -36,11 +80,6 @@ class Watch(Iterator[Change]):
             Going on gives the newest value of each key that changed since, then every change.
         PositionLostError: that cannot be found out any more; the watch is closed.
     """
-
-    def __init__(self, watcher: Watcher, origins: Origins, check: Callable[[], None]) -> None:
-        self._watcher = watcher
-        self._origins = origins
-        self._check = check
 
     def __iter__(self) -> Self:
         return self
@@ -69,13 +108,9 @@ class Watch(Iterator[Change]):
         until = None if timeout is None else time.monotonic() + timeout
         watcher = self._watcher
         while True:
-            self._check()
-            # Asked before: what comes between the two is given too.
-            is_last = watcher.is_closed or watcher.has_ended
-            taken = watcher.take()
-            if taken is not None:
-                sighting, place = taken
-                return change_of(sighting.key, sighting.sibling, place, self._origins)
+            change, is_last = self._take()
+            if change is not None:
+                return change
             if is_last or (until is not None and time.monotonic() >= until):
                 return None
             gate = closed_gate()
@@ -88,20 +123,6 @@ class Watch(Iterator[Change]):
                     gate.acquire(timeout=min(max(0.0, until - time.monotonic()), TIMEOUT_MAX))
             finally:
                 watcher.disarm()
-
-    @property
-    def position(self) -> str:
-        """Where to go on: `watch(since=...)`, also after a restart.
-
-        Behind the last change that was given; when nothing waits, behind all that is visible, also
-        of other keys. It is younger then than that of the last change, and is kept for longer.
-        """
-        return self._watcher.place().position
-
-    @property
-    def is_closed(self) -> bool:
-        """Whether `close` was called, or it could not go on."""
-        return self._watcher.is_closed
 
     def close(self) -> None:
         """End it, and wake who waits. What was not given yet is not; again is no error."""
@@ -117,10 +138,6 @@ class Watch(Iterator[Change]):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self.is_closed else "open"
-        return f"<Watch of {self._watcher.prefix!r} {state}>"
 
 
 def change_of(key: str, sibling: Sibling, located: Located, origins: Origins) -> Change:

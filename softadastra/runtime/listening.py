@@ -62,6 +62,7 @@ class Subscription:
         self._missed = 0
         """How many events were dropped since the last one that found room."""
         self._dropped = 0
+        self._is_ended = False
         self._is_closed = False
 
     @property
@@ -96,6 +97,11 @@ class Subscription:
     ) -> None:
         self.close()
 
+    def end(self) -> None:
+        """No more events will come: it closes when those that wait were told."""
+        self._is_ended = True
+        self._tell()
+
     def wants(self, name: str) -> bool:
         """Whether it is told of an event."""
         return name in self._wanted
@@ -119,6 +125,8 @@ class Subscription:
         try:
             event = self._waiting.popleft()
         except IndexError:
+            if self._is_ended:
+                self.close()
             return False
         if self._is_closed:
             return False
@@ -229,7 +237,10 @@ class Listeners:
         if self._herald is not None:
             self._herald.stop()
         for subscription in self._subscriptions:
-            subscription.close()
+            if subscription.is_heralded:
+                subscription.close()
+            else:
+                subscription.end()
 
 
 class Herald(Lookout):

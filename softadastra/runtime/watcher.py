@@ -227,15 +227,24 @@ class Watcher:
             with self._watched.lock:
                 if self._taken:
                     continue
-                if self.is_closed:
+                # One page at a time, so that others get the lock in between.
+                if self.is_closed or not self._advance():
                     return None
-                try:
-                    # One page at a time, so that others get the lock in between.
-                    if not self._advance():
-                        return None
-                except PositionLostError:
-                    self._watched.remove(self)
-                    raise
+
+    def look(self) -> bool:
+        """Look at one page, where nothing is taken; give whether `take` would look at another one.
+
+        Raises as `take`.
+        """
+        with self._watched.lock:
+            if self._taken or self._is_live or self.is_closed:
+                return False
+            self._advance()
+            return not (self._taken or self._is_live)
+
+    @property
+    def _is_live(self) -> bool:
+        return self._phase is Phase.LIVE
 
     def arm(self, wake: Callable[[], None]) -> bool:
         """Have something called, once, when there may be a change, or it is closed.
@@ -285,6 +294,13 @@ class Watcher:
 
     def _advance(self) -> bool:
         """Look for what is to be given next; give whether to look again. Holding the lock."""
+        try:
+            return self._step()
+        except PositionLostError:
+            self._watched.remove(self)
+            raise
+
+    def _step(self) -> bool:
         if self._queue and not self._owes_page:
             self._take_queue()
             return True

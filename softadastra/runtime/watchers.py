@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threading import Lock
 
-from softadastra.errors import InvalidStateError, PositionLostError
+from softadastra.errors import InvalidArgumentError, InvalidStateError, PositionLostError
 from softadastra.runtime.watcher import Limits, Watcher
 from softadastra.store.changes import Write, Writes
 from softadastra.store.positions import Moment
@@ -39,10 +39,12 @@ class Watchers:
         """Begin to watch. Not holding the lock.
 
         Raises:
-            InvalidArgumentError: that is no position.
+            InvalidArgumentError: that is no prefix, or no position.
             PositionLostError: it cannot be gone on from.
             InvalidStateError: the node is closed.
         """
+        if not isinstance(prefix, str):
+            raise InvalidArgumentError(f"a prefix is a str, got {prefix!r:.80}")
         watcher = Watcher(self, prefix, limits)
         with self.lock:
             if self.is_over:
