@@ -123,7 +123,7 @@ def test_views_are_awaited_or_iterated():
             assert len(await node.keys()) == 2_001
             assert (await node.items("b")) == [("b", 1)]
             assert [key async for key in node.keys("a/000")] == [f"a/000{i}" for i in range(10)]
-            assert sum([value async for value in node.values()]) == sum(range(2_000)) + 1
+            assert [value async for value in node.values()] == [*range(2_000), 1]
             assert (await anext(aiter(node))) == "a/0000"
 
     asyncio.run(program())
@@ -264,6 +264,8 @@ def test_a_value_that_cannot_be_stored_fails_alone():
 
 def test_a_write_that_is_cancelled_before_its_turn_is_not_done_and_after_it_is():
     async def program() -> None:
+        problems: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, what: problems.append(what))
         async with AsyncClient(options()) as node:
             writer = node._writer
             assert writer is not None
@@ -289,6 +291,7 @@ def test_a_write_that_is_cancelled_before_its_turn_is_not_done_and_after_it_is()
             assert first.cancelled()
             assert second.cancelled()
             assert await node.keys() == ["first", "third"]
+            assert problems == []
 
     asyncio.run(program())
 
@@ -401,6 +404,28 @@ def test_a_long_way_to_what_is_wanted_lets_others_run():
     asyncio.run(program())
 
 
+def test_a_reader_with_much_to_read_lets_others_run():
+    async def program() -> None:
+        async with AsyncClient(options()) as node:
+            watch = node.watch()
+            await node.update({f"k{i:04}": i for i in range(2_000)})
+            turns = 0
+
+            async def count() -> None:
+                nonlocal turns
+                while True:
+                    turns += 1
+                    await asyncio.sleep(0)
+
+            task = asyncio.create_task(count())
+            for _ in range(2_000):
+                await anext(watch)
+            task.cancel()
+            assert turns >= 2_000 // 256
+
+    asyncio.run(program())
+
+
 def test_a_slow_reader_gets_an_error_and_may_read_on():
     async def program() -> None:
         async with AsyncClient(options()) as node:
@@ -446,6 +471,7 @@ def test_events_come_in_the_loop_and_the_last_one_too():
             closed = node.on("node.closed", tell)
             await node.start_transport()
             await node.stop_transport()
+            node._close()  # before the loop has its next turn
         await until(lambda: closed.is_closed)
         here = threading.get_ident()
         names = ["transport.started", "transport.stopped", "node.closed"]

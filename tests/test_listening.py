@@ -192,11 +192,18 @@ def test_a_callback_that_is_too_slow_is_told_how_much_it_missed(client, log):
 
 
 def test_a_callback_may_close_the_client(client):
-    client.on("write.accepted", lambda _: client.close())
+    ended: list[bool] = []
+
+    def end(_: Event) -> None:
+        client.close()
+        ended.append(client.is_open)
+
+    client.on("write.accepted", end)
 
     client.put("k", 1)
 
-    until(lambda: not client.is_open)
+    until(lambda: ended)
+    assert ended == [False]
 
 
 def test_a_callback_may_write(client):

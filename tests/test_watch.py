@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -188,6 +189,22 @@ def test_a_slow_reader_stalls_nobody_and_is_told_where_to_go_on(client):
     there = list(drained(client.watch(since=raised.value.position)))
     here = list(drained(watch))
     assert [c.value for c in there] == [c.value for c in here] == list(range(980, 1_000))
+
+
+def test_what_waits_takes_bounded_memory(client):
+    """Values that were overwritten are alive as long as somebody is to be told of them."""
+    value = b"x" * 100_000
+    watch = client.watch(max_bytes=1_000_000)
+    tracemalloc.start()
+    try:
+        for i in range(200):
+            client.put("k", value + str(i).encode())
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert 500_000 < held < 1_500_000
+    assert watch.get(0) is not None
 
 
 def drained(watch: Watch) -> Iterator[Change]:
