@@ -92,6 +92,9 @@ class AsyncClient:
         await in_thread(self._close)
 
     def _close(self) -> None:
+        if self._client._is_inherited:
+            # In a forked child its threads are not there, and may have held their locks.
+            return
         with self._lifecycle:
             writer, self._writer = self._writer, None
             if writer is not None:

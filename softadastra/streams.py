@@ -94,7 +94,7 @@ class AsyncWatch(Told):
 
     async def close(self) -> None:
         """End it, and wake who waits. What was not given yet is not; again is no error."""
-        self._watcher.close()
+        self._close()
 
     async def __aenter__(self) -> Self:
         return self

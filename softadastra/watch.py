@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from softadastra.arguments import seconds
+from softadastra.errors import InvalidStateError
 from softadastra.runtime.waiting import closed_gate, open_gate
 from softadastra.runtime.watcher import Watcher
 from softadastra.store.clock import milliseconds
@@ -53,7 +54,16 @@ class Told:
         Behind the last change that was given; when nothing waits, behind all that is visible, also
         of other keys. It is younger then than that of the last change, and is kept for longer.
         """
+        self._check()
         return self._watcher.place().position
+
+    def _close(self) -> None:
+        try:
+            self._check()
+        except InvalidStateError:
+            # In a forked child: a thread of the parent may have held the lock for good.
+            return
+        self._watcher.close()
 
     @property
     def is_closed(self) -> bool:
@@ -126,7 +136,7 @@ class Watch(Told, Iterator[Change]):
 
     def close(self) -> None:
         """End it, and wake who waits. What was not given yet is not; again is no error."""
-        self._watcher.close()
+        self._close()
 
     def __enter__(self) -> Self:
         return self

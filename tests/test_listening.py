@@ -150,6 +150,14 @@ def test_the_last_event_of_a_client_is_told_too(client):
         client.on("node.closed", told.append)
 
 
+def test_nobody_begins_to_listen_to_a_node_that_is_closed_meanwhile(client):
+    listeners = client._opened().events.listeners
+    client.close()
+
+    with pytest.raises(InvalidStateError):
+        listeners.add("", print, level=Level.DEBUG)
+
+
 def test_what_a_callback_raises_is_logged_and_it_is_called_again(client, log):
     called = []
 
