@@ -36,6 +36,9 @@ class Told:
         self._origins = origins
         self._check = check
 
+    def __del__(self) -> None:
+        self._watcher.abandon()
+
     def _take(self) -> tuple[Change | None, bool]:
         """Give the next change, None when there is none now; and whether none will come."""
         self._check()

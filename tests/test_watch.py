@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
 import time
@@ -189,6 +190,31 @@ def test_a_slow_reader_stalls_nobody_and_is_told_where_to_go_on(client):
     there = list(drained(client.watch(since=raised.value.position)))
     here = list(drained(watch))
     assert [c.value for c in there] == [c.value for c in here] == list(range(980, 1_000))
+
+
+def test_a_watch_that_nobody_refers_to_keeps_nothing(client):
+    watches = [client.watch() for _ in range(3)]
+    watchers = client._opened().committer.watchers
+    held = [watch._watcher for watch in watches]
+    client.put("k", 1)
+
+    watches.clear()
+    gc.collect()
+    client.put("k", 2)
+
+    assert [watcher._queue for watcher in held] == [[], [], []]
+    with client.watch() as watch:
+        assert watchers._watchers == [watch._watcher]
+    assert not watchers.is_any
+
+
+def test_a_watch_may_be_collected_by_who_holds_the_lock(client):
+    watch = client.watch()
+    with client._opened().lock:
+        del watch
+        gc.collect()
+
+    client.put("k", 1)
 
 
 def test_what_waits_takes_bounded_memory(client):

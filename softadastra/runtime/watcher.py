@@ -122,6 +122,7 @@ class Watcher:
         "_taken_at",
         "_wake",
         "_watched",
+        "is_abandoned",
         "is_closed",
         "is_queueing",
         "prefix",
@@ -133,6 +134,8 @@ class Watcher:
         """Whether nothing more is given."""
         self.is_queueing = True
         """Whether what becomes visible is to be queued."""
+        self.is_abandoned = False
+        """Whether nobody refers to its reader any more, so that it is to be let go."""
         self._watched = watched
         self._limits = limits
         self._phase = Phase.LIVE
@@ -283,6 +286,16 @@ class Watcher:
         """Give nothing more, and let go what waits. Again is no error."""
         with self._watched.lock:
             self._watched.remove(self)
+
+    def abandon(self) -> None:
+        """Queue nothing more, for a reader that is gone.
+
+        Without the lock: the garbage collector calls it, maybe in a thread that holds that.
+        """
+        self.is_abandoned = True
+        self.is_queueing = False
+        self._queue = []
+        self._taken = []
 
     def drop(self) -> None:
         """Let go what waits, and the reader. Holding the lock."""

@@ -49,6 +49,7 @@ class Watchers:
         with self.lock:
             if self.is_over:
                 raise InvalidStateError("this client is not open: call open(), or use it in a with")
+            self._watchers = [each for each in self._watchers if not each.is_abandoned]
             if self._observer is None:
                 self._observer = Observer(self.replica)
                 self.is_any = True
@@ -105,6 +106,8 @@ class Watchers:
         self._rest()
 
     def _rest(self) -> None:
+        if all(each.is_abandoned for each in self._watchers):
+            self._watchers.clear()
         if not self._watchers and self._observer is not None:
             self._observer.stop()
             self._observer = None
