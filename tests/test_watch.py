@@ -205,6 +205,9 @@ def test_a_watch_that_nobody_refers_to_keeps_nothing(client):
     assert [watcher._queue for watcher in held] == [[], [], []]
     with client.watch() as watch:
         assert watchers._watchers == [watch._watcher]
+        later = client.watch()
+        del later
+        gc.collect()
     assert not watchers.is_any
 
 
