@@ -421,6 +421,7 @@ def test_what_is_no_position_is_refused(text: str):
         watched(watched_network("a")).watch(text)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="1.kZWmbm9-_zAo", max_size=40))
 def test_no_text_breaks_the_reader_of_positions(text: str):
     node = watched(watched_network("a"))
