@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         InvalidStateError,
         MetadataError,
         NotFoundError,
+        PositionLostError,
         ProtocolError,
         SoftadastraError,
         StorageError,
@@ -37,13 +38,18 @@ if TYPE_CHECKING:
         SyncError,
         TransportError,
         WalCorruptionError,
+        WatchOverflowError,
     )
     from softadastra.options import ClientOptions
     from softadastra.runtime.events import configure_logging
+    from softadastra.runtime.listening import Subscription
     from softadastra.types import (
+        BEGINNING,
+        Change,
         Conflict,
         ConflictingValue,
         Entry,
+        Event,
         MergeFunction,
         NodeInfo,
         Peer,
@@ -58,11 +64,14 @@ if TYPE_CHECKING:
         TombstoneHold,
         Value,
     )
+    from softadastra.watch import Watch
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BEGINNING",
     "AlreadyExistsError",
+    "Change",
     "Client",
     "ClientOptions",
     "Conflict",
@@ -70,6 +79,7 @@ __all__ = [
     "DiscoveryError",
     "Entry",
     "ErrorCode",
+    "Event",
     "InternalError",
     "InvalidArgumentError",
     "InvalidStateError",
@@ -82,6 +92,7 @@ __all__ = [
     "PeerState",
     "PeerStatus",
     "PeerSync",
+    "PositionLostError",
     "ProtocolError",
     "PutResult",
     "SoftadastraError",
@@ -89,6 +100,7 @@ __all__ = [
     "StorageError",
     "StoreError",
     "StoreLockedError",
+    "Subscription",
     "SyncError",
     "SyncState",
     "TickResult",
@@ -96,6 +108,8 @@ __all__ = [
     "TransportError",
     "Value",
     "WalCorruptionError",
+    "Watch",
+    "WatchOverflowError",
     "__version__",
     "configure_logging",
 ]
@@ -103,6 +117,8 @@ __all__ = [
 HOMES = {
     "Client": "client",
     "ClientOptions": "options",
+    "Subscription": "runtime.listening",
+    "Watch": "watch",
     "configure_logging": "runtime.events",
 }
 

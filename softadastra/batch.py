@@ -10,45 +10,36 @@ from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.types import PutResult, Storable
 
-__all__ = ["Batch"]
+__all__ = ["Batch", "Gathered"]
 
 
-class Batch:
-    """Gathers writes in a `with` block; they happen at its end, all or none.
+class Gathered:
+    """Writes that are gathered within a block.
 
-    An exception in the block discards them all. Nothing is visible before the end; a later
-    write of the same key counts. For one thread. `results` has what each write did.
+    Args:
+        assignment: checks and packs a put.
+        key: checks a key.
     """
 
     def __init__(
-        self,
-        assignment: Callable[[str, Storable], Assignment],
-        key: Callable[[str], str],
-        write: Callable[[Sequence[Assignment]], list[Assigned | None]],
+        self, assignment: Callable[[str, Storable], Assignment], key: Callable[[str], str]
     ) -> None:
         self._assignment = assignment
         self._key = key
-        self._write = write
         self._asked: list[Assignment] = []
         self._is_open = False
         self._results: list[Assigned | None] = []
 
-    def __enter__(self) -> Batch:
+    def _begin(self) -> None:
         if self._is_open or self._results:
             raise InvalidStateError("a batch is used once: call batch() again")
         self._is_open = True
-        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def _end(self, error: BaseException | None) -> list[Assignment]:
+        """End the block; give what is to be written now."""
         self._is_open = False
         asked, self._asked = self._asked, []
-        if error is None and asked:
-            self._results = self._write(asked)
+        return asked if error is None else []
 
     @property
     def results(self) -> list[PutResult | None]:
@@ -82,3 +73,39 @@ class Batch:
     def _check_open(self) -> None:
         if not self._is_open:
             raise InvalidStateError("a batch takes writes inside its with block only")
+
+
+class Batch(Gathered):
+    """Gathers writes in a `with` block; they happen at its end, all or none.
+
+    An exception in the block discards them all. Nothing is visible before the end; a later
+    write of the same key counts. For one thread. `results` has what each write did.
+
+    Args:
+        assignment: checks and packs a put.
+        key: checks a key.
+        write: commits.
+    """
+
+    def __init__(
+        self,
+        assignment: Callable[[str, Storable], Assignment],
+        key: Callable[[str], str],
+        write: Callable[[Sequence[Assignment]], list[Assigned | None]],
+    ) -> None:
+        super().__init__(assignment, key)
+        self._write = write
+
+    def __enter__(self) -> Batch:
+        self._begin()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        asked = self._end(error)
+        if asked:
+            self._results = self._write(asked)

@@ -6,9 +6,11 @@
       NotFoundError         (KeyError)        the key or peer is absent
       AlreadyExistsError                      something of that name is there already
       StorageError          (OSError)         the disk refused; .errno and .filename say how
-      StoreError                              the data on disk cannot be used as it is
+      StoreError                              the data cannot be used, or told, as it is
         StoreLockedError                      another process holds it; .context names the holder
         WalCorruptionError                    damage, not a torn tail; .context has file and offset
+        WatchOverflowError                    a reader of changes fell behind: read on, or resume
+        PositionLostError                     a watch cannot go on from there: begin anew
       SyncError                               the replication protocol was violated
         ProtocolError                         a peer sent what it must not: drop it, never crash
           OtherProtocolError                  a peer speaks another version: update one of the two
@@ -35,6 +37,7 @@ __all__ = [
     "MetadataError",
     "NotFoundError",
     "OtherProtocolError",
+    "PositionLostError",
     "ProtocolError",
     "SoftadastraError",
     "StorageError",
@@ -43,6 +46,7 @@ __all__ = [
     "SyncError",
     "TransportError",
     "WalCorruptionError",
+    "WatchOverflowError",
 ]
 
 
@@ -127,7 +131,7 @@ class StorageError(SoftadastraError, OSError):
 
 
 class StoreError(SoftadastraError):
-    """The data on disk cannot be used as it is; nothing was changed on it."""
+    """The data cannot be used, or told, as it is; nothing was changed."""
 
     code = ErrorCode.STORE_ERROR
 
@@ -138,6 +142,27 @@ class StoreLockedError(StoreError):
 
 class WalCorruptionError(StoreError):
     """The write-ahead log is damaged below its end; `.context` has `path` and `offset`."""
+
+
+class WatchOverflowError(StoreError):
+    """More changes waited for a reader than its watch holds: from here on some were not kept.
+
+    Nothing is lost but what lay between. Reading on, or a new watch from `.position`, gives the
+    newest value of each key that has changed since, and then every change again.
+
+    Args:
+        message: as in the root.
+        position: the place of the last change that was given.
+        context: further values.
+    """
+
+    def __init__(self, message: str, *, position: str = "", **context: object) -> None:
+        super().__init__(message, **context)
+        self.position = position
+
+
+class PositionLostError(StoreError):
+    """What has changed since a position cannot be told any more: watch from "beginning"."""
 
 
 class SyncError(SoftadastraError):

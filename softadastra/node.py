@@ -12,12 +12,7 @@ from pathlib import Path
 from threading import Lock
 
 from softadastra.discovering import Discovering
-from softadastra.errors import (
-    InvalidStateError,
-    NotFoundError,
-    StorageError,
-    TransportError,
-)
+from softadastra.errors import InvalidStateError, NotFoundError, StorageError, TransportError
 from softadastra.networking import listening_transport
 from softadastra.node_settings import describe, merge_function
 from softadastra.opening import recovered_engine
@@ -62,18 +57,18 @@ class Node:
     replica: Replica
     lock: Lock
     commit: Callable[[Sequence[Record]], None]
-    _committer: Committer
+    committer: Committer
     _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
         self._options = options
         self._max_key_bytes = options.max_key_bytes
         self._max_value_bytes = options.max_value_bytes
-        self._events = Events(options.node_id)
+        self.events = Events(options.node_id)
         self._reactor: Reactor | None = None
         self._settler: Settler | None = None
         self._compactor: Compactor | None = None
-        self.discovery = Discovering(options, self._events)
+        self.discovery = Discovering(options, self.events)
         self._info: NodeInfo | None = None
         self.now: Callable[[], Now] = read_clocks
         self._port: int | None = None
@@ -89,15 +84,16 @@ class Node:
         Raises:
             StoreLockedError, WalCorruptionError, StoreError, StorageError: see `Client.open`.
         """
-        self.engine = recovered_engine(self._options, self._log, self._events)
+        self.engine = recovered_engine(self._options, self._log, self.events)
         self.replica = self.engine.replica
-        self._committer = Committer(
+        self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
-        self._committer.dirtied = self.wake
-        self.lock = self._committer.lock
-        self.commit = self._committer.commit
-        self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
+        self.committer.dirtied = self.wake
+        self.lock = self.committer.lock
+        self.commit = self.committer.commit
+        self.events.listeners.changed = self._trace
+        self._trace()
         self._is_recovered = True
         shielded(self._start)
 
@@ -107,8 +103,9 @@ class Node:
             self._stop_reactor()
             if self._compactor is not None:
                 self._compactor.stop()
-            self._committer.close()
-        syncs = [self._committer.sync] if self._is_recovered else []
+            self.committer.close()
+            self.committer.watchers.end()
+        syncs = [self.committer.sync] if self._is_recovered else []
         closes = [self._log.close] if self._log is not None else []
         for step in (*syncs, *closes):
             try:
@@ -119,6 +116,11 @@ class Node:
             self._tell()
             self.emit(Level.INFO, "node.closed")
             self._is_recovered = False
+        self.events.listeners.end()
+
+    def _trace(self) -> None:
+        """Have each write and message told while somebody wants to know."""
+        self.engine.notices.is_traced = self.events.is_enabled(Level.DEBUG)
 
     # Writing.
 
@@ -135,7 +137,7 @@ class Node:
         """Commit local writes, and let the reactor send them."""
         reactor = self._reactor
         try:
-            results = self._committer.write(asked)
+            results = self.committer.write(asked)
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
@@ -172,11 +174,11 @@ class Node:
         with self.lock:
             notices = self.engine.notices.take()
         for notice in notices:
-            self._events.emit(notice)
+            self.events.emit(notice)
 
     def emit(self, level: Level, event: str, **fields: object) -> None:
         """Emit an event of this node. From any thread."""
-        self._events.emit(Notice(level, event, fields))
+        self.events.emit(Notice(level, event, fields))
 
     # The outbox.
 
@@ -219,9 +221,9 @@ class Node:
     def _start(self) -> None:
         """Start what runs beside the callers."""
         if self._log is not None:
-            compaction = Compaction(self._committer, self._log, mono_ms=lambda: self.now().mono_ms)
+            compaction = Compaction(self.committer, self._log, mono_ms=lambda: self.now().mono_ms)
             self._compactor = Compactor(compaction, self._has_notices)
-            self._committer.outgrown = self._compactor.tell
+            self.committer.outgrown = self._compactor.tell
             self._compactor.start()
             self._compactor.tell()
         self._go_offline()
@@ -237,21 +239,19 @@ class Node:
     def _start_reactor(self, transport: Transport) -> None:
         options = self._options
         self._driver = Driver(
-            self._committer,
+            self.committer,
             transport,
             now=self.now,
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._look_at_conflicts,
         )
-        self._reactor = Reactor(
-            self._committer, transport, driver=self._driver, events=self._events
-        )
+        self._reactor = Reactor(self.committer, transport, driver=self._driver, events=self.events)
         # Without a transport nothing arrives; what is unsettled from before may be sent later.
         if not isinstance(transport, Offline):
             settling = Settling(
-                self._committer,
-                write_if=self._committer.write_if,
+                self.committer,
+                write_if=self.committer.write_if,
                 merge=self._merge,
                 settled=self.wake,
             )
@@ -271,7 +271,7 @@ class Node:
             self._reactor = None
         self._port = None
         with self.lock:
-            self._committer.changed.notify_all()
+            self.committer.changed.notify_all()
 
     def _look_at_conflicts(self) -> None:
         settler = self._settler
@@ -337,7 +337,7 @@ class Node:
     def start_discovery(self) -> None:
         """Announce this node where it listens, and let the reactor dial who is found."""
         port = self.discovery.check(self.transport_port)
-        finding = Finding(self._committer, self._events, now=self.now, wake=self.wake)
+        finding = Finding(self.committer, self.events, now=self.now, wake=self.wake)
         shielded(lambda: self.discovery.start(port, finding))
 
     def wake(self) -> None:
@@ -420,9 +420,7 @@ class Node:
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until a condition on the engine holds, or the transport stops, or time is up."""
-        self._committer.changed.wait_for(
-            lambda: condition() or self.transport_port is None, timeout
-        )
+        self.committer.changed.wait_for(lambda: condition() or self.transport_port is None, timeout)
         with self.lock:
             return condition()
 
@@ -432,7 +430,7 @@ class Node:
         """Copy the log to a new file."""
         if self._log is None:
             raise InvalidStateError("a memory-only node has no log to back up")
-        self._committer.sync()
+        self.committer.sync()
         self._log.copy_to(path)
 
     def compact(self) -> None:

@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 from softadastra.errors import InvalidArgumentError
 
 __all__ = [
+    "BEGINNING",
+    "Change",
     "Conflict",
     "ConflictingValue",
     "Entry",
+    "Event",
+    "Located",
     "MergeFunction",
     "NodeInfo",
     "Peer",
@@ -168,6 +172,43 @@ class Entry:
     sync_id: str
 
 
+BEGINNING: Final = "beginning"
+"""The position before everything: a watch from there first gives what there is."""
+
+
+class Located(Protocol):
+    """Something with a place among the changes of a node."""
+
+    @property
+    def position(self) -> str:
+        """The place, as text."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of what `get` gives for a key, by a write of this node or of another one."""
+
+    key: str
+    value: Value
+    """None when the key was removed; see `is_removed`, as None can be stored too."""
+    is_removed: bool
+    version: int
+    timestamp_ms: int
+    """The writer's hybrid clock, in milliseconds since 1970."""
+    origin: str
+    """The node that wrote it. Empty, with a version of 0, for a key that a peer showed to have been
+    removed, where nobody knows any more by which write."""
+    sync_id: str
+    located: Located = field(repr=False, compare=False)
+    """Where `position` comes from; made into text only when that is asked for."""
+
+    @property
+    def position(self) -> str:
+        """Where to go on behind this change: `watch(since=...)`, also after a restart."""
+        return self.located.position
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConflictingValue:
     """One of the writes of a key that did not know of each other."""
@@ -295,6 +336,22 @@ class TombstoneHold:
     """Tombstones that stay until the peer has them, or is suspended or forgotten."""
     since_ms: int
     """When the first of these keys was removed, in milliseconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a node, as `docs/events.md` lists them."""
+
+    name: str
+    level: str
+    """"debug", "info", "warning" or "error"."""
+    node_id: str
+    timestamp_ms: int
+    """The node's wall clock, in milliseconds since 1970."""
+    fields: Mapping[str, object]
+    """What the event has to tell, of the types of JSON."""
+    dropped: int = 0
+    """Events of the same subscription that were dropped before this one, as too many waited."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,12 @@ from __future__ import annotations
 import dis
 import gc
 import logging
+import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from itertools import count
 from types import CodeType, FrameType
@@ -149,3 +152,34 @@ def in_time(function: Callable[[], object]) -> object:
     thread.join(DEADLINE_SECONDS)
     assert not thread.is_alive(), f"{function} hangs"
     return outcome[0]
+
+
+@contextmanager
+def one_signal() -> Iterator[Callable[[Callable[[], object]], None]]:
+    """Have a signal raise KeyboardInterrupt in the main thread, once.
+
+    Gives what sends it, from another thread, until a condition holds. One alone may end no wait:
+    CPython looks for signals, and then waits, and does not hear of one that comes in between.
+    """
+    main = threading.main_thread().ident
+    assert main is not None
+    has_come = False
+
+    def interrupt(*_: object) -> None:
+        nonlocal has_come
+        if not has_come:
+            has_come = True
+            raise KeyboardInterrupt
+
+    def send(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + DEADLINE_SECONDS
+        while not condition():
+            assert time.monotonic() < end, "the main thread goes on waiting"
+            signal.pthread_kill(main, signal.SIGINT)
+            time.sleep(0.001)
+
+    before = signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield send
+    finally:
+        signal.signal(signal.SIGINT, before)

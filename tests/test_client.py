@@ -666,7 +666,7 @@ def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
     node.start_transport()
     node.put("k", 1)
     assert node._node is not None
-    waiters = node._node._committer.changed
+    waiters = node._node.committer.changed
     outcomes: list[object] = []
 
     silent = socket.create_server(("127.0.0.1", 0))
@@ -684,7 +684,7 @@ def test_who_waits_for_a_peer_is_let_go_when_the_client_closes():
     for thread in threads:
         thread.start()
     deadline = time.monotonic() + 10
-    while len(waiters._gates) < 2:
+    while len(waiters._wakes) < 2:
         assert time.monotonic() < deadline
     node.close()
     for thread in threads:

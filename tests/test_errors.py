@@ -28,6 +28,8 @@ TREE = [
     ("StoreError", "store_error", SoftadastraError),
     ("StoreLockedError", "store_error", StoreError),
     ("WalCorruptionError", "store_error", StoreError),
+    ("WatchOverflowError", "store_error", StoreError),
+    ("PositionLostError", "store_error", StoreError),
     ("SyncError", "sync_error", SoftadastraError),
     ("ProtocolError", "sync_error", errors.SyncError),
     ("OtherProtocolError", "sync_error", errors.ProtocolError),

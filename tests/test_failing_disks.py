@@ -109,7 +109,7 @@ class Run:
     @property
     def is_poisoned(self) -> bool:
         node = self.client._node
-        return node is not None and node._committer.has_failed
+        return node is not None and node.committer.has_failed
 
     def check_shown(self) -> None:
         """What is read, and the outbox, are what returned: nothing of what raised is there."""

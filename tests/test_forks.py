@@ -26,6 +26,7 @@ client.put("k", 1)
 batch = client.batch()
 scan = iter(client)
 next(scan)
+watch = client.watch()
 
 CALLS = [
     lambda: client.put("k", 2),
@@ -34,6 +35,10 @@ CALLS = [
     lambda: client.keys(),
     lambda: list(scan),
     lambda: client.batch(),
+    lambda: client.watch(),
+    lambda: watch.get(0),
+    lambda: next(watch),
+    lambda: watch.position,
     lambda: batch.__enter__().put("k", 2) or batch.__exit__(None, None, None),
     lambda: client.digest(),
     lambda: client.conflicts(),
@@ -60,6 +65,8 @@ def child():
             if f"opened in another process, {os.getppid()}" not in error.message:
                 return repr(error)
     client.close()
+    watch._watcher._watched.lock.acquire(blocking=False)
+    watch.close()
     with Client(ClientOptions.persistent("child", f"{directory}/child.wal")) as own:
         own.put("mine", 1)
         if own.get("mine") != 1:
@@ -175,3 +182,37 @@ def test_a_client_that_was_closed_or_never_opened_may_be_opened_in_a_child(tmp_p
     _, status = os.waitpid(child, 0)
 
     assert status == 0
+
+
+AIO = """
+import asyncio, os, sys
+from softadastra import ClientOptions, InvalidStateError
+from softadastra.aio import AsyncClient
+
+node = AsyncClient(ClientOptions.persistent("node-a", f"{sys.argv[1]}/a.wal"))
+asyncio.run(node.open())
+
+def child():
+    node._writer._lock.acquire(blocking=False)
+    try:
+        asyncio.run(node.put("k", 1))
+        return "not refused"
+    except InvalidStateError as error:
+        if "opened in another process" not in error.message:
+            return repr(error)
+    asyncio.run(node.close())
+    return "refused"
+"""
+
+AIO_GOES_ON = """
+asyncio.run(node.put("k", 2))
+print(asyncio.run(node.get("k")), flush=True)
+asyncio.run(node.close())
+sys.stdin.read()
+"""
+
+
+def test_a_forked_child_of_a_client_for_asyncio_is_refused_too(tmp_path):
+    with running(AIO + FORK + AIO_GOES_ON, str(tmp_path)) as process:
+        assert line_of(process) == "refused"
+        assert line_of(process) == "2"

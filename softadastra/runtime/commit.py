@@ -22,6 +22,7 @@ from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.log_port import Log
 from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
+from softadastra.runtime.watchers import Watchers
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
@@ -62,6 +63,8 @@ class Committer:
         self.lock = Lock()
         self.changed = Waiters(self.lock)
         """Notified when peers or cursors have changed and somebody waits for it."""
+        self.watchers = Watchers(engine.replica, self.lock)
+        """Told of all that becomes visible."""
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
         write instead misses a sync in between, and then nobody ever syncs."""
@@ -258,6 +261,8 @@ class Committer:
                 self.dirtied()
             for record in decided:
                 self.engine.evolve(record)
+                if self.watchers.is_any:
+                    self.watchers.evolved(record)
         except BaseException:
             self._broken = INTERRUPTED
             raise
@@ -328,6 +333,8 @@ class Committer:
             if error is None:
                 for record in records:
                     self.engine.evolve(record)
+                    if self.watchers.is_any:
+                        self.watchers.evolved(record)
                 if self.engine.notices.is_traced:
                     for ticket in group:
                         self._trace(ticket.results)

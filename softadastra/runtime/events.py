@@ -30,7 +30,9 @@ from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, TextIO
 
 from softadastra.errors import InvalidArgumentError, StorageError
+from softadastra.runtime.listening import Listeners
 from softadastra.sync.notices import Level, Notice
+from softadastra.types import Event
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
@@ -69,16 +71,31 @@ class Events:
         node_id: the node's name, shown in every event.
     """
 
-    __slots__ = ("_node_id",)
+    __slots__ = ("_node_id", "listeners")
 
     def __init__(self, node_id: str) -> None:
         self._node_id = node_id
+        self.listeners = Listeners(self.log)
+        """Who is told of events within the process."""
 
     def is_enabled(self, level: Level) -> bool:
         """Tell whether an event of this level goes anywhere, to save the work of making it."""
-        return level >= _output.threshold
+        return level >= _output.threshold or level >= self.listeners.least
 
     def emit(self, notice: Notice) -> None:
+        """Write one event, in the calling thread, and hand it to who listens. Never raises."""
+        self.log(notice)
+        if notice.level >= self.listeners.least:
+            event = Event(
+                name=notice.event,
+                level=notice.level.name.lower(),
+                node_id=self._node_id,
+                timestamp_ms=time.time_ns() // 1_000_000,
+                fields={name: _shown(value) for name, value in notice.fields.items()},
+            )
+            self.listeners.offer(event)
+
+    def log(self, notice: Notice) -> None:
         """Write one event, in the calling thread, when its level is enabled. Never raises."""
         output = _output
         if notice.level < output.threshold:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from threading import Condition, Lock, Thread
+from threading import Condition, Lock, Thread, current_thread
 
 __all__ = ["Lookout"]
 
@@ -49,7 +49,8 @@ class Lookout(ABC):
         with self._lock:
             self._is_stopping = True
             self._told.notify()
-        if self._thread.is_alive():
+        # What it calls of the application may be who stops it.
+        if self._thread.is_alive() and self._thread is not current_thread():
             self._thread.join(self._stop_max_seconds)
 
     def _ended(self) -> None:  # noqa: B027  most need not know

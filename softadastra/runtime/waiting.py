@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from _thread import start_new_thread
 from collections.abc import Callable, Iterable
+from functools import partial
 from threading import TIMEOUT_MAX, Lock
 
 from softadastra.errors import InvalidArgumentError
@@ -75,18 +76,28 @@ class Waiters:
         lock: protects the state, and this.
     """
 
-    __slots__ = ("_gates", "_lock")
+    __slots__ = ("_wakes", "lock")
 
     def __init__(self, lock: Lock) -> None:
-        self._lock = lock
-        self._gates: list[Lock] = []
+        self.lock = lock
+        self._wakes: list[Callable[[], None]] = []
 
     def notify_all(self) -> None:
         """Let all look at the state again. Holding the lock."""
-        if self._gates:
-            for gate in self._gates:
-                open_gate(gate)
-            self._gates = []
+        if self._wakes:
+            wakes, self._wakes = self._wakes, []
+            for wake in wakes:
+                wake()
+
+    def add(self, wake: Callable[[], None]) -> None:
+        """Have something called once, at the next change. Holding the lock; again is no error."""
+        if wake not in self._wakes:
+            self._wakes.append(wake)
+
+    def discard(self, wake: Callable[[], None]) -> None:
+        """Have it not called any more. Holding the lock."""
+        if wake in self._wakes:
+            self._wakes.remove(wake)
 
     def wait_for(self, holds: Callable[[], bool], timeout: float | None = None) -> bool:
         """Wait until something holds. Not holding the lock.
@@ -100,13 +111,13 @@ class Waiters:
         """
         until = None if timeout is None else time.monotonic() + timeout
         gate = closed_gate()
+        wake = partial(open_gate, gate)
         try:
             while True:
-                with self._lock:
+                with self.lock:
                     if holds():
                         return True
-                    if gate not in self._gates:
-                        self._gates.append(gate)
+                    self.add(wake)
                 if until is None:
                     gate.acquire()
                     continue
@@ -115,9 +126,8 @@ class Waiters:
                     return False
                 gate.acquire(timeout=min(left, TIMEOUT_MAX))
         finally:
-            with self._lock:
-                if gate in self._gates:
-                    self._gates.remove(gate)
+            with self.lock:
+                self.discard(wake)
 
 
 def wanted_of(peers: str | int | Iterable[str]) -> str | int | frozenset[str]:

@@ -21,6 +21,7 @@ __all__ = [
     "Lost",
     "Merged",
     "OwnWrites",
+    "Replacement",
     "Visitor",
     "Write",
     "Writes",
@@ -128,6 +129,9 @@ class Collected(NamedTuple):
     ranges: dict[int, list[Range]]
     keys: list[str]
 
+
+Replacement: TypeAlias = tuple[str, State | None, State]
+"""A key, its state before and its state now."""
 
 Visitor: TypeAlias = tuple[str, int, int]
 """A sibling of a key: (key, origin number, n)."""

@@ -19,6 +19,7 @@ from softadastra.store.changes import (
     Lost,
     Merged,
     OwnWrites,
+    Replacement,
     Visitor,
     Write,
 )
@@ -41,6 +42,7 @@ from softadastra.store.siblings import (
     shown,
     siblings_of,
     simplest,
+    standing,
     widened,
 )
 
@@ -76,6 +78,7 @@ class Replica:
         "me",
         "named",
         "node_id",
+        "observed",
         "origins",
         "policies",
         "rank",
@@ -107,6 +110,8 @@ class Replica:
         """The keys of which nothing but removes counts."""
         self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
         """The latest writes that lost a conflict under last_write_wins."""
+        self.observed: list[Replacement] | None = None
+        """What records have replaced, while somebody observes it: he takes it after each one."""
         self._digest = 0
         self._live = 0
         self._size_bytes = 0
@@ -148,11 +153,9 @@ class Replica:
     def sibling(self, key: str) -> Sibling | None:
         """Give the sibling that stands for a key, None when it is absent or removed."""
         state = self.entries.get(key)
-        if state is None:
-            return None
-        if not isinstance(state, KeyState):
+        if type(state) is tuple:  # nearly always
             return state if state[4] else None
-        return next((s for s in reversed(shown(state.siblings)) if s[4]), None)
+        return standing(state)
 
     def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
@@ -360,9 +363,11 @@ class Replica:
     def replace(self, states: Iterable[tuple[str, State]]) -> None:
         """Give keys new states. All changes, and recovery, come through this loop."""
         entries, digest, live = self.entries, self._digest, self._live
-        size = self._size_bytes
+        size, observed = self._size_bytes, self.observed
         for key, new in states:
             old = entries.get(key)
+            if observed is not None:
+                observed.append((key, old, new))
             if old is None:
                 self._ordered.add(key)
                 size += len(key)

@@ -32,6 +32,7 @@ __all__ = [
     "shown",
     "siblings_of",
     "simplest",
+    "standing",
     "widened",
 ]
 
@@ -191,3 +192,12 @@ def shown(siblings: tuple[Sibling, ...]) -> tuple[Sibling, ...]:
     counting = [s for s in siblings if not s[5] & RESOLUTION or s is settling[-1]]
     greatest = {s[4]: s for s in counting}
     return tuple(s for s in counting if greatest[s[4]] is s)
+
+
+def standing(state: State | None) -> Sibling | None:
+    """Give the sibling that stands for a key, None when it is absent or removed."""
+    if state is None:
+        return None
+    if not isinstance(state, KeyState):
+        return state if state[4] else None
+    return next((s for s in reversed(shown(state.siblings)) if s[4]), None)

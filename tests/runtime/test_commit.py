@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -14,10 +13,11 @@ import pytest
 from softadastra.errors import InvalidStateError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.tickets import Ticket
+from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from tests.engines import OPTIONS
-from tests.interrupts import every_interrupt, in_time
+from tests.interrupts import every_interrupt, in_time, one_signal
 
 VALUE = b"\x01"
 PATIENCE_SECONDS = 10.0
@@ -76,6 +76,37 @@ def test_nothing_is_visible_before_it_is_durable(disk):
     assert seen == [set()]
     assert keys(of) == {"k"}
     assert disk.synced == len(disk.appended) == 1
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_watchers_are_told_what_reads_show_and_nothing_before(disk, flush):
+    of = committer(disk, flush=flush)
+    watcher = of.watchers.open("", None, Limits(10, 1_000))
+    seen = []
+    disk.on_append = disk.on_sync = lambda: seen.append(list(watcher._queue))
+
+    of.write([("k", VALUE, 0)])
+
+    assert seen == [[]] * (1 + flush)
+    told = watcher.take()
+    assert told is not None
+    assert told[0].key == "k"
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_watchers_are_told_nothing_that_the_disk_refused(disk, flush):
+    of = committer(disk, flush=flush)
+    watcher = of.watchers.open("", None, Limits(10, 1_000))
+
+    def refuse():
+        raise StorageError("no space", errno=28)
+
+    disk.on_append = refuse
+
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+
+    assert watcher.take() is None
 
 
 def handed_over(of, disk, value=VALUE):
@@ -381,27 +412,23 @@ class Follower:
 def test_a_waiting_writer_that_is_interrupted_withdraws_what_is_not_begun(disk):
     """By a real signal: the wait at the gate is inside a call of the interpreter's own code."""
     of = committer(disk)
-
     inside = threading.Event()
-    main = threading.get_ident()
 
     def interrupt_the_waiting():
         inside.set()
         disk.on_sync = lambda: None
         while not of._waiting:
             pass
-        signal.pthread_kill(main, signal.SIGINT)
-        while of._waiting:
-            pass
+        interrupt_until(lambda: not of._waiting)
 
     disk.on_sync = interrupt_the_waiting
     leader = threading.Thread(target=of.write, args=([("leader", VALUE, 0)],))
-    leader.start()
-    assert inside.wait(10)
-
-    with pytest.raises(KeyboardInterrupt):
-        of.write([("k", VALUE, 0)])
-    leader.join(10)
+    with one_signal() as interrupt_until:
+        leader.start()
+        assert inside.wait(10)
+        with pytest.raises(KeyboardInterrupt):
+            of.write([("k", VALUE, 0)])
+        leader.join(10)
 
     of.write([("later", VALUE, 0)])
     assert keys(of) == {"leader", "later"}
@@ -410,8 +437,7 @@ def test_a_waiting_writer_that_is_interrupted_withdraws_what_is_not_begun(disk):
 def test_a_writer_that_is_interrupted_while_another_commits_it_raises_when_that_is_done(disk):
     of = committer(disk)
     begun, joined, inside = threading.Event(), threading.Event(), threading.Event()
-    withdrawn = threading.Event()
-    withdraw, main = of._withdraw, threading.get_ident()
+    withdrawn, withdraw = threading.Event(), of._withdraw
 
     def withdrawing(ticket):
         withdrawn.set()
@@ -428,20 +454,20 @@ def test_a_writer_that_is_interrupted_while_another_commits_it_raises_when_that_
 
     def second_sync():
         disk.on_sync = lambda: None
-        signal.pthread_kill(main, signal.SIGINT)
-        assert withdrawn.wait(10)
+        interrupt_until(withdrawn.is_set)
         inside.set()
 
     disk.on_sync = first_sync
     writers = [threading.Thread(target=of.write, args=([(name, VALUE, 0)],)) for name in ("a", "b")]
-    writers[0].start()
-    assert begun.wait(10)
-    writers[1].start()
-    while not of._waiting:
-        pass
-    joined.set()
-    with pytest.raises(KeyboardInterrupt):
-        of.write([("main", VALUE, 0)])
+    with one_signal() as interrupt_until:
+        writers[0].start()
+        assert begun.wait(10)
+        writers[1].start()
+        while not of._waiting:
+            pass
+        joined.set()
+        with pytest.raises(KeyboardInterrupt):
+            of.write([("main", VALUE, 0)])
 
     assert inside.is_set()
     assert keys(of) == {"a", "b", "main"}

@@ -20,12 +20,14 @@ from softadastra.runtime import commit as commit_module
 from softadastra.runtime import recovery
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
+from softadastra.runtime.watcher import Watcher
 from softadastra.store import replica as replica_module
 from softadastra.store import writes as writes_module
 from softadastra.store.changes import OWN, Arrivals, Merged
 from softadastra.store.dots import DotSet
 from softadastra.store.index import OriginLog
 from softadastra.store.policies import Policy
+from softadastra.store.positions import Moment
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import siblings_of
 from softadastra.sync import outbox as outbox_module
@@ -335,6 +337,23 @@ RARE = [
 ]
 """Mistakes that none of 60 to 150 seeds showed, and a test that does: words, mistake, test."""
 
+
+def one_place_a_batch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Moment, "has", lambda self: had_of(self._replace(told=())))
+
+
+def silent_overflow(patch: pytest.MonkeyPatch) -> None:
+    def fall_back(self: Watcher) -> None:
+        self._is_full = False
+        self._back = None
+        self.is_queueing = True
+
+    patch.setattr(Watcher, "_fall_back", fall_back)
+
+
+had_of = Moment.has
+
+
 MUTANTS = [
     # Of the model.
     Mutant("live-dots-only", "keeping", 3, mistakes.live_dots_only),
@@ -401,6 +420,8 @@ MUTANTS = [
     Mutant("the outbox does not add up", "outbox", 0, in_flight_counted_twice),
     Mutant("a silent peer is asked without end", "idleness", 0, ping_without_end),
     Mutant("what cannot leave is due all the same", "idleness", 0, due_though_the_window_is_full),
+    Mutant("all changes of a batch have one place", "watching", 1, one_place_a_batch),
+    Mutant("a reader falls behind in silence", "watching", 1, silent_overflow),
 ]
 
 

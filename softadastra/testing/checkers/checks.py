@@ -22,6 +22,7 @@ from softadastra.testing.checkers.merging import Merging
 from softadastra.testing.checkers.outbox import Outbox
 from softadastra.testing.checkers.overwriting import Overwriting
 from softadastra.testing.checkers.resurrection import Resurrection
+from softadastra.testing.checkers.watching import Watching
 from softadastra.testing.sim_schedule import Trace
 from softadastra.testing.sim_words import describe
 
@@ -69,6 +70,7 @@ class Checks:
             Keeping(truth),
             Resurrection(truth),
             Collection(),
+            Watching(),
         )
         self._watching_sends = overriding(self._checkers, "sent")
         self._watching_notices = overriding(self._checkers, "noticed")
