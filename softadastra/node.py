@@ -38,7 +38,7 @@ from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
-from softadastra.sync.records import Pruned, Record, Released
+from softadastra.sync.records import Placed, Pruned, Record, RecordEncoder, Released
 from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value, sync_state
 from softadastra.transport.links import Transport
@@ -429,7 +429,10 @@ class Node:
         if self._log is None:
             raise InvalidStateError("a memory-only node has no log to back up")
         self._committer.sync()
-        self._log.copy_to(path)
+        # Nowhere: also in the place of the log itself, where a file may get the old one's number,
+        # what opens it takes it for a copy.
+        encode = RecordEncoder(self.replica.origins).encode
+        self._log.copy_to(path, [encode(Placed(host="", device=0, inode=0))])
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete."""

@@ -781,6 +781,24 @@ def test_a_backup_under_load_holds_all_that_was_written_before_and_is_another_in
     )
 
 
+def test_a_backup_is_another_incarnation_also_in_the_very_file_of_the_original(tmp_path):
+    """A file that takes the place of a removed one often gets its number too."""
+    original, backup = tmp_path / "a.wal", tmp_path / "backup.wal"
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        node.put("k", 1)
+        before = own_origin(node)
+        node.backup(backup)
+
+    original.write_bytes(backup.read_bytes())
+
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        renewed = own_origin(node)
+        assert renewed != before
+        assert dict(node) == {"k": 1}
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        assert own_origin(node) == renewed
+
+
 @pytest.mark.parametrize("path", ["", ".", "a\0b", b"copy.wal", 7, None])
 def test_a_backup_to_what_is_no_path_of_a_file_is_refused(tmp_path, path):
     with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
