@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -59,32 +60,40 @@ class Program:
 
     def sees(self, text: str) -> str:
         """Give the next line that has this in it, whatever else is shown before."""
+        return self.sees_like(re.compile(f".*{re.escape(text)}.*"))
+
+    def sees_like(self, pattern: re.Pattern[str]) -> str:
+        """Give the next line that is as a whole as the pattern says."""
         for line in self._unclaimed:
-            if text in line:
+            if pattern.fullmatch(line):
                 self._unclaimed.remove(line)
                 return line
         while line := self._output.readline():
             self.shown.append(line.rstrip("\n"))
-            if text in line:
+            if pattern.fullmatch(self.shown[-1]):
                 return self.shown[-1]
             self._unclaimed.append(self.shown[-1])
-        raise AssertionError(f"it ended without {text!r}, after {self._unclaimed}")
+        raise AssertionError(f"it ended without {pattern.pattern!r}, after {self._unclaimed}")
 
     def press_ctrl_c(self) -> int:
         """Interrupt it as a terminal does, and give its exit code."""
-        os.killpg(self._process.pid, signal.SIGINT)
-        return self._ended()
+        with suppress(ProcessLookupError):  # it may just have ended by itself
+            os.killpg(self._process.pid, signal.SIGINT)
+        return self.wait()
 
     def press_ctrl_d(self) -> int:
         """End its input, and give its exit code."""
         self._input.close()
-        return self._ended()
+        return self.wait()
 
     def kill(self) -> None:
         """End it as kill -9 does, with all that it started; it may have ended already."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._close()
+
+    def _close(self) -> None:
         with suppress(BrokenPipeError):
             self._input.close()
         self._output.close()
@@ -94,9 +103,11 @@ class Program:
         self._process.kill()
         self._process.wait()
 
-    def _ended(self) -> int:
+    def wait(self) -> int:
+        """Wait until it has ended, and give its exit code. It may not have shown an accident."""
         self.shown += self._output.read().splitlines()
         code = self._process.wait(DEADLINE_SECONDS)
+        self._close()
         confused = [line for line in self.shown if any(word in line for word in CONFUSED)]
         assert not confused, self.shown
         return code
