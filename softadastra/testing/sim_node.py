@@ -71,6 +71,7 @@ class SimNode(SimClient):
         self.clock = SimClock(schedule)
         self.disk = SimDisk(rng, allocation_bytes_max=allocation_bytes_max)
         self.state = NodeState.DOWN
+        """What can be done with it now."""
         self.life: SimLife | None = None
         self.peers_dialled: dict[str, Peer] = {}
         """Whom it dials, also after a restart or a wipe."""
