@@ -50,8 +50,7 @@ class Till:
         self._node.put(f"counted/{item}", number)
 
     def sell(self, item: str, number: int) -> None:
-        key = f"sold/{item}/{self._run}"
-        self._node.put(key, number_of(self._node.get(key)) + number)
+        self._node.modify(f"sold/{item}/{self._run}", lambda sold: number_of(sold) + number)
 
     def stock(self) -> dict[str, int]:
         """Give what should be on the shelves."""

@@ -12,7 +12,7 @@ from typing import TypeVar, overload
 from softadastra.arguments import file_path, seconds
 from softadastra.batch import Batch
 from softadastra.errors import NotFoundError
-from softadastra.lifecycle import Lifecycle
+from softadastra.modifying import Modifying
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
@@ -43,7 +43,7 @@ CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
 
 
-class Client(Lifecycle, MutableMapping[str, Value]):
+class Client(Modifying, MutableMapping[str, Value]):
     """A node: a durable store that keeps in step with its peers.
 
     Use it as a context manager, or call `open` and `close`. It is a mapping of str keys to

@@ -130,11 +130,13 @@ class Node:
         packed = pack_value(value, self._max_value_bytes)
         return check_key(key, self._max_key_bytes), packed, 0
 
-    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
+    def write(
+        self, asked: Sequence[Assignment], guard: Callable[[], bool] | None = None
+    ) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
         reactor = self._reactor
         try:
-            results = self._committer.write(asked)
+            results = self._committer.write(asked, guard)
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
@@ -249,7 +251,7 @@ class Node:
         if not isinstance(transport, Offline):
             settling = Settling(
                 self._committer,
-                write_if=self._committer.write_if,
+                write=self._committer.write,
                 merge=self._merge,
                 settled=self.wake,
             )

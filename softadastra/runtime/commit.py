@@ -105,35 +105,28 @@ class Committer:
             self._is_closed = True
         self.changed.wait_for(lambda: self._leader is None)
 
-    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
+    def write(
+        self, asked: Sequence[Assignment], guard: Callable[[], bool] | None = None
+    ) -> list[Assigned | None]:
         """Commit local writes as one record.
 
+        Args:
+            asked: the writes.
+            guard: whether the state is still what their values were made of; asked under the lock
+                when they are decided.
+
         Returns:
-            Per write what became of it; None for the remove of an absent key.
+            Per write what became of it; None for the remove of an absent key. Nothing when the
+            guard did not hold.
 
         Raises:
             StorageError: nothing has changed, except after a failed sync, whose outcome is
                 unknown and after which nothing is written until the log is opened again.
         """
         if self._flush:
-            return self._commit(Ticket(asked, ()))
+            return self._commit(Ticket(asked, (), guard))
         with self.lock:
-            return self._commit_at_once(asked, ())
-
-    def write_if(self, assignment: Assignment, guard: Callable[[], bool]) -> bool:
-        """Commit one write if the state is still what its value was made of.
-
-        Args:
-            assignment: the write.
-            guard: asked under the lock when the write is decided.
-
-        Returns:
-            Whether it was done. Raises as `write`.
-        """
-        if self._flush:
-            return bool(self._commit(Ticket([assignment], (), guard)))
-        with self.lock:
-            return guard() and bool(self._commit_at_once([assignment], ()))
+            return self._commit_at_once(asked, ()) if guard is None or guard() else []
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit records that are decided. Raises as `write`."""
