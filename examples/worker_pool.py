@@ -27,6 +27,10 @@ PROCESSES = multiprocessing.get_context("spawn")
 JOB_SECONDS = 0.1
 
 
+def tell(words: str) -> None:
+    print(f"{words}\n", end="", flush=True)  # in one piece: several processes write at once
+
+
 def work(name: str, pool: Peer, stop: Connection) -> None:
     """Do jobs, each by the configuration of its moment, until the pool ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the pool says when to end
@@ -39,7 +43,7 @@ def work(name: str, pool: Peer, stop: Connection) -> None:
                 if shown.get(setting) != value:
                     shown[setting] = value
                     words = f"{setting.removeprefix('config/')} is {value!r}"
-                    print(f"{name} (process {os.getpid()}): {words}", flush=True)
+                    tell(f"{name} (process {os.getpid()}): {words}")
 
 
 def supervise(name: str, pool: Peer, stop: Connection) -> None:
@@ -49,7 +53,7 @@ def supervise(name: str, pool: Peer, stop: Connection) -> None:
         worker.start()
         worker.join()
         if not stop.poll():
-            print(f"{name} has died and is started again", flush=True)
+            tell(f"{name} has died and is started again")
 
 
 def main(count: int, path: Path) -> None:
@@ -65,7 +69,7 @@ def main(count: int, path: Path) -> None:
         for worker in workers:
             worker.start()
         try:
-            print(f"{count} workers; type a setting and its value; Ctrl-D ends", flush=True)
+            tell(f"{count} workers; type a setting and its value; Ctrl-D ends")
             for line in sys.stdin:
                 setting, _, value = line.strip().partition(" ")
                 if setting:
