@@ -87,4 +87,4 @@ if __name__ == "__main__":
     except SoftadastraError as error:  # as of zeroconf, which is not installed
         sys.exit(f"error: {error.message}")
     except KeyboardInterrupt:
-        sys.exit(130)
+        pass

@@ -236,6 +236,12 @@ class AsyncClient:
             return key, value
         raise NotFoundError("no key is left")
 
+    async def modify(
+        self, key: str, function: Callable[[Any], Storable], default: object = None
+    ) -> PutResult:
+        """See `Client.modify`. The function is called in another thread; cancelled, as `put`."""
+        return await in_thread(lambda: self._client.modify(key, function, default))
+
     async def setdefault(self, key: str, default: Storable = None) -> Any:
         """Give the value of a key, which is put when it is absent."""
         value = self._client.get(key, MISSING)
@@ -332,14 +338,18 @@ class AsyncClient:
         return await in_thread(self._client.queue_pending)
 
     async def wait_synced(
-        self, timeout: float | None = None, peers: str | int | Iterable[str] = "all"
+        self,
+        timeout: float | None = None,
+        peers: str | int | Iterable[str] = "all",
+        *,
+        up_to: int | None = None,
     ) -> bool:
         """See `Client.wait_synced`. No thread waits."""
         node = self._client._opened()
         wanted = wanted_of(peers)
         limit = None if timeout is None else seconds(timeout)
         with node.lock:
-            top = node.replica.top
+            top = node.replica.top if up_to is None else min(up_to, node.replica.top)
 
         def is_done() -> bool:
             return is_synced(node.engine.members, top, wanted)

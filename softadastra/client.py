@@ -12,6 +12,7 @@ from typing import TypeVar, overload
 from softadastra.arguments import file_path, seconds
 from softadastra.batch import Batch
 from softadastra.errors import NotFoundError
+from softadastra.modifying import Modifying
 from softadastra.observing import Observing
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
@@ -43,7 +44,7 @@ CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
 
 
-class Client(Observing, MutableMapping[str, Value]):
+class Client(Observing, Modifying, MutableMapping[str, Value]):
     """A node: a durable store that keeps in step with its peers.
 
     Use it as a context manager, or call `open` and `close`. It is a mapping of str keys to

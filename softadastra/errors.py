@@ -76,6 +76,7 @@ class SoftadastraError(Exception):
     """
 
     code = ErrorCode.UNKNOWN
+    """What kind of error it is."""
 
     def __init__(self, message: str, **context: object) -> None:
         super().__init__(message)

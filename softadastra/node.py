@@ -34,7 +34,7 @@ from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
-from softadastra.sync.records import Pruned, Record, Released
+from softadastra.sync.records import Placed, Pruned, Record, RecordEncoder, Released
 from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value, sync_state
 from softadastra.transport.links import Transport
@@ -133,11 +133,13 @@ class Node:
         packed = pack_value(value, self._max_value_bytes)
         return check_key(key, self._max_key_bytes), packed, 0
 
-    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
+    def write(
+        self, asked: Sequence[Assignment], guard: Callable[[], bool] | None = None
+    ) -> list[Assigned | None]:
         """Commit local writes, and let the reactor send them."""
         reactor = self._reactor
         try:
-            results = self.committer.write(asked)
+            results = self.committer.write(asked, guard)
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
@@ -251,7 +253,7 @@ class Node:
         if not isinstance(transport, Offline):
             settling = Settling(
                 self.committer,
-                write_if=self.committer.write_if,
+                write=self.committer.write,
                 merge=self._merge,
                 settled=self.wake,
             )
@@ -431,7 +433,9 @@ class Node:
         if self._log is None:
             raise InvalidStateError("a memory-only node has no log to back up")
         self.committer.sync()
-        self._log.copy_to(path)
+        # Nowhere: a file in the place of the log itself, too, may get the old one's number.
+        encode = RecordEncoder(self.replica.origins).encode
+        self._log.copy_to(path, [encode(Placed(host="", device=0, inode=0))])
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete."""

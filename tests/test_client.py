@@ -57,6 +57,72 @@ def test_put_then_get(client):
     )
 
 
+def test_modify_stores_what_its_function_makes_of_the_value(client):
+    first = client.modify("k", lambda value: [*value, 1], [0])
+    second = client.modify("k", lambda value: value.append(2) or value)
+
+    assert client["k"] == [0, 1, 2]
+    assert (first.status, second.status, second.version) == ("created", "updated", 2)
+    assert client.modify("k", lambda value: value).status == "unchanged"
+    assert client.modify("absent", lambda value: [value]).key == "absent"
+    assert client["absent"] == [None]
+
+
+def test_a_modify_whose_function_raises_or_gives_what_cannot_be_stored_changes_nothing(client):
+    client["k"] = 1
+    with pytest.raises(ZeroDivisionError):
+        client.modify("k", lambda value: value / 0)
+    with pytest.raises(InvalidArgumentError):
+        client.modify("k", lambda value: object())
+
+    assert client["k"] == 1
+    assert client.sync_state().last_submitted_version == 1
+
+
+@pytest.mark.parametrize("change", [lambda node: node.put("k", 10), lambda node: node.remove("k")])
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_modify_makes_it_anew_of_what_came_in_between(wal, auto_flush, change):
+    with Client(ClientOptions.persistent("node-a", wal, auto_flush=auto_flush)) as node:
+        node["k"] = 1
+        seen: list[int | None] = []
+
+        def function(value):
+            if not seen:
+                change(node)
+            seen.append(value)
+            return (value or 0) + 1
+
+        node.modify("k", function)
+
+        assert seen[0] == 1
+        assert node["k"] == (seen[1] or 0) + 1
+        assert len(seen) == 2
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_what_threads_add_by_modify_adds_up(wal, auto_flush):
+    all_have_read = threading.Barrier(3)
+    with Client(ClientOptions.persistent("node-a", wal, auto_flush=auto_flush)) as node:
+
+        def add() -> None:
+            is_first = iter([True])
+
+            def function(count):
+                if next(is_first, False):
+                    all_have_read.wait(30)
+                return count + 1
+
+            node.modify("count", function, 0)
+
+        threads = [threading.Thread(target=add) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        assert node["count"] == 3
+
+
 def test_put_of_the_same_value_is_unchanged_and_writes_nothing(client):
     client.put("k", [1, 2])
 
@@ -790,6 +856,24 @@ def test_a_backup_under_load_holds_all_that_was_written_before_and_is_another_in
     assert (
         sorted(path.name for path in (tmp_path / "backups").iterdir() if "new" in path.name) == []
     )
+
+
+def test_a_backup_is_another_incarnation_also_in_the_very_file_of_the_original(tmp_path):
+    """A file that takes the place of a removed one often gets its number too."""
+    original, backup = tmp_path / "a.wal", tmp_path / "backup.wal"
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        node.put("k", 1)
+        before = own_origin(node)
+        node.backup(backup)
+
+    original.write_bytes(backup.read_bytes())
+
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        renewed = own_origin(node)
+        assert renewed != before
+        assert dict(node) == {"k": 1}
+    with Client(ClientOptions.persistent("node-a", original)) as node:
+        assert own_origin(node) == renewed
 
 
 @pytest.mark.parametrize("path", ["", ".", "a\0b", b"copy.wal", 7, None])

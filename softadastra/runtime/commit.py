@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
 from time import perf_counter
-from typing import Final, NamedTuple, TypeVar
+from typing import TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
 from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
@@ -33,17 +34,7 @@ __all__ = ["Committer"]
 S = TypeVar("S")
 T = TypeVar("T")
 
-SKIPS_MAX: Final = 63
-"""Writers that come at random pay for one wait in 64 commits."""
 INTERRUPTED = "a write was interrupted, and whether it is durable is unknown"
-
-
-class Gathering(NamedTuple):
-    """A leader that waits for others to join its group."""
-
-    gate: Lock
-    missing: int
-    """So many who wait open it."""
 
 
 class Committer:
@@ -78,13 +69,7 @@ class Committer:
         self._leader: Ticket | None = None
         """Whose caller has the right to decide and to append; None: nobody is at work."""
         self._waiting: list[Ticket] = []
-        self._crowd = 1
-        """How many were committed together last: who calls in a loop comes again."""
-        self._gathering: Gathering | None = None
-        self._skips = self._vain = 0
-        """How often not to wait for that many, and how often that was when it was in vain."""
-        self._sync_seconds = 0.0
-        """How long the last sync took."""
+        self._gathering = Gathering()
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -108,35 +93,28 @@ class Committer:
             self._is_closed = True
         self.changed.wait_for(lambda: self._leader is None)
 
-    def write(self, asked: Sequence[Assignment]) -> list[Assigned | None]:
+    def write(
+        self, asked: Sequence[Assignment], guard: Callable[[], bool] | None = None
+    ) -> list[Assigned | None]:
         """Commit local writes as one record.
 
+        Args:
+            asked: the writes.
+            guard: whether the state is still what their values were made of; asked under the lock
+                when they are decided.
+
         Returns:
-            Per write what became of it; None for the remove of an absent key.
+            Per write what became of it; None for the remove of an absent key. Nothing when the
+            guard did not hold.
 
         Raises:
             StorageError: nothing has changed, except after a failed sync, whose outcome is
                 unknown and after which nothing is written until the log is opened again.
         """
         if self._flush:
-            return self._commit(Ticket(asked, ()))
+            return self._commit(Ticket(asked, (), guard))
         with self.lock:
-            return self._commit_at_once(asked, ())
-
-    def write_if(self, assignment: Assignment, guard: Callable[[], bool]) -> bool:
-        """Commit one write if the state is still what its value was made of.
-
-        Args:
-            assignment: the write.
-            guard: asked under the lock when the write is decided.
-
-        Returns:
-            Whether it was done. Raises as `write`.
-        """
-        if self._flush:
-            return bool(self._commit(Ticket([assignment], (), guard)))
-        with self.lock:
-            return guard() and bool(self._commit_at_once([assignment], ()))
+            return self._commit_at_once(asked, ()) if guard is None or guard() else []
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit records that are decided. Raises as `write`."""
@@ -230,9 +208,7 @@ class Committer:
                 return None
             gate = ticket.gate = closed_gate()
             self._waiting.insert(0 if ticket.is_exclusive else len(self._waiting), ticket)
-            gathering = self._gathering
-            if gathering is not None and len(self._waiting) >= gathering.missing:
-                open_gate(gathering.gate)
+            self._gathering.joined(len(self._waiting))
             return gate
 
     def _commit_at_once(
@@ -292,29 +268,19 @@ class Committer:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
 
-    def _gather(self, missing: int) -> None:
-        """Wait for those who were committed together last, for as long as the last sync took.
-
-        Who calls in a loop is on his way back. Whoever is first of them would sync alone while they
-        wait for the next sync: 8 threads took turns of one and of seven. When they did not come,
-        they are not waited for the next times: 1, 3, 7, up to 63.
-        """
-        if self._skips:
-            self._skips -= 1
-            return
-        with self.lock:
-            if len(self._waiting) >= missing:
-                return
-            gathering = self._gathering = Gathering(closed_gate(), missing)
-        came = gathering.gate.acquire(timeout=self._sync_seconds)
-        self._gathering = None
-        self._vain = 0 if came else min(2 * self._vain + 1, SKIPS_MAX)
-        self._skips = self._vain
+    def _gather(self, group: list[Ticket]) -> None:
+        """Wait for those who are on their way, if any are."""
+        gathering = self._gathering
+        if missing := gathering.missing(len(group)):
+            with self.lock:
+                if len(self._waiting) >= missing:
+                    return
+                gathering.begin(missing)
+            gathering.wait()
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
-        if self._crowd > len(group):
-            self._gather(self._crowd - len(group))
+        self._gather(group)
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:
@@ -358,7 +324,7 @@ class Committer:
             self._append(log, records)
             began = perf_counter()
             self._sync(log)
-            self._sync_seconds = perf_counter() - began
+            self._gathering.sync_seconds = perf_counter() - began
         except SoftadastraError:
             raise
         except BaseException as interruption:
@@ -378,7 +344,7 @@ class Committer:
         for ticket in group:
             ticket.is_done = True
         if self._leader is group[0]:
-            self._crowd = len(group)
+            self._gathering.crowd = len(group)
             following, self._waiting = self._waiting, []
             if following:
                 following[0].group = following

@@ -31,7 +31,7 @@ class Settling:
 
     Args:
         committer: the node's state.
-        write_if: writes a settlement if the conflict is still the same, as `Committer.write_if`.
+        write: writes a settlement if the conflict is still the same, as `Committer.write`.
         merge: makes one packed value of a key's siblings, the greatest first.
         settled: called after a settling write, so that it is sent.
     """
@@ -40,7 +40,7 @@ class Settling:
         self,
         committer: Committer,
         *,
-        write_if: Callable[[Assignment, Callable[[], bool]], bool],
+        write: Callable[[Sequence[Assignment], Callable[[], bool]], object],
         merge: Callable[[str, Sequence[Sibling]], bytes],
         settled: Callable[[], None],
     ) -> None:
@@ -48,7 +48,7 @@ class Settling:
         """Whether to leave the rest as it is."""
         self._committer = committer
         self._engine = committer.engine
-        self._write_if = write_if
+        self._write_settlement = write
         self._merge = merge
         self._settled = settled
         self._given_up: dict[str, tuple[Sibling, ...]] = {}
@@ -105,7 +105,7 @@ class Settling:
 
         try:
             flags = 0 if conflict.policy is Policy.MERGE else RESOLUTION
-            is_done = self._write_if((conflict.key, value, flags), is_unchanged)
+            is_done = bool(self._write_settlement([(conflict.key, value, flags)], is_unchanged))
         except SoftadastraError:
             # The commit has told of it. The conflict stays, and is looked at with the next one.
             return True

@@ -98,6 +98,7 @@ class SimCluster:
         self.clones: list[SimNode] = []
         """Second nodes of a name, in the order in which they were made; some may be lost by now."""
         self.nodes = tuple(self._make(node_options(name, options), name) for name in names)
+        """The nodes, node-a first; no clones."""
         self._links = links(
             topology,
             [node.node_id for node in self.nodes],

@@ -33,9 +33,9 @@ from softadastra.testing.sim_transport import SimTransport
 from softadastra.types import Peer, PeerSource, PeerStatus, SyncState, TickResult
 from softadastra.wal.log import WriteAheadLog
 
-__all__ = ["SimLife", "Turn", "WriteIf"]
+__all__ = ["SimLife", "Turn", "WriteSettlement"]
 
-WriteIf: TypeAlias = Callable[[Assignment, Callable[[], bool]], bool]
+WriteSettlement: TypeAlias = Callable[[Sequence[Assignment], Callable[[], bool]], object]
 
 
 class Turn(NamedTuple):
@@ -92,12 +92,12 @@ class SimLife:
     _rewriting: Generator[None] | None
     _settling: Settling
 
-    def open(self, transport: SimTransport, *, write_if: WriteIf, is_traced: bool) -> None:
+    def open(self, transport: SimTransport, *, write: WriteSettlement, is_traced: bool) -> None:
         """Recover from the log.
 
         Args:
             transport: its links.
-            write_if: writes what settles a conflict, as `Committer.write_if`.
+            write: writes what settles a conflict, as `Committer.write`.
             is_traced: whether every event is to be told.
 
         Raises:
@@ -145,7 +145,7 @@ class SimLife:
         self.committer.outgrown = self._outgrown
         self._compaction.is_due()
         self._settling = Settling(
-            self.committer, write_if=write_if, merge=self._merge, settled=transport.wake
+            self.committer, write=write, merge=self._merge, settled=transport.wake
         )
         self.is_settling_due = True
         self.is_compacting_due = False

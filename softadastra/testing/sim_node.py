@@ -71,6 +71,7 @@ class SimNode(SimClient):
         self.clock = SimClock(schedule)
         self.disk = SimDisk(rng, allocation_bytes_max=allocation_bytes_max)
         self.state = NodeState.DOWN
+        """What can be done with it now."""
         self.life: SimLife | None = None
         self.peers_dialled: dict[str, Peer] = {}
         """Whom it dials, also after a restart or a wipe."""
@@ -157,7 +158,7 @@ class SimNode(SimClient):
         try:
             life.open(
                 transport,
-                write_if=partial(self._write_if, life),
+                write=partial(self._write_settlement, life),
                 is_traced=self._network.trace.is_on,
             )
         except BaseException:
@@ -320,16 +321,18 @@ class SimNode(SimClient):
         self._checks.wrote(self, facts)
         return results
 
-    def _write_if(self, life: SimLife, assignment: Assignment, guard: Callable[[], bool]) -> bool:
+    def _write_settlement(
+        self, life: SimLife, asked: Sequence[Assignment], guard: Callable[[], bool]
+    ) -> bool:
         """Write what settles a conflict, if it is still the same."""
         replica = life.engine.replica
 
         def write() -> list[Assigned | None]:
-            is_done = life.committer.write_if(assignment, guard)
-            row: Assigned = (assignment[0], 0, "updated", self.node_id, replica.top)
+            is_done = life.committer.write(asked, guard)
+            row: Assigned = (asked[0][0], 0, "updated", self.node_id, replica.top)
             return [row if is_done else None]
 
-        results = self._witnessed(life, [assignment], write, is_settlement=True)
+        results = self._witnessed(life, asked, write, is_settlement=True)
         return results[0] is not None
 
     def _settle(self, life: SimLife) -> None:

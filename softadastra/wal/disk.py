@@ -18,6 +18,7 @@ import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from enum import Enum
+from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -336,8 +337,8 @@ def write_all(file: File, data: Bytes, offset: int) -> None:
         written += taken
 
 
-def copy_file(disk: Disk, file: File, end: int, path: Path) -> None:
-    """Copy a file up to an offset to a new one, durably, and close it.
+def copy_file(disk: Disk, file: File, end: int, path: Path, added: bytes = b"") -> None:
+    """Copy a file up to an offset to a new one, add some bytes, durably, and close it.
 
     Raises:
         AlreadyExistsError: there is a file at the path.
@@ -350,7 +351,7 @@ def copy_file(disk: Disk, file: File, end: int, path: Path) -> None:
         disk.make_directory(path.parent)
         if disk.exists(path):
             raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))
-        replace_file(disk, path, pieces)
+        replace_file(disk, path, chain(pieces, (added,)))
     finally:
         file.close()
 

@@ -205,10 +205,14 @@ class WriteAheadLog:
         self.torn_tail = torn
         self._state = LogState.READY
 
-    def copy_to(self, path: Path) -> None:
+    def copy_to(self, path: Path, behind: Sequence[Record] = ()) -> None:
         """Copy all frames to a new file, durably; from any thread, while others append.
 
         What is there is never changed, so only its end is taken at one moment.
+
+        Args:
+            path: of the new file.
+            behind: kinds and payloads that the copy has behind them.
 
         Raises:
             AlreadyExistsError: there is a file at the path.
@@ -219,8 +223,9 @@ class WriteAheadLog:
             raise self._refusal("copy")
         with self._swapping:
             # A file of its own: the log may go on in a new one meanwhile, and nobody waits.
-            file, end = self._disk.open(self._path, OpenMode.READING), self._end[0]
-        copy_file(self._disk, file, end, path)
+            file, end = self._disk.open(self._path, OpenMode.READING), End(*self._end)
+            added, _ = encode_frames(behind, end, seed=self._seed)
+        copy_file(self._disk, file, end.offset, path, added)
 
     def rewrite(self, *, incarnation: int) -> Rewrite:
         """Begin a new file in place of this one, in which what is obsolete is left out.

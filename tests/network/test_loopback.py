@@ -64,6 +64,27 @@ def test_two_nodes_keep_each_other_in_step(stack):
     eventually(lambda: dict(b) == {"from-a": 1})
 
 
+def test_modify_loses_nothing_that_a_peer_writes_meanwhile(stack):
+    a, b = started(stack, "a"), started(stack, "b")
+    a["sold"] = {"a": 1}
+    a.connect(address(b))
+    eventually(lambda: "sold" in b)
+    seen: list[object] = []
+
+    def sell(sold):
+        if not seen:
+            b.put("sold", {"a": 1, "b": 1})
+            eventually(lambda: a["sold"] == {"a": 1, "b": 1})
+        seen.append(dict(sold))
+        return {**sold, "a": sold["a"] + 1}
+
+    a.modify("sold", sell)
+
+    assert seen == [{"a": 1}, {"a": 1, "b": 1}]
+    eventually(lambda: b["sold"] == a["sold"] == {"a": 2, "b": 1})
+    assert not a.conflicts()
+
+
 def test_with_auto_tick_off_nothing_leaves_before_the_tick(stack):
     a, b = started(stack, "node-a", auto_tick=False), started(stack, "node-b")
     a.connect(address(b))

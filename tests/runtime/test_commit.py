@@ -150,13 +150,13 @@ def committed_together(of, disk, value=VALUE):
 def test_the_first_of_those_who_were_committed_together_waits_for_the_others(disk):
     of = committer(disk)
     committed_together(of, disk)
-    of._sync_seconds = PATIENCE_SECONDS
+    of._gathering.sync_seconds = PATIENCE_SECONDS
     first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k4", "k5"))
     assert of._join(first) is None
     leader = threading.Thread(target=of._lead, args=(first.group,))
     leader.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while of._gathering is None:
+    while not of._gathering.is_waiting:
         assert time.monotonic() < deadline
     assert disk.syncs == 0
 
@@ -173,7 +173,7 @@ def test_who_does_not_come_back_is_waited_for_more_and_more_rarely(disk):
     for attempt in range(200):
         value = attempt.to_bytes(1)
         committed_together(of, disk, value)
-        if not of._skips:
+        if not of._gathering._skips:
             waits.append(attempt)
         of.write([("k4", value, 0)])
 
@@ -186,7 +186,7 @@ def test_others_are_waited_for_as_long_as_the_last_sync_took(disk, monkeypatch):
     monkeypatch.setattr("softadastra.runtime.commit.perf_counter", lambda: next(times))
     of.write([("k", VALUE, 0)])
 
-    assert of._sync_seconds == pytest.approx(0.4)
+    assert of._gathering.sync_seconds == pytest.approx(0.4)
 
 
 def test_who_wants_the_log_alone_is_taken_into_no_group(disk):

@@ -58,10 +58,10 @@ class Keeping(LedgerChecker):
         standing = {fact.name: fact for fact in self._standing(facts)}
         for name in self._settled(replica, facts, standing.values()) - held:
             del standing[name]
-        # A write that is lost with its disks may have been merged before, and taken these away.
-        for name in standing.keys() & self._ledger.superseded_by(lacked) - held:
-            del standing[name]
         if self._ledger.is_set_back and replica.policies.keeps_siblings(key):
+            # A write that is lost with its disks may have been merged, and taken these away.
+            for name in standing.keys() & self._ledger.superseded_by(lacked) - held:
+                del standing[name]
             # A remove may be collected before what it settles comes, and then that stands alone.
             for name in [n for n, f in standing.items() if f.is_resolution and not f.packed]:
                 if name not in held:
