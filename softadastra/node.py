@@ -170,8 +170,7 @@ class Node:
         """Emit what there is to tell, when there is no reactor to do it."""
         with self.lock:
             notices = self.engine.notices.take()
-        for notice in notices:
-            self._events.emit(notice)
+        self._events.emit(*notices)
 
     def _emit(self, level: Level, event: str, **fields: object) -> None:
         self._events.emit(Notice(level, event, fields))

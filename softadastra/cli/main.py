@@ -167,6 +167,11 @@ cli = Root(
             "softadastra.cli.keys:keys", "Look after this node's keys, and those that it trusts."
         ),
         "wal": Lazy("softadastra.cli.wal:wal", "Look after the write-ahead log of this node."),
+        "trace": Lazy(
+            "softadastra.cli.trace:trace",
+            "Show what became of one write, by the JSON logs of all nodes.",
+        ),
+        "logs": Lazy("softadastra.cli.logs:logs", "Show and follow what a node logs."),
         "demo": Lazy(
             "softadastra.cli.demo:demo",
             "Watch node processes replicate through a stop and a crash.",

@@ -24,7 +24,7 @@ from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
-from softadastra.sync.notices import Level
+from softadastra.sync.notices import Level, Notice
 from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer"]
@@ -82,6 +82,8 @@ class Committer:
         """How often not to wait for that many, and how often that was when it was in vain."""
         self._sync_seconds = 0.0
         """How long the last sync took."""
+        self._synced = engine.replica.top
+        """The own writes up to this one are durable, with `flush` off."""
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -193,8 +195,11 @@ class Committer:
         if self._is_dirty and self._log is not None:
             # Before the sync: what is appended while it runs needs another one.
             self._is_dirty = False
+            top = self.engine.replica.top
             try:
                 self._sync(self._log)
+                self.engine.traces.synced(self._synced + 1, top)
+                self._synced = top
             except BaseException:
                 # Else the next push would speak of what is not durable.
                 self._is_dirty = True
@@ -460,11 +465,13 @@ class Committer:
         return [writes, *records], results
 
     def _trace(self, results: list[Assigned | None]) -> None:
+        # Without `note`, which takes longer than all else that a put without a sync has to tell.
+        waiting, durable = self.engine.notices.waiting, self._flush
         for result in results:
             if result is not None and result[2] != "unchanged":
                 key, _, _, node_id, n = result
-                sync_id = f"{node_id}-{n}"
-                self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
+                facts = {"sync_id": f"{node_id}-{n}", "key": key, "durable": durable}
+                waiting.append(Notice(Level.DEBUG, "write.accepted", facts))
 
     def _check_writable(self) -> None:
         if self._is_closed or self._broken is not None:

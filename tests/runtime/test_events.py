@@ -20,6 +20,7 @@ import structlog
 from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.runtime import events
 from softadastra.runtime.events import Events, configure_logging
+from softadastra.runtime.json_lines import RESERVED_NAMES
 from softadastra.sync.notices import Level, Notice
 
 
@@ -223,7 +224,7 @@ def test_bytes_are_never_shown_because_they_may_be_user_data() -> None:
     assert "secret" not in lines
 
 
-@pytest.mark.parametrize("name", sorted(events.RESERVED_NAMES))
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_field_of_a_reserved_name_keeps_its_value_under_a_marked_name(name: str, form: str) -> None:
     line = emitted(Notice(Level.INFO, "peer.connected", {name: "mine"}), format=form)
