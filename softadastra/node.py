@@ -138,7 +138,8 @@ class Node:
         finally:
             if reactor is None and self.engine.notices.waiting:
                 self._tell()
-        if reactor is not None and self.engine.connections.active and self._options.auto_tick:
+        is_sent = self.engine.connections.active and self._options.auto_tick
+        if reactor is not None and (is_sent or self.engine.notices.waiting):
             reactor.wake()
         return results
 

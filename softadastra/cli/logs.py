@@ -54,7 +54,7 @@ EVENT_COLUMNS = 18
     help="The least that is shown.",
 )
 @click.option("--event", "prefix", metavar="PREFIX", help="Only events whose name begins so.")
-@click.option("--node", "node_id", metavar="ID", help="Only what this node logged.")
+@click.option("--node", "speaker", metavar="ID", help="Only what this node logged.")
 @click.option("--peer", metavar="ID", help="Only what is about this peer.")
 @click.option("--key", metavar="KEY", help="Only what is about this key.")
 @click.option("--sync-id", metavar="SYNC_ID", help="Only what names this write, in ranges too.")
@@ -67,7 +67,7 @@ def logs(
     lines_max: int | None,
     level: str,
     prefix: str | None,
-    node_id: str | None,
+    speaker: str | None,
     peer: str | None,
     key: str | None,
     sync_id: str | None,
@@ -82,7 +82,7 @@ def logs(
     wanted = _Wanted(
         level=LEVELS.index(level),
         prefix=prefix or "",
-        node_id=node_id,
+        node_id=speaker,
         peer=peer,
         key=key,
         sync_id=None if sync_id is None else parse_sync_id(sync_id),
