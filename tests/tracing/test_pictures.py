@@ -7,13 +7,16 @@ import re
 from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
+from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from softadastra.tracing.document import document
-from softadastra.tracing.journey import Journey
+from softadastra.tracing.journey import Journey, Stage
+from softadastra.tracing.logs import LogFile
 from softadastra.tracing.mermaid import escaped, mermaid
 from softadastra.tracing.page import page
 from softadastra.tracing.text import ASCII, UNICODE, cells, diagram, wrapped
@@ -215,3 +218,22 @@ def test_the_summary_says_what_came_of_it() -> None:
         "merged by node-b, node-c",
         "acknowledged by node-b, node-c",
     ]
+
+
+def test_the_document_has_what_the_documents_say() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "debugging.md").read_text()
+    _, of_all, of_step = re.split(r"\n\| (?:member|of a step) \|.*\n", text)
+    found = document(relayed(), [LogFile(name="a.log", events=1, foreign=0, is_cut=False)])
+
+    def named(table: str) -> set[str]:
+        first = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", table, re.MULTILINE)
+        return {name for names in first for name in re.findall(r"\w+", names)}
+
+    assert found.keys() == named(of_all)
+    steps, nodes, logs = (
+        cast(list[dict[str, object]], found[n]) for n in ("steps", "nodes", "logs")
+    )
+    assert steps[0].keys() == named(of_step)
+    for part in (nodes[0], logs[0]):
+        assert all(f"`{name}`" in of_all for name in part)
+    assert all(f"`{stage}`" in of_step for stage in Stage)
