@@ -94,6 +94,7 @@ class Node:
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
         self._committer.dirtied = self.wake
+        self._committer.noted = self.wake
         self.lock = self._committer.lock
         self.commit = self._committer.commit
         self.engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
@@ -135,11 +136,13 @@ class Node:
         reactor = self._reactor
         try:
             results = self._committer.write(asked)
-        finally:
-            if reactor is None and self.engine.notices.waiting:
+        except BaseException:
+            self._has_notices()
+            raise
+        if reactor is None:
+            if self.engine.notices.waiting:
                 self._tell()
-        is_sent = self.engine.connections.active and self._options.auto_tick
-        if reactor is not None and (is_sent or self.engine.notices.waiting):
+        elif self.engine.connections.active and self._options.auto_tick:
             reactor.wake()
         return results
 

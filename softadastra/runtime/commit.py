@@ -24,7 +24,7 @@ from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
-from softadastra.sync.notices import Level, Notice
+from softadastra.sync.notices import Level
 from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer"]
@@ -65,6 +65,8 @@ class Committer:
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
         write instead misses a sync in between, and then nobody ever syncs."""
+        self.noted: Callable[[], None] = lambda: None
+        """Called when there is a write to tell of again: whoever tells takes all there is."""
         self.outgrown: Callable[[], None] = lambda: None
         """Called when the log is larger than `size_max`, once: who is told sets that anew."""
         self.size_max = sys.maxsize
@@ -465,13 +467,9 @@ class Committer:
         return [writes, *records], results
 
     def _trace(self, results: list[Assigned | None]) -> None:
-        # Without `note`, which takes longer than all else that a put without a sync has to tell.
-        waiting, durable = self.engine.notices.waiting, self._flush
-        for result in results:
-            if result is not None and result[2] != "unchanged":
-                key, _, _, node_id, n = result
-                facts = {"sync_id": f"{node_id}-{n}", "key": key, "durable": durable}
-                waiting.append(Notice(Level.DEBUG, "write.accepted", facts))
+        # Without a sync it is told with the one that is to come: to wake a thread costs more.
+        if self.engine.traces.accepted(results, durable=self._flush) and not self._is_dirty:
+            self.noted()
 
     def _check_writable(self) -> None:
         if self._is_closed or self._broken is not None:

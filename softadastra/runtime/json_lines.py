@@ -58,7 +58,12 @@ class JsonLines:
         for level, event, fields in notices:
             text = f'{{"event":"{event}","level":"{LEVELS[level]}"{common}'
             for name, value in fields.items():
-                text += member(name) + (quoted(value) if type(value) is str else encoded(value))
+                if type(value) is str:
+                    text += f"{member(name)}{quoted(value)}"
+                elif value is True or value is False:
+                    text += f"{member(name)}{'true' if value else 'false'}"
+                else:
+                    text += member(name) + encoded(value)
             lines.append(text + "}")
         if not lines:
             return
@@ -70,10 +75,6 @@ class JsonLines:
             handler.release()
 
     def _encoded(self, value: object) -> str:
-        if value is True:
-            return "true"
-        if value is False:
-            return "false"
         if type(value) is list and all(type(item) is str for item in value):
             return f"[{','.join(map(quoted, value))}]"
         return _encoder.encode(self._plain(value))
