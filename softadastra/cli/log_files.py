@@ -7,6 +7,7 @@ has renamed, or packed with gzip, belong to it.
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,9 @@ LINE_BYTES_MAX: Final = 1024 * 1024
 """A line of a node takes far less: a batch names at most some thousand ranges. A file without line
 ends must not fill the memory; what is longer is read as several lines, none of them an event."""
 
+NAME: Final = re.compile(r".+\.log(\.\d+|-\d{8,14}(-\d+)?)?(\.gz)?", re.DOTALL)
+"""A log, also one that logrotate has renamed."""
+
 GZIP: Final = b"\x1f\x8b"
 
 
@@ -45,14 +49,15 @@ def log_file_of(options: ClientOptions) -> Path:
 def logs_beside(path: Path) -> list[Path]:
     """Give all logs in the directory of a node's log, of all nodes there, rotated ones too.
 
+    A write-ahead log is none, whatever it is called.
+
     Raises:
         NoLogError: there is none.
     """
     found = sorted(
         each
-        for pattern in ("*.log", "*.log.*", "*.log-*")
-        for each in path.parent.glob(pattern)
-        if each.is_file()
+        for each in path.parent.glob("*.log*")
+        if NAME.fullmatch(each.name) and each.is_file() and not _is_write_ahead_log(each)
     )
     if not found:
         raise NoLogError(
@@ -61,6 +66,13 @@ def logs_beside(path: Path) -> list[Path]:
             directory=str(path.parent),
         )
     return found
+
+
+def _is_write_ahead_log(path: Path) -> bool:
+    from softadastra.wal.frames import MAGIC
+
+    with opened(path) as file:
+        return file.read(len(MAGIC)) == MAGIC
 
 
 def unique(paths: Sequence[Path]) -> list[Path]:

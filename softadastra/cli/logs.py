@@ -122,6 +122,8 @@ def _follow(path: Path, wanted: _Wanted, lines_max: int | None, show: _Shower) -
 
 def _is_reader_gone() -> bool:
     """Whether the other end of a pipe was closed: writing shows it only with the next event."""
+    if not hasattr(select, "poll"):  # as on Windows, where it is found out with that
+        return False
     looker = select.poll()
     looker.register(sys.stdout, 0)
     return any(found & select.POLLERR for _, found in looker.poll(0))

@@ -50,6 +50,18 @@ def test_without_logs_it_reads_all_beside_the_own_one(run: Run, logs: Path) -> N
     assert "secret" not in done.output
 
 
+def test_a_write_ahead_log_is_no_log_of_events_whatever_it_is_called(run: Run, logs: Path) -> None:
+    run("store", "put", "k", "v", "--node-id", "other", "--wal", str(logs / "store.log"))
+
+    found = document(run("trace", "node-a-1", "--json"))["trace"]
+
+    assert [Path(log["name"]).name for log in found["logs"]] == [
+        "node-a.wal.log",
+        "node-b.wal.log",
+        "node-c.wal.log",
+    ]
+
+
 def test_a_node_of_another_directory_is_found_by_its_log(run: Run, logs: Path) -> None:
     assert run("trace", "node-a-1", "--wal", str(logs / "node-b.wal")).exit_code == 0
 
