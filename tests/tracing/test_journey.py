@@ -108,6 +108,7 @@ def test_a_batch_that_is_sent_again_is_told_as_such_and_merged_once() -> None:
 
     retried = step_of(found, "a", Stage.RETRIED)
     assert (retried.peer, retried.batches, retried.attempts) == ("b", (1,), 2)
+    assert step_of(found, "a", Stage.SENT).batches == (1,)
     assert step_of(found, "b", Stage.MERGED).batches == (1,)
     assert step_of(found, "b", Stage.REPEATED).batches == (1,)
     order = told(found)
