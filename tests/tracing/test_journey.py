@@ -291,3 +291,15 @@ def test_rotated_files_are_put_in_their_order_also_when_the_clock_was_set_back(
 
     stages = [stage for node, stage in told(found) if node == "a"]
     assert stages == ["accepted", "sent", "acknowledged"]
+
+
+def test_each_word_that_is_heard_was_told_by_its_peer_under_the_same_number() -> None:
+    recorder, _ = collected()
+    events = [json.loads(line) for lines in recorder.lines.values() for line in lines]
+
+    told_by = [(e["node_id"], e["number"]) for e in events if e["event"] == "have.told"]
+    heard_of = [(e["peer"], e["number"]) for e in events if e["event"] == "have.heard"]
+
+    assert len(told_by) == len(set(told_by)) > 4
+    assert set(heard_of) <= set(told_by)
+    assert heard_of
