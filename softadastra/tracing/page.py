@@ -17,7 +17,12 @@ from softadastra.tracing.words import clock_of, elapsed, shown, summary
 __all__ = ["page"]
 
 LANE_PX: Final = 26
-"""Between two lifelines."""
+"""Between two lifelines, at most."""
+LANES_PX: Final = 240
+"""What all lifelines take at most, so that a telephone has room for words, unless that is less than
+LANE_PX_MIN for each."""
+LANE_PX_MIN: Final = 10
+"""An arrow between neighbours needs as much."""
 INSET_PX: Final = 9
 """Before the first lifeline and behind the last one: a point has half of it."""
 MIDDLE_PX: Final = 14
@@ -81,23 +86,29 @@ def _remarks(journey: Journey) -> str:
 
 
 def _width(columns: int) -> int:
-    return 2 * INSET_PX + max(0, columns - 1) * LANE_PX
+    return 2 * INSET_PX + max(0, columns - 1) * _lane_px(columns)
+
+
+def _lane_px(columns: int) -> int:
+    return max(LANE_PX_MIN, min(LANE_PX, LANES_PX // max(1, columns)))
 
 
 def _heading(nodes: Sequence[Traveller]) -> Iterator[str]:
     for column, node in enumerate(nodes):
         clock = clock_of(node)
         about = f' <span class="faint">{escape(clock)}</span>' if clock else ""
-        beginning = _svg(f'<circle cx="{_x(column)}" cy="{MIDDLE_PX}" r="3"/>', len(nodes))
+        x = _x(column, len(nodes))
+        beginning = _svg(f'<circle cx="{x}" cy="{MIDDLE_PX}" r="3"/>', len(nodes))
         name = f"<strong>{_text(node.node_id)}</strong>{about}"
-        yield _row("plain", _lines(column) + beginning, name)
+        yield _row("plain", _lines(column, len(nodes)) + beginning, name)
 
 
 def _rows(journey: Journey) -> Iterator[str]:
     for lane in lanes_of(journey):
         time = f"<time>{escape(elapsed(lane.step))}</time>"
         words = f"<strong>{_text(lane.step.node_id)}</strong> {escape(lane.words)} {time}"
-        lifelines = _lines(len(journey.nodes)) + _drawn(lane, len(journey.nodes))
+        columns = len(journey.nodes)
+        lifelines = _lines(columns, columns) + _drawn(lane, columns)
         yield _row(lane.tone.value, lifelines, words)
 
 
@@ -108,20 +119,20 @@ def _row(tone: str, lifelines: str, words: str) -> str:
     )
 
 
-def _x(column: int) -> int:
-    return INSET_PX + column * LANE_PX
+def _x(column: int, columns: int) -> int:
+    return INSET_PX + column * _lane_px(columns)
 
 
-def _lines(columns: int) -> str:
-    return "".join(f'<i style="left:{_x(column) - 1}px"></i>' for column in range(columns))
+def _lines(drawn: int, columns: int) -> str:
+    return "".join(f'<i style="left:{_x(column, columns) - 1}px"></i>' for column in range(drawn))
 
 
 def _drawn(lane: Lane, columns: int) -> str:
-    source, y = _x(lane.source), MIDDLE_PX
+    source, y = _x(lane.source, columns), MIDDLE_PX
     if lane.target is None:
         shape = f'<circle cx="{source}" cy="{y}" r="5"/>'
     else:
-        target = _x(lane.target)
+        target = _x(lane.target, columns)
         ahead = 1 if target > source else -1
         end = target - ahead
         style = ' class="answer"' if lane.is_answer else ""

@@ -205,6 +205,13 @@ def test_the_page_is_well_formed_stands_alone_and_obeys_no_key(key: str) -> None
     assert ("\\x1b[2J" in tags.text) is (key == NASTY)
 
 
+def test_a_telephone_has_room_for_the_words_beside_many_lifelines() -> None:
+    widths = [int(w) for w in re.findall(r"--lanes:(\d+)px", page(relayed(16)) + page(relayed(3)))]
+
+    assert widths[0] <= 360 * 0.75
+    assert widths[1] == 70
+
+
 def test_no_picture_has_a_value_because_no_log_has() -> None:
     found = relayed()
     pictures = [mermaid(found), page(found), json.dumps(document(found, [])), *summary(found)]
