@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from softadastra.store.changes import OWN, Committed
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.messages import Ack, Batch
+from softadastra.sync.records import Pruned, Released
 from softadastra.tracing.journey import Journey, Stage, Step
-from tests.engines import Network, Node
+from tests.engines import OPTIONS, Network, Node
 from tests.tracing.logged import Recorder, journey, told
 
 YEAR_MS = 365 * 86_400_000
@@ -172,12 +175,17 @@ def test_a_write_that_comes_as_superseded_says_so() -> None:
 def collected() -> tuple[Recorder, str]:
     recorder = line_of_three()
     sync_id = recorder.write("a", "k", "v")
+    collect(recorder)
+    return recorder, sync_id
+
+
+def collect(recorder: Recorder) -> None:
+    """Let time pass until nobody has to ask for what was written."""
     for _ in range(100):
         recorder.network.now_ms += 2_000
         for node in recorder.network.nodes.values():
             node.collect()
         recorder.run()
-    return recorder, sync_id
 
 
 def test_a_write_is_collected_behind_the_last_node_that_merges_it() -> None:
@@ -303,3 +311,46 @@ def test_each_word_that_is_heard_was_told_by_its_peer_under_the_same_number() ->
     assert len(told_by) == len(set(told_by)) > 4
     assert set(heard_of) <= set(told_by)
     assert heard_of
+
+
+def test_what_is_held_back_released_and_pruned_is_told() -> None:
+    network = Network("a", "b", options=replace(OPTIONS, auto_queue=False))
+    recorder = Recorder(network)
+    network.join("a", "b")
+    sync_id = recorder.write("a", "k", "v")
+    recorder.run()
+    assert told(journey(recorder.lines, sync_id)) == [("a", "accepted")]
+    network["a"].commit(Released(1))
+    recorder.run()
+    network["a"].commit(Pruned(1))
+    recorder.take()
+
+    stages = [stage for node, stage in told(journey(recorder.lines, sync_id)) if node == "a"]
+    assert stages == ["accepted", "released", "sent", "acknowledged", "pruned"]
+
+
+def test_what_a_snapshot_leaves_out_is_known_as_obsolete_at_its_end() -> None:
+    recorder = line_of_three()
+    old = recorder.write("a", "k", "old")
+    new = recorder.write("a", "k", "new")
+    collect(recorder)
+    network = recorder.network
+    network.nodes["d"] = Node(network, "d", network["a"].options, network["a"].policies)
+    network.join("d", "c")
+    recorder.run()
+
+    assert step_of(journey(recorder.lines, new), "d", Stage.MERGED).peer == "c"
+    assert step_of(journey(recorder.lines, old), "d", Stage.JOINED).peer == "c"
+
+
+def test_what_a_snapshot_shows_to_be_obsolete_is_told_as_dropped() -> None:
+    recorder = line_of_three()
+    sync_id = recorder.write("b", "k", "v")
+    recorder.run()
+    engine = recorder.network["b"].engine
+    session = engine.connections.of_peer("a")
+    assert session is not None
+    engine.traces.joined(session, Committed({}, [("k", OWN, 1)]))
+    recorder.take()
+
+    assert step_of(journey(recorder.lines, sync_id), "b", Stage.DROPPED).peer == "a"
