@@ -97,6 +97,7 @@ LAYERS = {
         "runtime",
     },
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
+    "tracing": VALUES,
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
     "cli": {
         *VALUES,
@@ -112,6 +113,7 @@ LAYERS = {
         "runtime.events",
         "security",
         "testing",
+        "tracing",
         "wal",
     },
 }
@@ -123,7 +125,7 @@ IMPURE = {
 }  # fmt: skip
 """What the pure core may not import: clocks, sockets, files, chance, threads and logs."""
 
-PURE = ("store", "sync", "security")
+PURE = ("store", "sync", "security", "tracing")
 
 FILES_OF_SECURITY = {"private_files.py", "key_file.py", "trust_file.py", "keyring.py"}
 """What of security/ reads and writes files; pairing and the rest of it are pure."""

@@ -283,6 +283,7 @@ class Driver:
                 match self._transport.send(Link(link), payload):
                     case SendResult.SENT:
                         pushed.batches += isinstance(message, Batch)
+                        self._engine.trace_sent(link, message)
                     case SendResult.FULL:
                         with self._committer.lock:
                             self._engine.unsent(link, message, self._now())
