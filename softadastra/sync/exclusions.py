@@ -2,7 +2,7 @@
 
 The first time for a minute, then for twice as long as the last time, up to an hour. An hour in good
 order, and all is forgotten. A bad message is one that no node sends by mistake of its people: bytes
-that are no message, several frames, anything before a greeting. Another cluster or another policy
+that are no message, or several frames. A lost greeting, another cluster or another policy
 is none.
 
 A stranger must not be able to shut out somebody else, so what is counted is what he cannot forge:

@@ -117,7 +117,8 @@ class Reception:
                 self._notices.note(Level.WARNING, "peer.rejected", peer=peer, reason=words)
                 self._connections.drop(session, words, now)
             case _ if session.peer is None:
-                self.offend(link, f"{type(message).__name__} before the greeting", now)
+                # No offence: what carried the greeting may have lost it.
+                self.refuse(link, f"{type(message).__name__} before the greeting", now)
             case _:
                 self._membership.heard[session.peer_id] = now
                 self._traces.received(session, message)

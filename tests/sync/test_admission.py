@@ -10,7 +10,7 @@ import pytest
 from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
-from softadastra.sync.messages import Message, Pong, Reject, RejectReason
+from softadastra.sync.messages import Message, Ping, Pong, Reject, RejectReason
 from softadastra.sync.output import Push
 from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.status import peer_statuses
@@ -457,3 +457,18 @@ def test_a_process_that_connects_anew_takes_over_from_its_connection_that_is_dea
     door.told(door.link)
 
     assert door.engine.connections.active == {"b": door.link}
+
+
+def test_a_peer_whose_greetings_are_lost_on_the_way_is_not_shut_out(door: Door):
+    """What comes first then is a Ping; it was taken for an offence."""
+    peer = door.name("peer")
+    for number in range(100, 103):
+        (attempt,) = door.due()
+        attempt.link = number
+        door.engine.connections.up(number, dialled=True, now=door.node.now)
+        door.node.receive(number, encode(Ping(0)))
+        door.advance(10_000)
+
+    assert [attempt.peer for attempt in door.due()] == [peer]
+    assert not busy(door.answer("peer"))
+    assert door.connected == {"peer"}
