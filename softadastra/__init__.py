@@ -40,6 +40,8 @@ if TYPE_CHECKING:
         WalCorruptionError,
         WatchOverflowError,
     )
+    from softadastra.explanation import KeyExplanation, PeerExplanation
+    from softadastra.findings import Cause, Finding
     from softadastra.options import ClientOptions
     from softadastra.runtime.events import configure_logging
     from softadastra.runtime.listening import Subscription
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
         TombstoneHold,
         Value,
     )
+    from softadastra.vitals import Rates, Vitals
     from softadastra.watch import Watch
 
 __version__ = "0.1.0"
@@ -71,6 +74,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BEGINNING",
     "AlreadyExistsError",
+    "Cause",
     "Change",
     "Client",
     "ClientOptions",
@@ -80,14 +84,17 @@ __all__ = [
     "Entry",
     "ErrorCode",
     "Event",
+    "Finding",
     "InternalError",
     "InvalidArgumentError",
     "InvalidStateError",
+    "KeyExplanation",
     "MergeFunction",
     "MetadataError",
     "NodeInfo",
     "NotFoundError",
     "Peer",
+    "PeerExplanation",
     "PeerSource",
     "PeerState",
     "PeerStatus",
@@ -95,6 +102,7 @@ __all__ = [
     "PositionLostError",
     "ProtocolError",
     "PutResult",
+    "Rates",
     "SoftadastraError",
     "Storable",
     "StorageError",
@@ -107,6 +115,7 @@ __all__ = [
     "TombstoneHold",
     "TransportError",
     "Value",
+    "Vitals",
     "WalCorruptionError",
     "Watch",
     "WatchOverflowError",
@@ -115,8 +124,14 @@ __all__ = [
 ]
 
 HOMES = {
+    "Cause": "findings",
     "Client": "client",
     "ClientOptions": "options",
+    "Finding": "findings",
+    "KeyExplanation": "explanation",
+    "PeerExplanation": "explanation",
+    "Rates": "vitals",
+    "Vitals": "vitals",
     "Subscription": "runtime.listening",
     "Watch": "watch",
     "configure_logging": "runtime.events",

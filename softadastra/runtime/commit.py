@@ -21,6 +21,7 @@ from typing import TypeVar
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
+from softadastra.runtime.sync_times import SyncTimes
 from softadastra.runtime.tickets import Ticket, copy_of
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.runtime.watchers import Watchers
@@ -70,6 +71,7 @@ class Committer:
         """Whose caller has the right to decide and to append; None: nobody is at work."""
         self._waiting: list[Ticket] = []
         self._gathering = Gathering()
+        self.sync_times = SyncTimes()
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -262,11 +264,14 @@ class Committer:
             self.outgrown()
 
     def _sync(self, log: Log) -> None:
+        began = perf_counter()
         try:
             log.sync()
         except StorageError as error:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
+        seconds = self._gathering.sync_seconds = perf_counter() - began
+        self.sync_times.note(seconds)
 
     def _gather(self, group: list[Ticket]) -> None:
         """Wait for those who are on their way, if any are."""
@@ -322,9 +327,7 @@ class Committer:
         try:
             lead.is_begun = True
             self._append(log, records)
-            began = perf_counter()
             self._sync(log)
-            self._gathering.sync_seconds = perf_counter() - began
         except SoftadastraError:
             raise
         except BaseException as interruption:
