@@ -121,9 +121,12 @@ LAYERS = {
         "networking",
         "pairing",
         "repair",
+        "explanation",
         "runtime.events",
         "security",
+        "sentences",
         "testing",
+        "vitals",
         "wal",
     },
 }

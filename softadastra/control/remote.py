@@ -21,6 +21,7 @@ from softadastra.control.places import addresses, log_identity
 from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError, NodeSilentError
 from softadastra.errors import ProtocolError, SoftadastraError, StorageError
+from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.store.values import check_key, pack_value
 from softadastra.types import (
     Conflict,
@@ -35,6 +36,7 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+from softadastra.vitals import Vitals
 
 if TYPE_CHECKING:
     from softadastra.batch import Batch
@@ -427,6 +429,20 @@ class RemoteNode:
     def discovery_running(self) -> bool:
         """Whether peers are looked for."""
         return self._ask(calls.DISCOVERY_RUNNING)
+
+    # How it is.
+
+    def vitals(self) -> Vitals:
+        """Give how the node is, with each peer."""
+        return self._ask(calls.VITALS)
+
+    def explain_key(self, key: str, /) -> KeyExplanation:
+        """Say why a key is not in step, or that it is."""
+        return self._ask(calls.EXPLAIN_KEY, key=key)
+
+    def explain_peer(self, node_id: str, /) -> PeerExplanation:
+        """Say why a peer is not in step, or that it is."""
+        return self._ask(calls.EXPLAIN_PEER, node_id=node_id)
 
     # The node.
 
