@@ -33,7 +33,7 @@ def explain_peer(moment: Moment, member: Member, hold: TombstoneHold | None) -> 
         member: the peer.
         hold: what it holds back, if it does.
     """
-    vitals = peer_vitals(moment, member)
+    vitals = peer_vitals(moment, member, moment.engine.connections.traffic())
     found = [*missing(moment, member, vitals), *circumstances(moment, member, vitals)]
     if hold is not None:
         found.append(

@@ -36,6 +36,7 @@ class Pulse(NamedTuple):
 def take_pulse(moment: Moment) -> Pulse:
     """Take what is to be shown of an engine."""
     engine, replica = moment.engine, moment.engine.replica
+    traffic = engine.connections.traffic()
     return Pulse(
         entries=len(replica),
         size_bytes=replica.size_bytes,
@@ -45,8 +46,8 @@ def take_pulse(moment: Moment) -> Pulse:
         tombstones=len(replica.tombstones),
         holders=holders(engine, moment.now),
         sync=sync_state(engine),
-        traffic=totals(engine.connections.traffic()),
-        peers=tuple(peer_vitals(moment, member) for member in shown_members(engine)),
+        traffic=totals(traffic.values()),
+        peers=tuple(peer_vitals(moment, member, traffic) for member in shown_members(engine)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from softadastra.health.moment import Moment
 from softadastra.store.changes import OWN
@@ -24,8 +24,14 @@ ROWS_READ = 64
 NOTHING = DotSet()
 
 
-def peer_vitals(moment: Moment, member: Member) -> PeerVitals:
-    """Give how a peer stands."""
+def peer_vitals(moment: Moment, member: Member, traffic: Mapping[str, Traffic]) -> PeerVitals:
+    """Give how a peer stands.
+
+    Args:
+        moment: when.
+        member: the peer.
+        traffic: what went over connections, by peer, as `Connections.traffic` gave it.
+    """
     engine, peer = moment.engine, member.node_id
     status = peer_status(engine, member, moment.excluded.get(peer), moment.now)
     session = engine.connections.of_peer(peer)
@@ -52,19 +58,22 @@ def peer_vitals(moment: Moment, member: Member) -> PeerVitals:
         confirmation_ms=session.confirmation_ms if session else None,
         clock_skew_ms=status.clock_skew_ms,
         relayed_by=() if session else relays_to(engine, peer),
-        traffic=totals(engine.connections.traffic(peer)),
+        traffic=totals([traffic[peer]] if peer in traffic else []),
     )
 
 
-def totals(traffic: Traffic) -> TrafficTotals:
-    """Give what was counted, as a value."""
+def totals(counted: Iterable[Traffic]) -> TrafficTotals:
+    """Give what was counted, all of it together, as a value."""
+    total = Traffic()
+    for traffic in counted:
+        total.add(traffic)
     return TrafficTotals(
-        bytes_in=traffic.bytes_in,
-        bytes_out=traffic.bytes_out,
-        batches_in=traffic.batches_in,
-        batches_out=traffic.batches_out,
-        writes_in=traffic.writes_in,
-        writes_out=traffic.writes_out,
+        bytes_in=total.bytes_in,
+        bytes_out=total.bytes_out,
+        batches_in=total.batches_in,
+        batches_out=total.batches_out,
+        writes_in=total.writes_in,
+        writes_out=total.writes_out,
     )
 
 

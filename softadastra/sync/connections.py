@@ -238,16 +238,14 @@ class Connections:
         if past is not None:
             self._past.setdefault("", Traffic()).add(past)
 
-    def traffic(self, node_id: str | None = None) -> Traffic:
-        """Sum up what went over the connections with a peer, or with everybody."""
-        total = Traffic()
+    def traffic(self) -> dict[str, Traffic]:
+        """Sum up what went over the connections with each peer; "" has what is nobody's."""
+        totals: dict[str, Traffic] = {}
         for peer, past in self._past.items():
-            if node_id in (None, peer):
-                total.add(past)
+            totals.setdefault(peer, Traffic()).add(past)
         for session in self.sessions.values():
-            if node_id in (None, session.peer_id):
-                total.add(session.traffic)
-        return total
+            totals.setdefault(session.peer_id, Traffic()).add(session.traffic)
+        return totals
 
     def sent(self, link: int, size_bytes: int) -> None:
         """Note that the transport took a message."""

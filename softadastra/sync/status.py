@@ -8,7 +8,7 @@ from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import Sibling, shown, siblings_of
+from softadastra.store.siblings import KeyState, Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.collection import Known
 from softadastra.sync.dialing import Attempt
@@ -204,20 +204,38 @@ def tombstone_holds(replica: Replica, known: Mapping[str, Known]) -> list[Tombst
         replica: what this node has.
         known: as `holders` gave it.
     """
+    if not known:
+        return []
     # One call into C: no other thread changes the table meanwhile.
-    states = [siblings_of(replica.entries.get(key)) for key in list(replica.tombstones)]
-    removed = [state for state in states if state and not any(s[4] for s in state)]
+    states = map(replica.entries.get, list(replica.tombstones))
+    lone: dict[int, list[tuple[int, int]]] = {}
+    """Origin number -> number and stamp of each remove that stands alone for its key."""
+    joint: list[tuple[Sibling, ...]] = []
+    for state in states:
+        if isinstance(state, KeyState):
+            if not any(sibling[4] for sibling in state.siblings):
+                joint.append(state.siblings)
+        elif state is not None and not state[4]:
+            lone.setdefault(state[0], []).append((state[1], state[2]))
     holds: list[TombstoneHold] = []
     for peer, has in known.items():
-        held = [
-            min(stamp for _, _, stamp, *_ in state)
-            for state in removed
-            if any(n not in has.get(origin, NOTHING) for origin, n, *_ in state)
+        held = [stamp for origin, rows in lone.items() for stamp in lacked(rows, has.get(origin))]
+        held += [
+            min(stamp for _, _, stamp, *_ in siblings)
+            for siblings in joint
+            if any(n not in has.get(origin, NOTHING) for origin, n, *_ in siblings)
         ]
         if held:
             hold = TombstoneHold(peer=peer, count=len(held), since_ms=milliseconds(min(held)))
             holds.append(hold)
     return holds
+
+
+def lacked(rows: list[tuple[int, int]], dots: DotSet | None) -> list[int]:
+    """Give the stamps of the writes, as (number, stamp), that are not in a set."""
+    base = 0 if dots is None else dots.base
+    behind = [(n, stamp) for n, stamp in rows if n > base]
+    return [stamp for n, stamp in behind if dots is None or n not in dots]
 
 
 def state_of(

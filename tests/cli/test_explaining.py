@@ -110,10 +110,14 @@ def test_what_is_missing_is_told_in_the_words_of_the_tool(run: Run, stack: ExitS
     assert (empty.exit_code, empty.stderr.splitlines()[0]) == (2, "Key cannot be empty.")
 
 
-def test_what_a_key_is_called_cannot_move_the_cursor(run: Run, stack: ExitStack) -> None:
+def test_what_keys_and_peers_are_called_cannot_move_the_cursor(run: Run, stack: ExitStack) -> None:
     key = "a\x1b[2Jb"
-    running(stack).put(key, 1)
+    node = running(stack)
+    node.put(key, 1)
+    with pytest.raises(TransportError):
+        node.connect(Peer("liar\x1b[2J", "127.0.0.1", 1))
 
     found = run("sync", "explain", key)
     assert "\x1b" not in found.stdout
+    assert "liar\\x1b[2J was not connected" in found.stdout
     assert json.loads(run("sync", "explain", key, "--json").stdout)["key"]["key"] == key

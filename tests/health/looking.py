@@ -22,7 +22,7 @@ def moment_of(
 
 def standing(node: Node, peer: str) -> PeerVitals:
     (member,) = [m for m in shown_members(node.engine) if m.node_id == peer]
-    return peer_vitals(moment_of(node), member)
+    return peer_vitals(moment_of(node), member, node.engine.connections.traffic())
 
 
 def of_peer(node: Node, peer: str, moment: Moment | None = None) -> PeerExplanation:

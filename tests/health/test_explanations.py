@@ -192,6 +192,20 @@ def test_a_known_peer_that_dials_from_another_cluster_is_told_to_be_refused():
     assert "'other'" in found.detail
 
 
+def test_that_a_peer_was_refused_says_more_than_that_it_cannot_be_reached():
+    network = pair()
+    a, b = network["a"], network["b"]
+    network.cut(a)
+    b.options = replace(OPTIONS, cluster="other")
+    b.start()
+    network.join("b", "a")
+    network.run()
+    dial(a, "b")
+    a.engine.connections.down(1_000, "timed out", a.now)
+
+    assert causes(of_peer(a, "b")) == [(Cause.DIFFERENT_CLUSTER, "b")]
+
+
 def test_who_is_unknown_and_refused_is_not_remembered():
     network = Network("a", "b")
     network["b"].options = replace(OPTIONS, cluster="other")

@@ -409,6 +409,17 @@ def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_e
     assert rows(network) == [0, 0, 0]
 
 
+def test_a_key_that_is_written_while_removed_ones_are_counted_is_not_one_of_them():
+    network = line("a", "b")
+    a = network["a"]
+    network.cut(a)
+    a.write(("key", 1))
+    # As it stands in the list that was taken a moment before.
+    a.engine.replica.tombstones["key"] = None
+
+    assert holds_of(a) == []
+
+
 def test_an_acknowledgement_does_not_tell_all_that_a_peer_has():
     """It is of some origins: a write of another one may be on its way to meet the remove."""
     network = line("a", "b")
