@@ -44,7 +44,6 @@ class Examining(Lifecycle):
                 started_at_ms=info.started_at_ms,
                 uptime_ms=max(0, moment.now.wall_ms - info.started_at_ms),
                 is_writing=moment.is_writing,
-                auto_tick=moment.auto_tick,
                 transport_port=node.transport_port,
                 discovery_running=node.discovery.is_running,
             ),

@@ -34,7 +34,6 @@ class NodeVitals:
     uptime_ms: int
     is_writing: bool
     """Whether it takes writes; not after a failed sync, until it is opened again."""
-    auto_tick: bool
     transport_port: int | None
     """The port that is bound; None when the transport does not run."""
     discovery_running: bool

@@ -53,7 +53,7 @@ def top(invocation: Invocation, *, once: bool, interval_s: float) -> None:
             pairs = islice(pairs, 1)
         if invocation.json:
             for before, now in pairs:
-                _print_document(invocation, before, now)
+                _print_document(invocation, before, now, is_running=is_running)
         else:
             _show(invocation, pairs, is_running=is_running, is_many=is_many)
 
@@ -70,9 +70,12 @@ def looks(
         yield before, now
 
 
-def _print_document(invocation: Invocation, before: Vitals | None, now: Vitals) -> None:
+def _print_document(
+    invocation: Invocation, before: Vitals | None, now: Vitals, *, is_running: bool
+) -> None:
     rates = dataclasses.asdict(now.rates_since(before)) if before else None
-    invocation.output.document({"vitals": dataclasses.asdict(now), "rates": rates})
+    vitals = dataclasses.asdict(now)
+    invocation.output.document({"running": is_running, "vitals": vitals, "rates": rates})
     sys.stdout.flush()
 
 

@@ -14,7 +14,7 @@ from softadastra.sync.messages import RejectReason
 from softadastra.sync.session import Flight, Session
 from softadastra.sync.status import last_error
 
-__all__ = ["obstacles"]
+__all__ = ["obstacles", "out_of_touch"]
 
 REJECTIONS: Final[Mapping[RejectReason, Cause]] = {
     RejectReason.DIFFERENT_CLUSTER: Cause.DIFFERENT_CLUSTER,
@@ -35,14 +35,23 @@ def obstacles(moment: Moment, member: Member, origin: int, n: int) -> Iterator[F
         origin: who made the write, by number.
         n: its number.
     """
-    if not moment.is_writing:
-        yield Finding(cause=Cause.NOT_WRITING)
-    elif not moment.is_online:
-        yield Finding(cause=Cause.OFFLINE)
-    elif (session := moment.engine.connections.of_peer(member.node_id)) is None:
-        yield away(moment, member)
-    else:
+    session = moment.engine.connections.of_peer(member.node_id)
+    absence = out_of_touch(moment, member)
+    if absence is not None:
+        yield absence
+    elif session is not None:
         yield from delays(moment, session, origin, n)
+
+
+def out_of_touch(moment: Moment, member: Member) -> Finding | None:
+    """Give why nothing goes between a peer and this node; None: they are connected."""
+    if not moment.is_writing:
+        return Finding(cause=Cause.NOT_WRITING)
+    if not moment.is_online:
+        return Finding(cause=Cause.OFFLINE)
+    if moment.engine.connections.of_peer(member.node_id) is None:
+        return away(moment, member)
+    return None
 
 
 def away(moment: Moment, member: Member) -> Finding:

@@ -8,7 +8,7 @@ from typing import Final
 from softadastra.explanation import PeerExplanation
 from softadastra.findings import Cause, Finding
 from softadastra.health.moment import Moment
-from softadastra.health.obstacles import away, obstacles
+from softadastra.health.obstacles import obstacles, out_of_touch
 from softadastra.health.standing import lag_since_ms, peer_vitals
 from softadastra.store.changes import OWN
 from softadastra.store.clock import DRAG_MAX_MS
@@ -65,10 +65,10 @@ def missing(moment: Moment, member: Member, vitals: PeerVitals) -> Iterator[Find
         held = engine.replica.top - engine.delivery.last_sendable
         if held:
             yield Finding(cause=Cause.HELD, writes=held)
-    elif not moment.is_online:
-        yield Finding(cause=Cause.OFFLINE)
-    elif engine.connections.of_peer(peer) is None:
-        yield away(moment, member)
+    else:
+        absence = out_of_touch(moment, member)
+        if absence is not None:
+            yield absence
     if vitals.ahead:
         yield Finding(cause=Cause.IS_AHEAD, peer=peer, writes=vitals.ahead)
     if vitals.ahead is None:

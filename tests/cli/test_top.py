@@ -59,7 +59,8 @@ def test_a_node_that_does_not_run_is_shown_as_its_log_has_it(run: Run, directory
 def test_one_document_has_the_vitals_and_the_rates(run: Run, node: Popen[bytes]) -> None:
     found = document(run("top", "--once", "--json", *QUICK))
 
-    assert list(found) == ["vitals", "rates"]
+    assert list(found) == ["running", "vitals", "rates"]
+    assert found["running"] is True
     assert found["vitals"]["node"]["node_id"] == "node-1"
     assert found["rates"]["writes_made"] == 0
 
@@ -69,7 +70,7 @@ def test_a_node_that_does_not_run_has_a_document_without_rates(run: Run, directo
 
     found = document(run("top", "--json"))
     assert found["vitals"]["store"]["entries"] == 1
-    assert found["rates"] is None
+    assert (found["running"], found["rates"]) == (False, None)
 
 
 def test_documents_come_a_line_at_each_look_until_nobody_reads_them(

@@ -56,7 +56,6 @@ VITALS = Vitals(
         started_at_ms=NOW_MS - 3_600_000 * 3,
         uptime_ms=3_600_000 * 3,
         is_writing=True,
-        auto_tick=True,
         transport_port=4041,
         discovery_running=False,
     ),

@@ -355,8 +355,11 @@ def test_a_node_whose_disk_failed_says_so():
     a = network["a"]
     a.write(("key", 1))
 
-    found = of_key(a, "key", moment_of(a, is_writing=False))
-    assert (Cause.NOT_WRITING, "") in causes(found)
+    silent = moment_of(a, is_writing=False)
+    assert (Cause.NOT_WRITING, "") in causes(of_key(a, "key", silent))
+    assert (Cause.NOT_WRITING, "") in causes(of_peer(a, "b", silent))
+    network.run()
+    assert (Cause.NOT_WRITING, "") in causes(of_peer(a, "b", moment_of(a, is_writing=False)))
 
 
 def test_after_a_restart_what_others_have_of_others_is_said_to_be_unknown():
