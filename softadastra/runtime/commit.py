@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
-from time import perf_counter
 from typing import TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
@@ -264,14 +263,11 @@ class Committer:
             self.outgrown()
 
     def _sync(self, log: Log) -> None:
-        began = perf_counter()
         try:
-            log.sync()
+            self._gathering.sync_seconds = self.sync_times.measure(log.sync)
         except StorageError as error:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
-        seconds = self._gathering.sync_seconds = perf_counter() - began
-        self.sync_times.note(seconds)
 
     def _gather(self, group: list[Ticket]) -> None:
         """Wait for those who are on their way, if any are."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
+from time import perf_counter
 from typing import Final
 
 __all__ = ["RECENT", "SyncTimes"]
@@ -20,6 +22,14 @@ class SyncTimes:
         self.count = 0
         """How many there were."""
         self._recent: deque[float] = deque(maxlen=RECENT)
+
+    def measure(self, sync: Callable[[], None]) -> float:
+        """Sync; give how many seconds it took. One that fails is not counted."""
+        began = perf_counter()
+        sync()
+        seconds = perf_counter() - began
+        self.note(seconds)
+        return seconds
 
     def note(self, seconds: float) -> None:
         """Note how long one took."""

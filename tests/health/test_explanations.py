@@ -10,9 +10,10 @@ from softadastra.findings import Cause, Finding
 from softadastra.sentences import ADVICE, SENTENCES, advice_on, sentence
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
+from softadastra.sync.exclusions import BAD_MESSAGES_MAX, EXCLUSION_MIN_MS, Culprit, Known
 from softadastra.sync.messages import Ack, Batch, Have, SnapshotBegin
 from softadastra.sync.records import Forgotten, Pruned, Released
-from softadastra.types import Peer, PeerSource
+from softadastra.types import Peer, PeerSource, PeerState
 from tests.engines import OPTIONS, WALL_MS, Filter, Network, Node
 from tests.health.looking import causes, finding, moment_of, of_key, of_peer
 
@@ -204,6 +205,21 @@ def test_that_a_peer_was_refused_says_more_than_that_it_cannot_be_reached():
     a.engine.connections.down(1_000, "timed out", a.now)
 
     assert causes(of_peer(a, "b")) == [(Cause.DIFFERENT_CLUSTER, "b")]
+
+
+def test_a_peer_that_is_shut_out_is_told_with_what_it_sent_and_until_when():
+    network = pair()
+    a = network["a"]
+    network.cut(a)
+    for _ in range(BAD_MESSAGES_MAX):
+        culprit = Culprit(Known.CLAIMED, "b", "10.0.0.1")
+        a.engine.admission.exclusions.offend(culprit, "no message", a.now.mono_ms, None)
+    a.write(("key", 1))
+
+    found = finding(of_key(a, "key"), Cause.SHUT_OUT)
+    assert (found.peer, found.detail) == ("b", "no message")
+    assert found.next_ms == a.now.wall_ms + EXCLUSION_MIN_MS
+    assert of_peer(a, "b").peer.state is PeerState.FAULTED
 
 
 def test_who_is_unknown_and_refused_is_not_remembered():
