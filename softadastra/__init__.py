@@ -41,6 +41,8 @@ if TYPE_CHECKING:
         WalCorruptionError,
         WatchOverflowError,
     )
+    from softadastra.explanation import KeyExplanation, PeerExplanation
+    from softadastra.findings import Cause, Finding
     from softadastra.options import ClientOptions
     from softadastra.runtime.events import configure_logging
     from softadastra.runtime.listening import Subscription
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
         TombstoneHold,
         Value,
     )
+    from softadastra.vitals import Rates, Vitals
     from softadastra.watch import Watch
 
 __version__ = "0.1.0"
@@ -72,6 +75,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BEGINNING",
     "AlreadyExistsError",
+    "Cause",
     "Change",
     "Client",
     "ClientOptions",
@@ -81,15 +85,18 @@ __all__ = [
     "Entry",
     "ErrorCode",
     "Event",
+    "Finding",
     "InternalError",
     "InvalidArgumentError",
     "InvalidStateError",
+    "KeyExplanation",
     "MergeFunction",
     "MetadataError",
     "NodeInfo",
     "NotFoundError",
     "OtherProtocolError",
     "Peer",
+    "PeerExplanation",
     "PeerSource",
     "PeerState",
     "PeerStatus",
@@ -97,6 +104,7 @@ __all__ = [
     "PositionLostError",
     "ProtocolError",
     "PutResult",
+    "Rates",
     "SoftadastraError",
     "Storable",
     "StorageError",
@@ -109,6 +117,7 @@ __all__ = [
     "TombstoneHold",
     "TransportError",
     "Value",
+    "Vitals",
     "WalCorruptionError",
     "Watch",
     "WatchOverflowError",
@@ -117,8 +126,14 @@ __all__ = [
 ]
 
 HOMES = {
+    "Cause": "findings",
     "Client": "client",
     "ClientOptions": "options",
+    "Finding": "findings",
+    "KeyExplanation": "explanation",
+    "PeerExplanation": "explanation",
+    "Rates": "vitals",
+    "Vitals": "vitals",
     "Subscription": "runtime.listening",
     "Watch": "watch",
     "configure_logging": "runtime.events",

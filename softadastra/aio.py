@@ -20,6 +20,7 @@ from typing import Any, Final, Self, TypeVar, overload
 from softadastra.arguments import seconds
 from softadastra.client import CONNECT_SECONDS, Client
 from softadastra.errors import NotFoundError
+from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.loops import Rows, Writer, in_thread, post, wait_until
 from softadastra.observing import WATCH_BYTES, WATCH_CHANGES
 from softadastra.options import ClientOptions
@@ -43,6 +44,7 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+from softadastra.vitals import Vitals
 
 __all__ = ["AsyncBatch", "AsyncClient", "AsyncView", "AsyncWatch"]
 
@@ -412,6 +414,20 @@ class AsyncClient:
     async def tombstone_holds(self) -> list[TombstoneHold]:
         """See `Client.tombstone_holds`."""
         return await in_thread(self._client.tombstone_holds)
+
+    # How it is.
+
+    async def vitals(self) -> Vitals:
+        """See `Client.vitals`."""
+        return await in_thread(self._client.vitals)
+
+    async def explain_key(self, key: str) -> KeyExplanation:
+        """See `Client.explain_key`."""
+        return self._client.explain_key(key)
+
+    async def explain_peer(self, node_id: str) -> PeerExplanation:
+        """See `Client.explain_peer`."""
+        return await in_thread(lambda: self._client.explain_peer(node_id))
 
     # The node.
 

@@ -12,15 +12,17 @@ from typing import TypeVar, overload
 from softadastra.arguments import file_path, seconds
 from softadastra.batch import Batch
 from softadastra.errors import NotFoundError
+from softadastra.examining import Examining
 from softadastra.modifying import Modifying
 from softadastra.observing import Observing
+from softadastra.outbox import prune, release, requeue_failed
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
-from softadastra.sync.status import conflicts, peer_statuses, sync_state, tombstone_holds
+from softadastra.sync.status import conflicts, holders, peer_statuses, sync_state, tombstone_holds
 from softadastra.types import (
     Conflict,
     Entry,
@@ -44,7 +46,7 @@ CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
 
 
-class Client(Observing, Modifying, MutableMapping[str, Value]):
+class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
     """A node: a durable store that keeps in step with its peers.
 
     Use it as a context manager, or call `open` and `close`. It is a mapping of str keys to
@@ -261,15 +263,15 @@ class Client(Observing, Modifying, MutableMapping[str, Value]):
 
     def prune_completed(self) -> int:
         """Stop tracking writes that every member has; give how many. No value is removed."""
-        return self._opened().prune()
+        return prune(self._opened())
 
     def requeue_failed(self) -> int:
         """Try faulted peers again at once; give how many writes only they lack."""
-        return self._opened().requeue_failed()
+        return requeue_failed(self._opened())
 
     def queue_pending(self) -> int:
         """Let go what `auto_queue=False` holds back; give how many writes."""
-        return self._opened().release()
+        return release(self._opened())
 
     def wait_synced(
         self,
@@ -406,7 +408,8 @@ class Client(Observing, Modifying, MutableMapping[str, Value]):
         """
         node = self._opened()
         with node.lock:
-            return tombstone_holds(node.engine, node.now())
+            known = holders(node.engine, node.now())
+        return tombstone_holds(node.replica, known)
 
     # The node.
 

@@ -24,6 +24,7 @@ from softadastra.runtime.compactor import Compactor
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.finding import Finding
+from softadastra.runtime.log_vitals import log_vitals
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
@@ -34,12 +35,13 @@ from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
-from softadastra.sync.records import Placed, Pruned, Record, RecordEncoder, Released
+from softadastra.sync.records import Placed, Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.sync.status import conflicting_value, sync_state
+from softadastra.sync.status import conflicting_value
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource
+from softadastra.vitals import LogVitals
 from softadastra.wal.disk import OsDisk
 from softadastra.wal.log import WriteAheadLog
 
@@ -180,36 +182,6 @@ class Node:
     def emit(self, level: Level, event: str, **fields: object) -> None:
         """Emit an event of this node. From any thread."""
         self.events.emit(Notice(level, event, fields))
-
-    # The outbox.
-
-    def prune(self) -> int:
-        """Stop tracking what every member has; give how many writes that is."""
-        with self.lock:
-            pruned = sync_state(self.engine).acknowledged_count
-            floor = self.engine.floor + pruned
-        if pruned:
-            self.commit([Pruned(floor)])
-        return pruned
-
-    def release(self) -> int:
-        """Let go what is held back; give how many writes that is."""
-        with self.lock:
-            held = sync_state(self.engine).held_count
-            top = self.replica.top
-        if held:
-            self.commit([Released(top)])
-            self.wake()
-        return held
-
-    def requeue_failed(self) -> int:
-        """Try faulted peers again at once; give how many writes only they lack."""
-        with self.lock:
-            failed = sync_state(self.engine).failed_count
-            engine = self.engine
-            engine.delivery.requeue_failed(engine.connections.sessions.values(), self.now())
-        self.wake()
-        return failed
 
     # The reactor and its transport.
 
@@ -435,6 +407,12 @@ class Node:
         # Nowhere: a file in the place of the log itself, too, may get the old one's number.
         encode = RecordEncoder(self.replica.origins).encode
         self._log.copy_to(path, [encode(Placed(host="", device=0, inode=0))])
+
+    def log_vitals(self) -> LogVitals | None:
+        """Give how the log is; None without one."""
+        if self._log is None or self._compactor is None:
+            return None
+        return log_vitals(self._log, self.committer, self._compactor.compaction)
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete."""

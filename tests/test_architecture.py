@@ -29,13 +29,19 @@ LAYERS = {
     "security": VALUES,
     "transport": {*VALUES, "security"},
     "metadata": VALUES,
+    "vitals": VALUES,
+    "findings": VALUES,
+    "sentences": {*VALUES, "findings"},
+    "explanation": {*VALUES, "findings", "sentences", "vitals"},
+    "health": {*VALUES, "explanation", "findings", "vitals", "store", "sync"},
     "discovery": VALUES,
-    "runtime": {*VALUES, "store", "sync", "transport.links", "discovery.changes"},
+    "runtime": {*VALUES, "vitals", "store", "sync", "transport.links", "discovery.changes"},
     "arguments": VALUES,
     "views": VALUES,
     "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},
     "modifying": {*VALUES, "lifecycle", "store"},
+    "outbox": {*VALUES, "sync"},
     "node_settings": {*VALUES, "options", "store", "sync", "metadata"},
     "networking": {*VALUES, "options", "security", "transport"},
     "pairing": {*VALUES, "networking", "options", "security", "transport"},
@@ -54,22 +60,26 @@ LAYERS = {
         "transport",
         "metadata",
         "runtime",
+        "vitals",
     },
-    "control": {*VALUES, "batch", "store", "sync.notices"},
+    "control": {*VALUES, "batch", "explanation", "store", "sync.notices", "vitals"},
     "serving": {*VALUES, "control", "options"},
     "lifecycle": {*VALUES, "control", "node", "options", "runtime.waiting", "serving"},
     "watch": {*VALUES, "arguments", "store", "runtime"},
     "observing": {*VALUES, "lifecycle", "watch", "runtime"},
+    "examining": {*VALUES, "explanation", "health", "lifecycle", "node", "sync", "vitals"},
     "client": {
         *VALUES,
         "options",
         "store",
         "sync",
         "observing",
+        "examining",
         "modifying",
         "arguments",
         "batch",
         "views",
+        "outbox",
         "scans",
     },
     "loops": {*VALUES, "store", "runtime"},
@@ -84,6 +94,8 @@ LAYERS = {
         "observing",
         "loops",
         "streams",
+        "explanation",
+        "vitals",
     },
     "testing": {
         *VALUES,
@@ -110,10 +122,13 @@ LAYERS = {
         "networking",
         "pairing",
         "repair",
+        "explanation",
         "runtime.events",
         "security",
+        "sentences",
         "testing",
         "tracing",
+        "vitals",
         "wal",
     },
 }
@@ -125,7 +140,7 @@ IMPURE = {
 }  # fmt: skip
 """What the pure core may not import: clocks, sockets, files, chance, threads and logs."""
 
-PURE = ("store", "sync", "security", "tracing")
+PURE = ("store", "sync", "health", "security", "tracing")
 
 FILES_OF_SECURITY = {"private_files.py", "key_file.py", "trust_file.py", "keyring.py"}
 """What of security/ reads and writes files; pairing and the rest of it are pure."""

@@ -44,7 +44,7 @@ def overwrite(client: Client, writes: int, *, name: str = "") -> dict[str, str]:
 def compaction_of(client: Client) -> Compaction:
     assert client._node is not None
     assert client._node._compactor is not None
-    return client._node._compactor._compaction
+    return client._node._compactor.compaction
 
 
 def is_settled(path: Path, limit_bytes: int) -> bool:
@@ -307,7 +307,7 @@ def test_a_compaction_that_a_close_ends_is_no_failure(
             assert node is not None
             compactor = node._compactor
             assert compactor is not None
-            compactor._compaction._at_once_bytes = 0
+            compactor.compaction._at_once_bytes = 0
 
             def wait_for_the_close(self: Rewrite, records: object) -> None:
                 began.set()

@@ -70,14 +70,15 @@ def complete_from_node(context: click.Context, what: str, incomplete: str) -> li
 
     Args:
         context: of the command line so far.
-        what: "key" or "peer".
+        what: "key", "peer", or "key or peer".
         incomplete: the word so far.
     """
     with suppress(SoftadastraError, OSError):
         running = _running(context)
         if running is not None:
             with closing(running):
-                names = _keys(running, incomplete) if what == "key" else _peers(running)
+                names = _peers(running) if "peer" in what else []
+                names += _keys(running, incomplete) if "key" in what else []
                 return [CompletionItem(name) for name in names if name.startswith(incomplete)]
     return []
 

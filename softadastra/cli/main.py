@@ -163,6 +163,10 @@ cli = Root(
         "status": Lazy(
             "softadastra.cli.status:status", "Show the node, its store, its outbox and its peers."
         ),
+        "top": Lazy(
+            "softadastra.cli.top:top",
+            "Watch a node work: its store, log and outbox, and how each peer stands.",
+        ),
         "node": Lazy("softadastra.cli.node:node", "Describe this node, run it, and stop it."),
         "store": Lazy("softadastra.cli.store:store", "Read and write the keys of this node."),
         "sync": Lazy(

@@ -101,6 +101,12 @@ class Output:
         """Print a line of data; it may wait in the buffer until the command ends."""
         sys.stdout.write(f"{text}\n")
 
+    def title(self, text: str) -> None:
+        """Print a line above others, in bold on a terminal."""
+        from rich.text import Text
+
+        self.console(sys.stdout).print(Text(printable(text), style="bold"))
+
     def note(self, text: str) -> None:
         """Tell people something that is not data; programs and -q do not see it."""
         if not self.is_quiet:
@@ -108,11 +114,9 @@ class Output:
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""
-        from rich.text import Text
-
         console = self.console(sys.stdout)
         cells = [[printable(str(cell)) for cell in row] for row in rows]
-        console.print(Text(title, style="bold"))
+        self.title(title)
         table = _table(columns, cells)
         if len(columns) <= FOLDED_COLUMNS_MAX or _fits(table, console):
             console.print(table)

@@ -29,6 +29,9 @@ sync = Group(
         "status": Lazy(
             "softadastra.cli.sync:status", "Show how far this node's own writes have come."
         ),
+        "explain": Lazy(
+            "softadastra.cli.explaining:explain", "Say why a key or a peer is not in step."
+        ),
         "tick": Lazy(
             "softadastra.cli.sync:tick", "Send each reachable peer a round of what it lacks."
         ),

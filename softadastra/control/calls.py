@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 from softadastra.control.operations import Operations
 from softadastra.control.shapes import Stored, from_plain, to_plain
 from softadastra.errors import InvalidStateError, ProtocolError
+from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.types import (
     Conflict,
     Entry,
@@ -26,6 +27,7 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+from softadastra.vitals import Vitals
 
 __all__ = ["CALLS", "WAIT_SECONDS_MAX", "About", "Call", "Served", "Stream", "Write"]
 
@@ -187,6 +189,9 @@ DISCONNECT: Call[None] = Call("disconnect", {"peer": str}, None)
 FORGET: Call[None] = Call("forget", {"node_id": str}, None)
 PEERS: Call[list[PeerStatus]] = Call("peers", {}, list[PeerStatus])
 TOMBSTONE_HOLDS: Call[list[TombstoneHold]] = Call("tombstone_holds", {}, list[TombstoneHold])
+VITALS: Call[Vitals] = Call("vitals", {}, Vitals)
+EXPLAIN_KEY: Call[KeyExplanation] = Call("explain_key", {"key": str}, KeyExplanation)
+EXPLAIN_PEER: Call[PeerExplanation] = Call("explain_peer", {"node_id": str}, PeerExplanation)
 NODE_INFO: Call[NodeInfo] = Call("node_info", {}, NodeInfo)
 TRANSPORT_PORT: Call[int | None] = Call(
     "transport_port", {}, int | None, lambda served: served.node.transport_port
@@ -219,6 +224,9 @@ _ALL: Iterable[Call[Any]] = (
     FORGET,
     PEERS,
     TOMBSTONE_HOLDS,
+    VITALS,
+    EXPLAIN_KEY,
+    EXPLAIN_PEER,
     NODE_INFO,
     TRANSPORT_PORT,
     DISCOVERY_RUNNING,

@@ -26,6 +26,8 @@ from softadastra.types import (
 
 if TYPE_CHECKING:  # it brings the store, which a command that asks a node does without
     from softadastra.batch import Batch
+from softadastra.explanation import KeyExplanation, PeerExplanation
+from softadastra.vitals import Vitals
 
 __all__ = ["Operations"]
 
@@ -98,6 +100,15 @@ class Operations(Protocol):
 
     def tombstone_holds(self) -> list[TombstoneHold]:
         """Give who holds back the collection of removed keys."""
+
+    def vitals(self) -> Vitals:
+        """Give how the node is, with each peer."""
+
+    def explain_key(self, key: str, /) -> KeyExplanation:
+        """Say why a key is not in step, or that it is."""
+
+    def explain_peer(self, node_id: str, /) -> PeerExplanation:
+        """Say why a peer is not in step, or that it is."""
 
     def node_info(self) -> NodeInfo:
         """Describe the node."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
-import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -14,13 +12,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from softadastra.control import calls
 from softadastra.control.calls import About, Call, Stream, Write
 from softadastra.control.channel import Channel
-from softadastra.control.credentials import Process, process_of
+from softadastra.control.connecting import connected, silent_node
 from softadastra.control.failures import failure_of
 from softadastra.control.frames import Reply, decode_reply, encode_request
 from softadastra.control.places import addresses, log_identity
 from softadastra.control.shapes import from_plain
-from softadastra.control.unreachable import NodeGoneError, NodeSilentError
-from softadastra.errors import ProtocolError, SoftadastraError, StorageError
+from softadastra.control.unreachable import NodeGoneError
+from softadastra.errors import SoftadastraError, StorageError
+from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.store.values import check_key, pack_value
 from softadastra.types import (
     Conflict,
@@ -35,6 +34,7 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
+from softadastra.vitals import Vitals
 
 if TYPE_CHECKING:
     from softadastra.batch import Batch
@@ -46,9 +46,6 @@ T = TypeVar("T")
 
 SILENCE_SECONDS: Final = 5.0
 """A node that says nothing for so long hangs: it speaks each second while it works on an answer."""
-
-RETRY_SECONDS: Final = 0.02
-"""How soon to knock again at a node at which too many wait."""
 
 SLICE_SECONDS: Final = 2.0
 """A wait is asked for in slices, so that who ends a command that waits leaves nothing waiting."""
@@ -73,7 +70,7 @@ def find_node(log: Path, *, node_id: str, silence: float | None = None) -> Remot
     silence = SILENCE_SECONDS if silence is None else silence
     for address in addresses(log):
         try:
-            channel, about = _connected(address, log, node_id, silence)
+            channel, about = connected(address, log, node_id, silence)
         except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError, NodeGoneError):
             continue  # nobody listens, or no more
         except PermissionError as error:
@@ -91,83 +88,6 @@ def find_node(log: Path, *, node_id: str, silence: float | None = None) -> Remot
             return RemoteNode(address, log, about, channel, silence=silence)
         channel.close()
     return None
-
-
-def _connected(address: Path, log: Path, node_id: str, silence: float) -> tuple[Channel, About]:
-    """Connect, and hear who is there."""
-    connecting = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    channel = Channel(connecting)
-    try:
-        _connect(connecting, address, node_id, silence)
-        process = process_of(connecting)
-        _check_owner(process, log)
-        about = _greeted(channel, process, node_id, silence)
-    except BaseException:
-        channel.close()
-        raise
-    return channel, about
-
-
-def _connect(connecting: socket.socket, address: Path, node_id: str, silence: float) -> None:
-    """Connect; while more commands wait than the node's backlog holds, again."""
-    until = time.monotonic() + silence
-    connecting.settimeout(silence)
-    while True:
-        try:
-            connecting.connect(os.fspath(address))
-        except BlockingIOError:  # what Linux says of a backlog that is full
-            if time.monotonic() >= until:
-                raise _silent(node_id, None, silence) from None
-        except TimeoutError:
-            raise _silent(node_id, None, silence) from None
-        else:
-            return
-        time.sleep(RETRY_SECONDS)
-
-
-def _greeted(channel: Channel, process: Process, node_id: str, silence: float) -> About:
-    """Hear who is there."""
-    try:
-        payload = channel.receive(silence=silence)
-    except TimeoutError:
-        raise _silent(node_id, process.pid, silence) from None
-    except ConnectionResetError:
-        payload = None
-    if payload is None and process.uid != os.geteuid() != 0:
-        raise PermissionError  # it answers its own user only
-    if payload is None:
-        raise NodeGoneError(f"node {node_id!r} is being closed", node_id=node_id)
-    kind, content = decode_reply(payload)
-    if kind is not Reply.HELLO:
-        raise ProtocolError(f"a control socket says hello first, got {kind.name}")
-    about: About = from_plain(About, content)
-    return about
-
-
-def _check_owner(process: Process, log: Path) -> None:
-    """Believe only who could have changed the log just as well."""
-    trusted = {os.geteuid(), 0}
-    try:
-        trusted.add(log.stat().st_uid)
-    except OSError:
-        trusted.discard(-1)
-    if process.uid not in trusted:
-        raise StorageError(
-            f"a process of user {process.uid}, whose log {str(log)!r} is not, listens at its"
-            " control socket: nothing was said to it",
-            errno=errno.EACCES,
-            filename=str(log),
-        )
-
-
-def _silent(node_id: str, pid: int | None, silence: float) -> NodeSilentError:
-    process = "" if pid is None else f" (pid {pid})"
-    return NodeSilentError(
-        f"node {node_id}{process} does not answer within {silence:g} s: it hangs, or is"
-        " stopped; look at its process and its log",
-        node_id=node_id,
-        pid=pid,
-    )
 
 
 class RemoteNode:
@@ -230,7 +150,7 @@ class RemoteNode:
             yield channel
             is_kept = True
         except TimeoutError:
-            raise _silent(self.about.node_id, self.about.pid, self._silence) from None
+            raise silent_node(self.about.node_id, self.about.pid, self._silence) from None
         except ConnectionError as error:
             if isinstance(error, SoftadastraError):
                 raise
@@ -248,7 +168,7 @@ class RemoteNode:
                 return channel
             channel.close()  # the node has ended it, or is about to say that it does
         try:
-            channel, about = _connected(self._address, self._log, self.about.node_id, self._silence)
+            channel, about = connected(self._address, self._log, self.about.node_id, self._silence)
         except (FileNotFoundError, ConnectionRefusedError) as error:
             raise self._gone() from error
         if about.pid != self.about.pid:
@@ -427,6 +347,20 @@ class RemoteNode:
     def discovery_running(self) -> bool:
         """Whether peers are looked for."""
         return self._ask(calls.DISCOVERY_RUNNING)
+
+    # How it is.
+
+    def vitals(self) -> Vitals:
+        """Give how the node is, with each peer."""
+        return self._ask(calls.VITALS)
+
+    def explain_key(self, key: str, /) -> KeyExplanation:
+        """Say why a key is not in step, or that it is."""
+        return self._ask(calls.EXPLAIN_KEY, key=key)
+
+    def explain_peer(self, node_id: str, /) -> PeerExplanation:
+        """Say why a peer is not in step, or that it is."""
+        return self._ask(calls.EXPLAIN_PEER, node_id=node_id)
 
     # The node.
 

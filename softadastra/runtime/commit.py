@@ -15,12 +15,12 @@ import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
-from time import perf_counter
 from typing import TypeVar
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
+from softadastra.runtime.sync_times import SyncTimes
 from softadastra.runtime.tickets import Ticket, copy_of, is_alone_on_its_keys
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.runtime.watchers import Watchers
@@ -74,6 +74,7 @@ class Committer:
         self._gathering = Gathering()
         self._synced = engine.replica.top
         """The own writes up to this one are durable, with `flush` off."""
+        self.sync_times = SyncTimes()
         self._broken: str | None = None
         self._is_closed = False
         self._is_dirty = False
@@ -270,7 +271,7 @@ class Committer:
 
     def _sync(self, log: Log) -> None:
         try:
-            log.sync()
+            self._gathering.sync_seconds = self.sync_times.measure(log.sync)
         except StorageError as error:
             self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
             raise
@@ -329,9 +330,7 @@ class Committer:
         try:
             lead.is_begun = True
             self._append(log, records)
-            began = perf_counter()
             self._sync(log)
-            self._gathering.sync_seconds = perf_counter() - began
         except SoftadastraError:
             raise
         except BaseException as interruption:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
-from typing import Final, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer
@@ -24,7 +24,7 @@ from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level
 from softadastra.sync.records import Placed, RecordEncoder
 
-__all__ = ["Compaction", "RewritableLog"]
+__all__ = ["Compacted", "Compaction", "RewritableLog", "live_bytes"]
 
 SLACK_BYTES: Final = 1 << 14
 """What a log may have beside twice its live part before it is rewritten: that takes four syncs."""
@@ -80,6 +80,15 @@ class NewFile(Protocol):
         """Remove it, unless the log goes on in it."""
 
 
+class Compacted(NamedTuple):
+    """What rewriting a log came to."""
+
+    wall_ms: int
+    """When it was done."""
+    bytes_before: int
+    bytes_after: int
+
+
 Begun: TypeAlias = tuple[NewFile, Iterator[tuple[int, bytes]]]
 """A new file, and the records that are to be its first ones."""
 
@@ -121,6 +130,9 @@ class Compaction:
         """It failed, and is not tried again while the log is no larger, until `_retry_ms`."""
         self._retry_ms: int | None = None
         self._retry_delay_ms = RETRY_MIN_MS
+        self.count = 0
+        """How often the log was rewritten."""
+        self.last: Compacted | None = None
 
     def is_due(self) -> bool:
         """Whether most of the log is obsolete; else the committer says when to look again.
@@ -160,7 +172,9 @@ class Compaction:
         else:
             yield from self._write_beside_writers()
         self._retry_ms, self._retry_delay_ms = None, RETRY_MIN_MS
-        facts = {"bytes_before": before, "bytes_after": self._log.size_bytes}
+        self.count += 1
+        self.last = Compacted(self._committer.wall_ms(), before, self._log.size_bytes)
+        facts = {"bytes_before": before, "bytes_after": self.last.bytes_after}
         self._engine.notices.note(Level.INFO, "wal.compacted", **facts)
 
     def _write_at_once(self, begun: Begun) -> None:

@@ -32,7 +32,7 @@ class Compactor(Lookout):
 
     def __init__(self, compaction: Compaction, noted: Callable[[], None]) -> None:
         super().__init__("softadastra-compactor", stop_max_seconds=STOP_MAX_SECONDS)
-        self._compaction = compaction
+        self.compaction = compaction
         self._noted = noted
         self._calls: deque[Call[None]] = deque()
 
@@ -60,19 +60,19 @@ class Compactor(Lookout):
             for call in others:
                 call.error = first.error
                 open_gate(call.done)
-        elif self._compaction.is_due():
+        elif self.compaction.is_due():
             try:
                 self._rewrite()
             except InvalidStateError:
                 pass  # It is being closed; or it writes no more, and has told why.
             except SoftadastraError as error:
-                self._compaction.put_off(error)
+                self.compaction.put_off(error)
         self._noted()
-        wait_ms = self._compaction.wait_ms()
+        wait_ms = self.compaction.wait_ms()
         return None if wait_ms is None else wait_ms / 1000
 
     def _rewrite(self) -> None:
-        steps = self._compaction.rewrite()
+        steps = self.compaction.rewrite()
         try:
             for _ in steps:
                 if self._is_stopping:

@@ -272,6 +272,7 @@ class Driver:
             pushed.retried += output.retried
             for number, (first, last) in output.launched:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
+            sizes: list[tuple[int, int]] = []
             for link, message in output.sends:
                 payload = encode(message)
                 if len(payload) > FRAME_BYTES_MAX:
@@ -284,6 +285,7 @@ class Driver:
                     case SendResult.SENT:
                         pushed.batches += isinstance(message, Batch)
                         self._engine.trace_sent(link, message)
+                        sizes.append((link, len(payload)))
                     case SendResult.FULL:
                         with self._committer.lock:
                             self._engine.unsent(link, message, self._now())
@@ -291,6 +293,9 @@ class Driver:
                         is_done = False
                         with self._committer.lock:
                             self._engine.connections.down(link, "connection lost", self._now())
+            with self._committer.lock:
+                for link, size_bytes in sizes:
+                    self._engine.connections.sent(link, size_bytes)
             for link in output.drops:
                 self._transport.drop(Link(link))
             if is_done:

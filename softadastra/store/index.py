@@ -8,12 +8,12 @@ node that claims a value it does not hold, and a third node would drop the only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 
 from softadastra.store.dots import DotSet, Range
 
-__all__ = ["OriginLog"]
+__all__ = ["OriginLog", "count_of"]
 
 
 class OriginLog:
@@ -188,3 +188,10 @@ class OriginLog:
                 first = n
             last = n
         yield first, last
+
+
+def count_of(logs: Mapping[int, OriginLog], numbers: Iterable[int]) -> int:
+    """Count the writes that are here of some origins, by number."""
+    # Looking adds no origin: their order is what batches follow.
+    found = (logs.get(number) for number in numbers)
+    return sum(log.base + len(log.beyond) for log in found if log is not None)

@@ -7,18 +7,19 @@ one by the same rule: that of the smaller node id. The dialler of the other one 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from softadastra.store.dots import DotSet
 from softadastra.sync.dialing import Dialer
 from softadastra.sync.exclusions import Exclusions
-from softadastra.sync.greeting import duplicate_of, farewell
+from softadastra.sync.greeting import Refusal, duplicate_of, farewell
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
+from softadastra.sync.traffic import Traffic
 
-__all__ = ["Connections"]
+__all__ = ["Connections", "Ended"]
 
 CONTEST_MS = 2_000
 """How long a process has to show that it is alive when another one of its name greets. Nearly
@@ -26,6 +27,15 @@ always its connection is found closed at the first question."""
 HAVE_TICKS = 5
 """How many tick intervals changes gather before peers are told of them."""
 NONE: Final = DotSet()
+
+
+class Ended(NamedTuple):
+    """Why and when there was no connection with a peer any more."""
+
+    reason: str
+    at: Now
+    is_refusal: bool = False
+    """Whether this node has refused it since; the peer is there then, and has to change."""
 
 
 class Connections:
@@ -45,8 +55,13 @@ class Connections:
         self.sessions: dict[int, Session] = {}
         self.active: dict[str, int] = {}
         """Node id -> the one connection that carries the sync with it."""
-        self.last_errors: dict[str, str] = {}
-        """Node id -> why the last connection ended with a peer that dialled this node."""
+        self.ends: dict[str, Ended] = {}
+        """Node id -> how the last connection ended, or was refused, with a peer that was here in
+        this life and is not connected. What is dialled has its own: see `Attempt`."""
+        self.since: dict[str, Now] = {}
+        """Node id -> when it was connected, of those who are."""
+        self._past: dict[str, Traffic] = {}
+        """Node id -> what went over connections with it that have ended; "" for those without."""
         self.exclusions = Exclusions()
         """Who is shut out."""
         self.drops: list[int] = []
@@ -95,6 +110,8 @@ class Connections:
     def down(self, link: int, reason: str, now: Now) -> None:
         """A connection failed or ended. What it carried is sent again on the next one."""
         session = self.sessions.pop(link, None)
+        if session is not None:
+            self._past.setdefault(session.peer_id, Traffic()).add(session.traffic)
         was_active = session is not None and session.is_active
         attempt = self.dialer.of_link(link)
         if attempt is not None:
@@ -114,7 +131,8 @@ class Connections:
             self.active[peer] = others[-1]
             return
         del self.active[peer]
-        self.last_errors[peer] = reason
+        self.since.pop(peer, None)
+        self.ends[peer] = Ended(reason, now)
         self.neighbours_changed(now)
         facts = {"peer": peer, "connection": session.connection, "reason": reason}
         self._notices.note(Level.INFO, "peer.lost", **facts)
@@ -143,7 +161,8 @@ class Connections:
             return False
         if rival is None or rival.peer is None:
             self.active[peer] = session.link
-            self.last_errors.pop(peer, None)
+            self.ends.pop(peer, None)
+            self.since[peer] = now
             self.neighbours_changed(now)
             return True
         if rival.peer.nonce != session.peer.nonce:
@@ -205,6 +224,35 @@ class Connections:
         self.active[session.peer_id] = session.link
         refusal = duplicate_of(session.peer_id)
         self.drop(rival, refusal.words, now, farewell(refusal.words, refusal))
+
+    def turned_away(self, node_id: str, refusal: Refusal, now: Now) -> None:
+        """Note that somebody who says that he is a known peer was refused."""
+        if node_id not in self.active:
+            known = self.ends.get(node_id)
+            since = known.at if known else now
+            self.ends[node_id] = Ended(refusal.told, since, is_refusal=True)
+
+    def forget(self, node_id: str) -> None:
+        """Forget a peer; a total of what went over connections never falls."""
+        self.ends.pop(node_id, None)
+        past = self._past.pop(node_id, None)
+        if past is not None:
+            self._past.setdefault("", Traffic()).add(past)
+
+    def traffic(self) -> dict[str, Traffic]:
+        """Sum up what went over the connections with each peer; "" has what is nobody's."""
+        totals: dict[str, Traffic] = {}
+        for peer, past in self._past.items():
+            totals.setdefault(peer, Traffic()).add(past)
+        for session in self.sessions.values():
+            totals.setdefault(session.peer_id, Traffic()).add(session.traffic)
+        return totals
+
+    def sent(self, link: int, size_bytes: int) -> None:
+        """Note that the transport took a message."""
+        session = self.sessions.get(link)
+        if session is not None:
+            session.traffic.bytes_out += size_bytes
 
     def disconnect(self, node_id: str, now: Now) -> None:
         """Stop dialling a peer and end the connection with it."""

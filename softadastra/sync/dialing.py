@@ -216,6 +216,10 @@ class Dialer:
         self.candidates.clear()
         self._left_alone.clear()
 
+    def is_left_alone(self, node_id: str) -> bool:
+        """Whether people have disconnected this peer, so that nobody dials it."""
+        return node_id in self._left_alone
+
     def is_found(self, attempt: Attempt) -> bool:
         """Whether an attempt is one at a candidate."""
         candidate = self.candidates.get(attempt.peer.node_id)

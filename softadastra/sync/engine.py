@@ -22,6 +22,7 @@ from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Wr
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
 from softadastra.store.dots import DotSet
 from softadastra.store.doubling import undouble
+from softadastra.store.index import count_of
 from softadastra.store.lives import Life, lived
 from softadastra.store.replica import Replica
 from softadastra.store.splitting import Split, split
@@ -59,6 +60,7 @@ from softadastra.sync.records import (
 )
 from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, SNAPSHOT_PARTS, Session
 from softadastra.sync.settings import KNOWN_MAX, EngineOptions, Now
+from softadastra.sync.timeline import Timeline
 from softadastra.sync.traces import Traces
 from softadastra.types import Peer, PeerSource
 
@@ -119,6 +121,7 @@ class Engine:
         )
         self.life: int | None = None
         """What the writes of this opening are told from those of others by, until the first one."""
+        self.timeline = Timeline()
         self.place: Placed | None = None
         """Where the log was when it was last opened."""
         self._is_known_anew = False
@@ -165,6 +168,8 @@ class Engine:
         match record:
             case Write() | Writes():
                 self.replica.evolve_writes(record)
+                if record.clock >= self.timeline.due:
+                    self.timeline.mark(record)
             case Arrived():
                 self._evolve_arrived(record)
             case Member():
@@ -182,7 +187,7 @@ class Engine:
                 self.members.forget(record.node_id)
                 self.membership.collector.known.pop(record.node_id, None)
                 self.delivery.snapshots.forget(record.node_id)
-                self.connections.last_errors.pop(record.node_id, None)
+                self.connections.forget(record.node_id)
             case Collected():
                 self.replica.evolve_collected(record)
                 self.traces.collected(record)
@@ -209,6 +214,7 @@ class Engine:
         is_own = self.replica.origins.number(record.origin) == OWN
         split(self.replica, record)
         if is_own:
+            self.timeline.renumber(record.after)
             self.life = None
             self.floor = 0
             self.delivery.released = max(0, self.delivery.released - record.after)
@@ -253,6 +259,7 @@ class Engine:
         self.delivery.snapshots.before_merge(record, session, self.replica)
         dots_brought = {} if session is None else covered(record.arrivals)
         told = self._to_tell(record, dots_brought)
+        had = count_of(self.replica.logs, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
         doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
@@ -262,6 +269,8 @@ class Engine:
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return
+        session.traffic.batches_in += 1
+        session.traffic.writes_in += count_of(self.replica.logs, dots_brought) - had
         session.acks_due.append(message.id)
         for origin, dots in dots_brought.items():
             session.ack_origins.add(origin)

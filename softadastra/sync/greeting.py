@@ -17,6 +17,11 @@ class Refusal(NamedTuple):
     reason: RejectReason
     words: str
 
+    @property
+    def told(self) -> str:
+        """The words with the kind before them, as people see it of whoever was refused here."""
+        return f"refused: {self.reason.name.lower()}: {self.words}"
+
 
 def duplicate_of(node_id: str) -> Refusal:
     """Give the refusal of the second of two live nodes of one name."""

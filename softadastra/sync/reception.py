@@ -108,6 +108,7 @@ class Reception:
         if session is None:
             return None
         session.heard_ms = now.mono_ms
+        session.traffic.bytes_in += len(payload)
         match message:
             case Hello():
                 self._greeted(session, message, now)
@@ -164,6 +165,7 @@ class Reception:
             case Ack():
                 session.credit = message.credit
                 landed = session.land(message.batches, now.mono_ms)
+                session.measure(landed, now.mono_ms)
                 for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
                 said = self._replica.origins.numbered(message.have)
@@ -193,6 +195,7 @@ class Reception:
             case Pong(sent_ms):
                 if sent_ms <= session.pinged_ms:
                     session.answered_ms = max(session.answered_ms, sent_ms)
+                session.hear_pong(sent_ms, now.mono_ms)
             case Bye():
                 self._connections.drop(session, "closed by the peer", now)
             case Hello() | Reject():
@@ -213,7 +216,8 @@ class Reception:
         session = self._connections.sessions.get(link)
         if session is not None:
             self._admission.tell_refused(session, words, now)
-            self._connections.drop(session, words, now, farewell(words, refusal))
+            told = refusal.told if refusal else words
+            self._connections.drop(session, told, now, farewell(words, refusal))
 
     def _greeted(self, session: Session, hello: Hello, now: Now) -> None:
         attempt = self._connections.dialer.of_link(session.link)
@@ -230,6 +234,8 @@ class Reception:
             refusal = self._admission.refusal(session, hello, now)
         if refusal is not None:
             self.refuse(session.link, refusal.words, now, refusal)
+            if hello.node_id in self._members:
+                self._connections.turned_away(hello.node_id, refusal, now)
             return
         is_first = session.peer is None
         if session.peer is not None and hello.number != session.peer.number:

@@ -22,6 +22,7 @@ from softadastra.sync.messages import (
     SnapshotCommit,
     SnapshotRange,
 )
+from softadastra.sync.traffic import Traffic
 
 __all__ = [
     "BEHIND_MIN",
@@ -150,6 +151,12 @@ class Session:
     unanswered_ms: int | None = None
     """Since when the oldest flight waits; None when none does."""
     skew_ms: int | None = None
+    round_trip_ms: int | None = None
+    """How long its last answer to a Ping took; None: it was never silent for long enough to be
+    asked."""
+    confirmation_ms: int | None = None
+    """How long the last batch that was sent once took to be acknowledged."""
+    traffic: Traffic = field(default_factory=Traffic)
     lives_told: dict[int, Sequence[Life]] = field(default_factory=dict)
     """What the peer told of the lives of origins, by number."""
     parted_ms: int | None = None
@@ -301,6 +308,8 @@ class Session:
     def launch(self, flight: Flight) -> None:
         """Note a batch that leaves now."""
         self.batches_sent += 1
+        self.traffic.batches_out += 1
+        self.traffic.writes_out += flight.writes
         self.flights[flight.message.id] = flight
         for origin, (first, last) in flight.covers:
             self.sent[origin].add(first, last)
@@ -350,6 +359,17 @@ class Session:
         if landed:
             self.unanswered_ms = now_ms if self.flights else None
         return landed
+
+    def measure(self, landed: Iterable[Flight], now_ms: int) -> None:
+        """Note how long a batch took to be acknowledged; of one that left twice nobody knows."""
+        for flight in landed:
+            if flight.attempts == 1:
+                self.confirmation_ms = now_ms - flight.sent_ms
+
+    def hear_pong(self, sent_ms: int, now_ms: int) -> None:
+        """Take in an answer to a Ping; only the last one was sent at a time that counts."""
+        if sent_ms == self.pinged_ms:
+            self.round_trip_ms = now_ms - sent_ms
 
     def arrived(self) -> list[int]:
         """Give the batches in flight of which the peer has everything, acknowledged or not."""

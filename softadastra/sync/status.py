@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import Sibling, shown, siblings_of
+from softadastra.store.siblings import KeyState, Sibling, shown, siblings_of
 from softadastra.store.values import unpack_value
+from softadastra.sync.collection import Known
 from softadastra.sync.dialing import Attempt
 from softadastra.sync.engine import Engine
 from softadastra.sync.exclusions import Exclusion
@@ -26,7 +29,17 @@ from softadastra.types import (
     TombstoneHold,
 )
 
-__all__ = ["conflicting_value", "conflicts", "peer_statuses", "sync_state", "tombstone_holds"]
+__all__ = [
+    "conflicting_value",
+    "conflicts",
+    "holders",
+    "last_error",
+    "peer_status",
+    "peer_statuses",
+    "shown_members",
+    "sync_state",
+    "tombstone_holds",
+]
 
 NOTHING = DotSet()
 
@@ -110,17 +123,22 @@ def conflicting_value(replica: Replica, sibling: Sibling) -> ConflictingValue:
 
 def peer_statuses(engine: Engine, now: Now) -> list[PeerStatus]:
     """Give every known peer and everyone who was found, by name."""
+    excluded = engine.admission.excluded(now)
+    return [
+        peer_status(engine, member, excluded.get(member.node_id), now)
+        for member in shown_members(engine)
+    ]
+
+
+def shown_members(engine: Engine) -> list[Member]:
+    """Give all members, and everyone who was found as the member that he would be, by name."""
     shown = {member.node_id: member for member in engine.members}
     for node_id, candidate in engine.dialer.candidates.items():
         member = shown.get(node_id, Member(node_id=node_id, source=PeerSource.INBOUND))
         if not member.host:
             # Nothing better is known than what discovery says, until it was tried.
             shown[node_id] = found_at(member, candidate.addresses[0])
-    excluded = engine.admission.excluded(now)
-    return [
-        peer_status(engine, member, excluded.get(member.node_id), now)
-        for _, member in sorted(shown.items())
-    ]
+    return [member for _, member in sorted(shown.items())]
 
 
 def peer_status(
@@ -130,9 +148,6 @@ def peer_status(
     session = engine.connections.of_peer(member.node_id)
     attempt = engine.dialer.of_peer(member.node_id)
     heard = engine.membership.heard.get(member.node_id)
-    last_error = (
-        attempt.last_error if attempt else engine.connections.last_errors.get(member.node_id, "")
-    )
     if session is not None:
         # What was sent under its name, by somebody else.
         exclusion = None
@@ -146,31 +161,81 @@ def peer_status(
         in_flight=in_flight(session, engine.replica.me),
         retries=member.retries,
         last_seen_ms=heard.wall_ms if heard else None,
-        last_error=exclusion.words if exclusion else last_error,
+        last_error=exclusion.words if exclusion else last_error(engine, member.node_id, attempt),
         clock_skew_ms=session.skew_ms if session else None,
     )
 
 
-def tombstone_holds(engine: Engine, now: Now) -> list[TombstoneHold]:
-    """Give which members hold back how many tombstones, by name."""
-    replica, membership = engine.replica, engine.membership
-    siblings = [siblings_of(replica.entries[key]) for key in replica.tombstones]
+def last_error(engine: Engine, node_id: str, attempt: Attempt | None) -> str:
+    """Give why the last connection with a peer ended, or the last attempt at one."""
+    ended = engine.connections.ends.get(node_id)
+    if ended is not None and ended.is_refusal:
+        # It is there, and an attempt to reach it says less.
+        return ended.reason
+    if attempt is not None:
+        return attempt.last_error
+    return ended.reason if ended is not None else ""
+
+
+def holders(engine: Engine, now: Now) -> dict[str, Known]:
+    """Give who holds back collection, by name, with what each is known to have."""
+    membership = engine.membership
+    active = [
+        member
+        for member in engine.members
+        if membership.holds_back(member, now.wall_ms) or membership.is_awaited(member)
+    ]
+    # After a restart nothing is known but what it confirmed of our own writes.
+    return {
+        member.node_id: membership.collector.known.get(
+            member.node_id, {engine.replica.me: DotSet(member.confirmed)}
+        )
+        for member in sorted(active, key=lambda member: member.node_id)
+    }
+
+
+def tombstone_holds(replica: Replica, known: Mapping[str, Known]) -> list[TombstoneHold]:
+    """Give which members hold back how many tombstones.
+
+    Reads without the lock: what each of a million states is takes a while, and each is one object
+    that does not change. So it tells of no single moment, while writes go on.
+
+    Args:
+        replica: what this node has.
+        known: as `holders` gave it.
+    """
+    if not known:
+        return []
+    # One call into C: no other thread changes the table meanwhile.
+    states = map(replica.entries.get, list(replica.tombstones))
+    lone: dict[int, list[tuple[int, int]]] = {}
+    """Origin number -> number and stamp of each remove that stands alone for its key."""
+    joint: list[tuple[Sibling, ...]] = []
+    for state in states:
+        if isinstance(state, KeyState):
+            if not any(sibling[4] for sibling in state.siblings):
+                joint.append(state.siblings)
+        elif state is not None and not state[4]:
+            lone.setdefault(state[0], []).append((state[1], state[2]))
     holds: list[TombstoneHold] = []
-    for member in sorted(engine.members, key=lambda member: member.node_id):
-        if membership.holds_back(member, now.wall_ms) or membership.is_awaited(member):
-            known = membership.collector.known.get(member.node_id)
-            # After a restart nothing is known but what it confirmed of our own writes.
-            has = {replica.me: DotSet(member.confirmed)} if known is None else known
-            held = [
-                min(stamp for _, _, stamp, *_ in found)
-                for found in siblings
-                if any(n not in has.get(origin, NOTHING) for origin, n, *_ in found)
-            ]
-            if held:
-                since_ms = milliseconds(min(held))
-                hold = TombstoneHold(peer=member.node_id, count=len(held), since_ms=since_ms)
-                holds.append(hold)
+    for peer, has in known.items():
+        held = [stamp for origin, rows in lone.items() for stamp in lacked(rows, has.get(origin))]
+        held += [
+            min(stamp for _, _, stamp, *_ in siblings)
+            for siblings in joint
+            if any(n not in has.get(origin, NOTHING) for origin, n, *_ in siblings)
+        ]
+        if held:
+            hold = TombstoneHold(peer=peer, count=len(held), since_ms=milliseconds(min(held)))
+            holds.append(hold)
     return holds
+
+
+def lacked(rows: list[tuple[int, int]], dots: DotSet | None) -> list[int]:
+    """Give the stamps of the writes, as (number, stamp), that are not in a set."""
+    base = 0 if dots is None else dots.base
+    behind = [(n, stamp) for n, stamp in rows if n > base]
+    return [stamp for n, stamp in behind if dots is None or n not in dots]
 
 
 def state_of(

@@ -18,15 +18,21 @@ DEADLINE_SECONDS = 30.0
 
 
 class Terminal:
-    """A process of the tool on a terminal of its own. A context manager: leaving it ends it."""
+    """A process of the tool on a terminal of its own. A context manager: leaving it ends it.
 
-    def __init__(self, directory: Path, *arguments: str) -> None:
+    Args:
+        directory: where it runs.
+        arguments: of the tool.
+        kind: of the terminal; on a dumb one the cursor cannot be moved.
+    """
+
+    def __init__(self, directory: Path, *arguments: str, kind: str = "dumb") -> None:
         self._screen, inside = pty.openpty()
         environment = {n: v for n, v in os.environ.items() if "SOFTADASTRA" not in n}
         self.process = Popen(
             [sys.executable, "-m", "softadastra", *arguments],
             cwd=directory,
-            env=environment | {"COLUMNS": "100", "TERM": "dumb"},
+            env=environment | {"COLUMNS": "100", "TERM": kind},
             stdin=inside,
             stdout=inside,
             stderr=inside,

@@ -353,7 +353,7 @@ def test_a_process_of_another_user_is_not_believed(
     client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who can put a socket beside a log that is not theirs could else answer for it."""
-    monkeypatch.setattr("softadastra.control.remote.process_of", lambda _: Process(1, 4711))
+    monkeypatch.setattr("softadastra.control.connecting.process_of", lambda _: Process(1, 4711))
 
     with pytest.raises(StorageError, match="a process of user 4711"):
         find_node(log, node_id="node-a")

@@ -183,7 +183,7 @@ def test_who_does_not_come_back_is_waited_for_more_and_more_rarely(disk):
 def test_others_are_waited_for_as_long_as_the_last_sync_took(disk, monkeypatch):
     of = committer(disk)
     times = iter([10.0, 10.4])
-    monkeypatch.setattr("softadastra.runtime.commit.perf_counter", lambda: next(times))
+    monkeypatch.setattr("softadastra.runtime.sync_times.perf_counter", lambda: next(times))
     of.write([("k", VALUE, 0)])
 
     assert of._gathering.sync_seconds == pytest.approx(0.4)

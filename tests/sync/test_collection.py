@@ -14,9 +14,9 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Batch, Message, SnapshotBegin, SnapshotCommit, SnapshotRange
 from softadastra.sync.records import Forgotten
 from softadastra.sync.session import Flight
-from softadastra.sync.status import tombstone_holds
+from softadastra.sync.status import holders, tombstone_holds
 from softadastra.sync.wire import encode
-from softadastra.types import Peer, PeerSource
+from softadastra.types import Peer, PeerSource, TombstoneHold
 from tests.engines import OPTIONS, WALL_MS, Network, Node
 
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
@@ -39,6 +39,10 @@ def rows(network: Network) -> list[int]:
         sum(1 for log in node.engine.replica.logs.values() for _ in log.rows())
         for node in network.nodes.values()
     ]
+
+
+def holds_of(node: Node) -> list[TombstoneHold]:
+    return tombstone_holds(node.engine.replica, holders(node.engine, node.now))
 
 
 def agree(network: Network) -> None:
@@ -367,14 +371,14 @@ def test_holds_name_who_holds_back_how_many_tombstones_since_when():
     network.advance(100_000, step=1_000)
     a = network["a"]
 
-    (hold,) = tombstone_holds(a.engine, a.now)
+    (hold,) = holds_of(a)
 
     assert (hold.peer, hold.count) == ("c", 2)
     assert hold.since_ms == WALL_MS + 60_000
     a.restart()
-    assert {(h.peer, h.count) for h in tombstone_holds(a.engine, a.now)} == {("b", 1), ("c", 2)}
+    assert {(h.peer, h.count) for h in holds_of(a)} == {("b", 1), ("c", 2)}
     network.advance(700_000, step=5_000)
-    assert tombstone_holds(a.engine, a.now) == []
+    assert holds_of(a) == []
 
 
 def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_else():
@@ -392,7 +396,7 @@ def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_e
     network.advance(200_000, step=1_000)
     assert tombstones(network)[:2] == [1, 1]
     assert rows(network)[:2] == [0, 0]
-    (hold,) = tombstone_holds(network["a"].engine, network["a"].now)
+    (hold,) = holds_of(network["a"])
     assert (hold.peer, hold.count) == ("c", 1)
 
     network.join("a", "c")
@@ -403,6 +407,17 @@ def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_e
     network.advance(200_000, step=1_000)
     assert tombstones(network) == [0, 0, 0]
     assert rows(network) == [0, 0, 0]
+
+
+def test_a_key_that_is_written_while_removed_ones_are_counted_is_not_one_of_them():
+    network = line("a", "b")
+    a = network["a"]
+    network.cut(a)
+    a.write(("key", 1))
+    # As it stands in the list that was taken a moment before.
+    a.engine.replica.tombstones["key"] = None
+
+    assert holds_of(a) == []
 
 
 def test_an_acknowledgement_does_not_tell_all_that_a_peer_has():

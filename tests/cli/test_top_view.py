@@ -1,0 +1,206 @@
+"""The picture of `top`: what matters is whole on any terminal, and nothing forges a line."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from softadastra.cli.top_view import as_size, draw
+from softadastra.types import PeerSource, PeerState, SyncState, TombstoneHold
+from softadastra.vitals import (
+    LogVitals,
+    NodeVitals,
+    PeerVitals,
+    StoreVitals,
+    TrafficTotals,
+    Vitals,
+)
+
+NOW_MS = 1_700_000_000_000
+TRAFFIC = TrafficTotals(
+    bytes_in=10_000, bytes_out=20_000, batches_in=3, batches_out=4, writes_in=30, writes_out=40
+)
+PEER = PeerVitals(
+    node_id="node-b",
+    host="127.0.0.1",
+    port=4042,
+    state=PeerState.CONNECTED,
+    source=PeerSource.MANUAL,
+    since_ms=NOW_MS - 60_000,
+    last_seen_ms=NOW_MS,
+    lag=1_234,
+    lag_ms=150_000,
+    others_lag=0,
+    ahead=7,
+    in_flight=12,
+    batches_in_flight=1,
+    retries=3,
+    last_error="",
+    next_ms=None,
+    round_trip_ms=2,
+    confirmation_ms=11,
+    clock_skew_ms=-4,
+    relayed_by=(),
+    traffic=TRAFFIC,
+)
+VITALS = Vitals(
+    observed_ms=NOW_MS,
+    elapsed_ms=5_000,
+    node=NodeVitals(
+        node_id="node-a",
+        display_name="",
+        version="1.0",
+        started_at_ms=NOW_MS - 3_600_000 * 3,
+        uptime_ms=3_600_000 * 3,
+        is_writing=True,
+        transport_port=4041,
+        discovery_running=False,
+    ),
+    store=StoreVitals(
+        entries=155_063,
+        size_bytes=12_345_678,
+        digest="00" * 16,
+        conflicts=1,
+        lost=2,
+        tombstones=3,
+        tombstone_holds=(TombstoneHold(peer="node-c", count=3, since_ms=NOW_MS - 7_200_000),),
+    ),
+    log=LogVitals(
+        size_bytes=25_000_000,
+        live_bytes=20_000_000,
+        syncs=500,
+        sync_p50_ms=0.912,
+        sync_p99_ms=4.05,
+        sync_max_ms=12.5,
+        rewrites=0,
+        rewritten_ms=None,
+        rewritten_from_bytes=None,
+        rewritten_to_bytes=None,
+    ),
+    sync=SyncState(
+        outbox_size=115,
+        queued_count=40,
+        in_flight_count=30,
+        acknowledged_count=20,
+        failed_count=5,
+        held_count=20,
+        total_retries=3,
+        last_submitted_version=400,
+        last_applied_remote_version=7,
+    ),
+    traffic=TRAFFIC,
+    peers=(PEER,),
+)
+
+
+def later(vitals: Vitals, **traffic: int) -> Vitals:
+    """Two seconds later, with other totals."""
+    totals = replace(vitals.traffic, **traffic)
+    peers = tuple(replace(peer, traffic=totals) for peer in vitals.peers)
+    return replace(vitals, elapsed_ms=vitals.elapsed_ms + 2_000, traffic=totals, peers=peers)
+
+
+def printed(
+    now: Vitals, before: Vitals | None = None, *, width: int = 80, is_running: bool = True
+) -> list[str]:
+    file = io.StringIO()
+    Console(file=file, width=width).print(draw(before, now, is_running=is_running, width=width))
+    return [line.rstrip() for line in file.getvalue().splitlines()]
+
+
+def row_of(lines: list[str], peer: str) -> list[str]:
+    (row,) = [line.split() for line in lines if line.split()[1:2] == ["connected"]
+              and line.startswith(peer)]  # fmt: skip
+    return row
+
+
+def test_eighty_columns_show_all_of_the_node_and_its_peers() -> None:
+    lines = printed(VITALS)
+
+    assert lines[0] == "node-a  up 3 h, port 4041, 1 of 1 peer connected"
+    assert lines[1:6] == [
+        "store  155,063 keys, 12.3 MB; 1 conflict, 2 lost; 3 tombstones",
+        "       node-c holds 3 tombstones, for 2 h",
+        "log    25.0 MB, 20.0 MB of it alive",
+        "syncs  half in 0.9 ms, 99 % in 4.0 ms, longest 12.5 ms",
+        "outbox 115: 20 held, 40 queued, 30 in flight, 20 acknowledged, 5 failed",
+    ]
+    assert row_of(lines, "node-b") == [
+        "node-b", "connected", "1,234", "2", "min", "7", "12", "3", "2", "ms", "11", "ms"
+    ]  # fmt: skip
+    assert max(map(len, lines)) <= 80
+
+
+def test_forty_columns_show_who_lags_and_for_how_long() -> None:
+    lines = printed(VITALS, width=40)
+
+    assert row_of(lines, "node-b") == ["node-b", "connected", "1,234", "2", "min"]
+    assert max(map(len, lines)) <= 40
+
+
+def test_two_looks_give_rates_of_the_node_and_of_each_peer() -> None:
+    now = later(VITALS, bytes_in=14_000, bytes_out=20_000, writes_in=130)
+    lines = printed(now, VITALS, width=120)
+
+    assert "writes  0.0/s made, 50.0/s in, 0.0/s out" in lines
+    assert "traffic 2.0 kB/s in, 0 B/s out" in lines
+    assert row_of(lines, "node-b")[-6:] == ["2.0", "kB", "0", "B", "-4", "ms"]
+
+
+def test_one_look_gives_no_rates() -> None:
+    lines = printed(VITALS, width=120)
+
+    assert not any(line.startswith(("writes", "traffic")) for line in lines)
+
+
+def test_who_lags_most_comes_first() -> None:
+    others = (replace(PEER, node_id="node-0", lag=0, lag_ms=0), PEER)
+    lines = printed(replace(VITALS, peers=others))
+
+    names = [line.split()[0] for line in lines if line.startswith("node-") and "connected" in line]
+    assert names[1:] == ["node-b", "node-0"]
+
+
+def test_why_a_peer_is_away_is_said_below() -> None:
+    away = replace(
+        PEER,
+        state=PeerState.STALE,
+        last_error="connection refused",
+        next_ms=NOW_MS + 3_200,
+    )
+    lines = printed(replace(VITALS, peers=(away,)))
+
+    assert "node-b: connection refused; again in 3 s" in lines
+
+
+def test_what_is_not_known_is_not_shown_as_nothing() -> None:
+    unheard = replace(PEER, ahead=None, others_lag=None, round_trip_ms=None, confirmation_ms=None)
+    row = row_of(printed(replace(VITALS, peers=(unheard,))), "node-b")
+
+    assert row == ["node-b", "connected", "1,234", "2", "min", "?", "12", "3", "-", "-"]
+
+
+def test_a_node_that_does_not_run_or_write_says_so_in_its_first_line() -> None:
+    node = replace(VITALS.node, transport_port=None, is_writing=False)
+    first, *_ = printed(replace(VITALS, node=node), is_running=False)
+
+    assert first == "node-a  not running, offline, 1 of 1 peer connected, WRITES NO MORE"
+
+
+def test_what_a_peer_says_cannot_move_the_cursor() -> None:
+    liar = replace(PEER, node_id="b\x1b[2J", last_error="\x1b[31mred\nforged", next_ms=None)
+    shown = "\n".join(printed(replace(VITALS, peers=(liar,)), width=200))
+
+    assert "\x1b" not in shown
+    assert "b\\x1b[2J: \\x1b[31mred\\nforged" in shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1.0 kB"), (12_345_678, "12.3 MB"), (4e15, "4,000.0 TB")],
+)
+def test_sizes_are_shown_in_the_largest_unit(size: float, shown: str) -> None:
+    assert as_size(size) == shown
