@@ -45,7 +45,7 @@ from softadastra.sync.records import (
 )
 from softadastra.sync.session import Session
 from softadastra.sync.settings import EngineOptions, Now
-from softadastra.sync.snapshots import Verdict
+from softadastra.sync.snapshots import SnapshotMessage, Verdict
 from softadastra.sync.traces import Traces
 from softadastra.types import PeerSource
 
@@ -136,32 +136,8 @@ class Reception:
                 pass
             case Batch():
                 return self._decide_arrival(session, message, payload, now)
-            case SnapshotBegin() | SnapshotRange() | SnapshotCommit() if (
-                not self._connections.is_carrying(session)
-            ):
-                # Of two live nodes of one name the second began one in the place of the first's,
-                # whose commit was then ignored for ever. What is still due here comes again.
-                pass
             case SnapshotBegin() | SnapshotRange() | SnapshotCommit():
-                snapshots = self._delivery.snapshots
-                fault = snapshots.fault_of(session.peer_id, message, self._replica)
-                if fault is not None:
-                    self.refuse(session.link, fault, now)
-                    return None
-                told = snapshots.told_by(session.peer_id, message, self._replica)
-                if told is not None:
-                    # Since the greeting either side may have got writes of another history.
-                    have, lives = told
-                    self.identity.compare(session, have, {}, lives, now)
-                    if session.parted_ms is not None:
-                        return None
-                taken = snapshots.receive(session, message, self._replica)
-                if taken is Verdict.ACKNOWLEDGE:
-                    session.acks_due.append(message.id)
-                elif isinstance(taken, Committed):
-                    return taken
-                elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
-                    return self._decide_arrival(session, message, payload, now)
+                return self._receive_part(session, message, payload, now)
             case Ack():
                 session.credit = message.credit
                 landed = session.land(message.batches, now.mono_ms)
@@ -202,6 +178,35 @@ class Reception:
                 raise AssertionError("greetings are taken before")
             case _ as unreachable:
                 assert_never(unreachable)
+        return None
+
+    def _receive_part(
+        self, session: Session, message: SnapshotMessage, payload: bytes, now: Now
+    ) -> Arrived | Committed | None:
+        """Take in a part of a snapshot."""
+        if not self._connections.is_carrying(session):
+            # Of two live nodes of one name the second began one in the place of the first's, whose
+            # commit was then ignored for ever. What is still due here comes again.
+            return None
+        snapshots = self._delivery.snapshots
+        fault = snapshots.fault_of(session.peer_id, message, self._replica)
+        if fault is not None:
+            self.refuse(session.link, fault, now)
+            return None
+        told = snapshots.told_by(session.peer_id, message, self._replica)
+        if told is not None:
+            # Since the greeting either side may have got writes of another history.
+            have, lives = told
+            self.identity.compare(session, have, {}, lives, now)
+            if session.parted_ms is not None:
+                return None
+        taken = snapshots.receive(session, message, self._replica)
+        if taken is Verdict.ACKNOWLEDGE:
+            session.acks_due.append(message.id)
+        elif isinstance(taken, Committed):
+            return taken
+        elif taken is Verdict.TAKE and isinstance(message, SnapshotRange):
+            return self._decide_arrival(session, message, payload, now)
         return None
 
     def offend(self, link: int, words: str, now: Now) -> None:

@@ -30,7 +30,7 @@ from softadastra.sync.records import Arrived
 from softadastra.sync.session import Session
 from softadastra.sync.wire import BATCH_ENTRIES_MAX
 
-__all__ = ["Incoming", "Serving", "Snapshots", "Verdict"]
+__all__ = ["Incoming", "Serving", "SnapshotMessage", "Snapshots", "Verdict"]
 
 SnapshotMessage: TypeAlias = SnapshotBegin | SnapshotRange | SnapshotCommit
 
