@@ -92,6 +92,7 @@ class Node:
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
         self.committer.dirtied = self.wake
+        self.committer.noted = self.wake
         self.lock = self.committer.lock
         self.commit = self.committer.commit
         self.events.listeners.changed = self._trace
@@ -142,10 +143,12 @@ class Node:
         reactor = self._reactor
         try:
             results = self.committer.write(asked, guard)
-        finally:
-            if reactor is None and self.engine.notices.waiting:
-                self._tell()
-        if reactor is not None and self.engine.connections.active and self._options.auto_tick:
+        except BaseException:
+            self._has_notices()
+            raise
+        if reactor is None and self.engine.notices.waiting:
+            self._tell()
+        elif reactor is not None and self.engine.connections.active and self._options.auto_tick:
             reactor.wake()
         return results
 
@@ -168,17 +171,13 @@ class Node:
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""
-        if self._reactor is None:
-            self._tell()
-        else:
-            self.wake()
+        (self._tell if self._reactor is None else self.wake)()
 
     def _tell(self) -> None:
         """Emit what there is to tell, when there is no reactor to do it."""
         with self.lock:
             notices = self.engine.notices.take()
-        for notice in notices:
-            self.events.emit(notice)
+        self.events.emit(*notices)
 
     def emit(self, level: Level, event: str, **fields: object) -> None:
         """Emit an event of this node. From any thread."""

@@ -143,6 +143,7 @@ class Node:
             self.remember()
             for link, message in output.sends:
                 self.network.send(self, link, message)
+                self.engine.trace_sent(link, message)
             for link in output.drops:
                 self.network.drop(link)
             total += len(output.sends)

@@ -109,6 +109,7 @@ LAYERS = {
         "runtime",
     },
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
+    "tracing": VALUES,
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
     "cli": {
         *VALUES,
@@ -126,6 +127,7 @@ LAYERS = {
         "security",
         "sentences",
         "testing",
+        "tracing",
         "vitals",
         "wal",
     },
@@ -138,7 +140,7 @@ IMPURE = {
 }  # fmt: skip
 """What the pure core may not import: clocks, sockets, files, chance, threads and logs."""
 
-PURE = ("store", "sync", "health", "security")
+PURE = ("store", "sync", "health", "security", "tracing")
 
 FILES_OF_SECURITY = {"private_files.py", "key_file.py", "trust_file.py", "keyring.py"}
 """What of security/ reads and writes files; pairing and the rest of it are pure."""

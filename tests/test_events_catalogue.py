@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import softadastra
+from softadastra.sync.traces import batch_facts
 
 PACKAGE = Path(softadastra.__file__).parent
 CATALOGUE = PACKAGE.parent / "docs" / "events.md"
 
 ROW = re.compile(r"^\| `([^`]+)` \| (\w+) \| (.*?) \| .+ \|$", re.MULTILINE)
 NAME = re.compile(r"[a-z]+\.(?:[a-z]+_)*([a-z]+)")
-IRREGULAR = {"cut", "found", "lost", "sent"}
+IRREGULAR = {"cut", "found", "heard", "lost", "sent", "told"}
 """Past tenses that do not end in -ed."""
 
 
@@ -48,15 +50,24 @@ def documented() -> dict[str, Event]:
     return events
 
 
+FACTS: dict[str, set[str]] = {}
+"""Functions that give fields, and their names."""
+
+
 def keys_built_in(function: ast.AST) -> set[str]:
-    """The string keys of dict literals and of item assignments."""
+    """The string keys of dict literals and of item assignments, and those of functions it calls."""
     found: set[object] = set()
     for node in ast.walk(function):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            found |= FACTS.get(node.func.id, set())
         if isinstance(node, ast.Dict):
             found |= {key.value for key in node.keys if isinstance(key, ast.Constant)}
         elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
             found |= {node.slice.value} if isinstance(node.slice, ast.Constant) else set()
     return {key for key in found if isinstance(key, str)}
+
+
+FACTS["batch_facts"] = keys_built_in(ast.parse(inspect.getsource(batch_facts)))
 
 
 def noted() -> Iterator[Noted]:

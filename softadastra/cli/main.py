@@ -192,7 +192,11 @@ cli = Root(
         "doctor": Lazy(
             "softadastra.cli.doctor:doctor", "Look for what is wrong, and say what to do."
         ),
-        "logs": Lazy("softadastra.cli.logs:logs", "Show the events of a detached node."),
+        "trace": Lazy(
+            "softadastra.cli.trace:trace",
+            "Show what became of one write, by the JSON logs of all nodes.",
+        ),
+        "logs": Lazy("softadastra.cli.logs:logs", "Show and follow what a node logs."),
         "completion": Lazy(
             "softadastra.cli.completion:completion", "Print what a shell needs to complete."
         ),

@@ -18,6 +18,7 @@ from softadastra.cli.command import Command
 from softadastra.cli.documents import node_document, transport_document
 from softadastra.cli.exit_codes import ExitCode, NotStartedError
 from softadastra.cli.invocation import Invocation
+from softadastra.cli.log_files import log_file_of
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import tell
 from softadastra.cli.reaching import Reached, find_running, reached_there
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from softadastra import ClientOptions
     from softadastra.control.remote import RemoteNode
 
-__all__ = ["log_file_of", "start"]
+__all__ = ["start"]
 
 LOOK_SECONDS = 0.05
 """How often to look whether the node answers."""
@@ -99,12 +100,6 @@ def start(
             raise click.exceptions.Exit(ExitCode.TIMED_OUT)
     with closing(running):
         _show(invocation, reached_there(running, options), path, title)
-
-
-def log_file_of(options: ClientOptions) -> Path:
-    """Give where a detached node logs, unless it was told otherwise."""
-    path = options.resolved_wal_path()
-    return path.with_name(f"{path.name}.log")
 
 
 class _Child:

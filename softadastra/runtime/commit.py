@@ -21,7 +21,7 @@ from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
 from softadastra.runtime.sync_times import SyncTimes
-from softadastra.runtime.tickets import Ticket, copy_of
+from softadastra.runtime.tickets import Ticket, copy_of, is_alone_on_its_keys
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.runtime.watchers import Watchers
 from softadastra.store.writes import Assigned, Assignment, decide_writes
@@ -59,6 +59,8 @@ class Committer:
         self.dirtied: Callable[[], None] = lambda: None
         """Called when there is something to sync again. Comparing `is_dirty` before and after a
         write instead misses a sync in between, and then nobody ever syncs."""
+        self.noted: Callable[[], None] = lambda: None
+        """Called when there is a write to tell of again: whoever tells takes all there is."""
         self.outgrown: Callable[[], None] = lambda: None
         """Called when the log is larger than `size_max`, once: who is told sets that anew."""
         self.size_max = sys.maxsize
@@ -70,6 +72,8 @@ class Committer:
         """Whose caller has the right to decide and to append; None: nobody is at work."""
         self._waiting: list[Ticket] = []
         self._gathering = Gathering()
+        self._synced = engine.replica.top
+        """The own writes up to this one are durable, with `flush` off."""
         self.sync_times = SyncTimes()
         self._broken: str | None = None
         self._is_closed = False
@@ -175,8 +179,11 @@ class Committer:
         if self._is_dirty and self._log is not None:
             # Before the sync: what is appended while it runs needs another one.
             self._is_dirty = False
+            top = self.engine.replica.top
             try:
                 self._sync(self._log)
+                self.engine.traces.synced(self._synced + 1, top)
+                self._synced = top
             except BaseException:
                 # Else the next push would speak of what is not durable.
                 self._is_dirty = True
@@ -402,7 +409,7 @@ class Committer:
             records, group[0].results = self._decide(group[0].asked, group[0].records)
             return records
         for ticket in group:
-            if ticket.guard and not (ticket.guard() and self._is_alone_on_its_keys(ticket, group)):
+            if ticket.guard and not (ticket.guard() and is_alone_on_its_keys(ticket, group)):
                 ticket.asked = ()
         records, results = self._decide(
             [assignment for ticket in group for assignment in ticket.asked],
@@ -412,11 +419,6 @@ class Committer:
         for ticket in group:
             ticket.results = list(islice(rows, len(ticket.asked)))
         return records
-
-    def _is_alone_on_its_keys(self, guarded: Ticket, group: list[Ticket]) -> bool:
-        keys = {assignment[0] for assignment in guarded.asked}
-        others = (a[0] for ticket in group if ticket is not guarded for a in ticket.asked)
-        return keys.isdisjoint(others)
 
     def _decide(
         self, asked: Sequence[Assignment], records: Sequence[Record]
@@ -432,11 +434,9 @@ class Committer:
         return [writes, *records], results
 
     def _trace(self, results: list[Assigned | None]) -> None:
-        for result in results:
-            if result is not None and result[2] != "unchanged":
-                key, _, _, node_id, n = result
-                sync_id = f"{node_id}-{n}"
-                self.engine.notices.note(Level.DEBUG, "write.accepted", sync_id=sync_id, key=key)
+        # Without a sync it is told with the one that is to come: to wake a thread costs more.
+        if self.engine.traces.accepted(results, durable=self._flush) and not self._is_dirty:
+            self.noted()
 
     def _check_writable(self) -> None:
         if self._is_closed or self._broken is not None:

@@ -284,6 +284,7 @@ class Driver:
                 match self._transport.send(Link(link), payload):
                     case SendResult.SENT:
                         pushed.batches += isinstance(message, Batch)
+                        self._engine.trace_sent(link, message)
                         sizes.append((link, len(payload)))
                     case SendResult.FULL:
                         with self._committer.lock:

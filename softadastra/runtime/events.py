@@ -7,7 +7,7 @@ Nothing is ever written to standard output unless a caller passes it as the stre
 
 structlog's global configuration belongs to the application: it is neither read nor changed.
 structlog takes 100 ms to import, so it is imported by the first enabled event or by
-`configure_logging`, never by `import softadastra`.
+`configure_logging`, never by `import softadastra`. JSON lines do without it (`json_lines.py`).
 
 An event never raises: values are made plain before they are rendered, and a stream that
 cannot be written to is reported by the standard library on standard error. Values of bytes are
@@ -26,10 +26,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from json import JSONEncoder
 from typing import TYPE_CHECKING, Any, TextIO
 
 from softadastra.errors import InvalidArgumentError, StorageError
+from softadastra.runtime.json_lines import RESERVED_NAMES, JsonLines
 from softadastra.runtime.listening import Listeners
 from softadastra.sync.notices import Level, Notice
 from softadastra.types import Event
@@ -38,12 +38,6 @@ if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
 __all__ = ["Events", "configure_logging"]
-
-RESERVED_NAMES = frozenset(
-    {"event", "level", "node_id", "ts", "timestamp", "exc_info", "stack", "exception"}
-)
-"""Names with a meaning to this module or to structlog's console renderer. A field of such a
-name is shown with an underscore behind it."""
 
 NESTING_MAX = 4
 """Levels of a field that are shown. No notice needs more than two; the limit ends cycles."""
@@ -59,6 +53,8 @@ class _Output:
     threshold: Level
     logger: FilteringBoundLogger | None = None
     """None: the standard library's logger, wrapped when the first event needs it."""
+    lines: JsonLines | None = None
+    """Where events go instead when they are JSON."""
 
 
 _output = _Output(threshold=Level.WARNING)
@@ -82,26 +78,32 @@ class Events:
         """Tell whether an event of this level goes anywhere, to save the work of making it."""
         return level >= _output.threshold or level >= self.listeners.least
 
-    def emit(self, notice: Notice) -> None:
-        """Write one event, in the calling thread, and hand it to who listens. Never raises."""
-        self.log(notice)
-        if notice.level >= self.listeners.least:
-            event = Event(
-                name=notice.event,
-                level=notice.level.name.lower(),
-                node_id=self._node_id,
-                timestamp_ms=time.time_ns() // 1_000_000,
-                fields={name: _shown(value) for name, value in notice.fields.items()},
-            )
-            self.listeners.offer(event)
+    def emit(self, *notices: Notice) -> None:
+        """Write events, in the calling thread, and hand them to who listens. Never raises."""
+        self.log(*notices)
+        for notice in notices:
+            if notice.level >= self.listeners.least:
+                event = Event(
+                    name=notice.event,
+                    level=notice.level.name.lower(),
+                    node_id=self._node_id,
+                    timestamp_ms=time.time_ns() // 1_000_000,
+                    fields={name: _shown(value) for name, value in notice.fields.items()},
+                )
+                self.listeners.offer(event)
 
-    def log(self, notice: Notice) -> None:
-        """Write one event, in the calling thread, when its level is enabled. Never raises."""
+    def log(self, *notices: Notice) -> None:
+        """Write events, in the calling thread, those whose level is enabled. Never raises."""
         output = _output
-        if notice.level < output.threshold:
+        enabled = [notice for notice in notices if notice.level >= output.threshold]
+        if not enabled:
+            return
+        if output.lines is not None:
+            output.lines.write(self._node_id, enabled)
             return
         logger = output.logger or _default_logger()
-        logger.log(notice.level, notice.event, node_id=self._node_id, fields=notice.fields)
+        for level, event, fields in enabled:
+            logger.log(level, event, node_id=self._node_id, fields=fields)
 
 
 def configure_logging(
@@ -139,10 +141,12 @@ def configure_logging(
     _check_destination(stream, file)
     handler = _open_handler(stream, file)
     threshold = levels[level]
-    renderers = (_json_line,) if format == "json" else (_for_people, _console(handler))
-    output = _Output(
-        threshold=threshold, logger=_wrap(_private_logger(handler), threshold, *renderers)
-    )
+    if format == "json":
+        output = _Output(threshold=threshold, lines=JsonLines(handler, _shown))
+    else:
+        renderers = (_for_people, _console(handler))
+        logger = _wrap(_private_logger(handler), threshold, *renderers)
+        output = _Output(threshold=threshold, logger=logger)
     # Closed by the last thread that lets go of it: a handler that is closed while an event is
     # on its way to it would open its file again.
     weakref.finalize(output, handler.close)
@@ -242,15 +246,6 @@ def _plain(value: object, depth: int = 1) -> object:
             return [_plain(item, depth + 1) for item in value]
         case _:
             return str(value)
-
-
-_json_encoder = JSONEncoder(separators=(",", ":"), allow_nan=False)
-"""Kept, because making one costs more than encoding an event with it. ASCII only, so that no
-stream's encoding can refuse a line."""
-
-
-def _json_line(_: Any, __: str, event: EventDict) -> str:
-    return _json_encoder.encode(event)
 
 
 def _for_people(_: Any, __: str, event: EventDict) -> EventDict:

@@ -147,5 +147,4 @@ class Reactor:
             notices = self._engine.notices.take()
             self._engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
             self._committer.changed.notify_all()
-        for notice in notices:
-            self._events.emit(notice)
+        self._events.emit(*notices)

@@ -9,7 +9,7 @@ from softadastra.errors import SoftadastraError, StorageError
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.records import Record
 
-__all__ = ["Ticket", "copy_of"]
+__all__ = ["Ticket", "copy_of", "is_alone_on_its_keys"]
 
 
 class Ticket:
@@ -61,3 +61,10 @@ def copy_of(error: SoftadastraError) -> SoftadastraError:
             error.message, errno=error.errno, filename=error.filename, **error.context
         )
     return type(error)(error.message, **error.context)
+
+
+def is_alone_on_its_keys(guarded: Ticket, group: list[Ticket]) -> bool:
+    """Whether nobody else in a group writes a key of this one."""
+    keys = {assignment[0] for assignment in guarded.asked}
+    others = (a[0] for ticket in group if ticket is not guarded for a in ticket.asked)
+    return keys.isdisjoint(others)

@@ -59,7 +59,7 @@ class Answers:
         messages: list[Message] = []
         if session.hello_due:
             session.hello_due = False
-            session.number_told = self._first_number(session.link)
+            session.number_greeted = session.number_told = self._first_number(session.link)
             messages.append(self._hello(session, now))
         if not session.is_active:
             return messages

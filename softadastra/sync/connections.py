@@ -134,7 +134,8 @@ class Connections:
         self.since.pop(peer, None)
         self.ends[peer] = Ended(reason, now)
         self.neighbours_changed(now)
-        self._notices.note(Level.INFO, "peer.lost", peer=peer, reason=reason)
+        facts = {"peer": peer, "connection": session.connection, "reason": reason}
+        self._notices.note(Level.INFO, "peer.lost", **facts)
 
     def drop(
         self, session: Session, reason: str, now: Now, farewell: Message | None = None

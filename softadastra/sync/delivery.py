@@ -17,19 +17,19 @@ from typing import Final
 
 from softadastra.store.changes import Merged
 from softadastra.store.dots import DotSet, Range, subtract
-from softadastra.store.origins import Origins
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.sync.batches import build_batch, missing
 from softadastra.sync.collection import Known
 from softadastra.sync.members import Members
-from softadastra.sync.messages import Batch, Haves, SnapshotBegin
+from softadastra.sync.messages import Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.session import BEHIND_MIN, SNAPSHOT_PARTS, Flight, Session, backoff_ms
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Snapshots
+from softadastra.sync.traces import batch_facts
 
-__all__ = ["Delivery", "have_of", "sync_ids"]
+__all__ = ["Delivery", "have_of"]
 
 RELAY_TICKS = 20
 """How many tick intervals a peer has to get writes from their origin before we relay them:
@@ -111,7 +111,7 @@ class Delivery:
                 continue
             member = self._members.connected(peer)
             self._members.change(replace(member, retries=member.retries + 1))
-            facts = {"peer": peer, "batch": flight.message.id, "attempts": flight.attempts}
+            facts = batch_facts(session, flight.message) | {"attempts": flight.attempts}
             self._notices.note(Level.INFO, "batch.retried", **facts)
             if flight.attempts > self._options.max_retries and peer not in self.faulted:
                 self.faulted.add(peer)
@@ -154,8 +154,6 @@ class Delivery:
         session.launch(flight)
         if not self._options.require_ack:
             session.land([load.batch.id], now.mono_ms)
-        if self._notices.is_traced:
-            self._trace(session.peer_id, load.batch, load.covers)
         return flight
 
     def _next_of_snapshot(self, session: Session, now: Now, due_ms: int) -> Flight | None:
@@ -260,10 +258,8 @@ class Delivery:
                 flight.attempts = 1
                 flight.due_ms = now.mono_ms
 
-    def tell_merged(
-        self, peer: str, batch_id: int, brought: dict[int, DotSet], merged: Merged
-    ) -> None:
-        """Tell what a peer's batch has changed here."""
+    def tell_conflicts(self, merged: Merged) -> None:
+        """Tell which concurrent writes a peer's batch made meet here."""
         replica, note = self._replica, self._notices.note
 
         def names(siblings: Iterable[Sibling]) -> list[str]:
@@ -276,17 +272,6 @@ class Delivery:
             if key in replica.conflicted:
                 ids = names(shown(siblings_of(replica.entries[key])))
                 note(Level.INFO, "conflict.found", key=key, sync_id=ids)
-        if self._notices.is_traced:
-            ids = sync_ids(replica.origins, brought.items())
-            facts = {"peer": peer, "batch": batch_id, "applied": len(merged.keys)}
-            note(Level.DEBUG, "batch.merged", **facts, sync_id=ids)
-
-    def _trace(self, peer: str, batch: Batch, covers: Iterable[tuple[int, Range]]) -> None:
-        dots: dict[int, DotSet] = {}
-        for origin, (first, last) in covers:
-            dots.setdefault(origin, DotSet()).add(first, last)
-        ids = sync_ids(self._replica.origins, dots.items())
-        self._notices.note(Level.DEBUG, "batch.sent", peer=peer, batch=batch.id, sync_id=ids)
 
 
 def count(ranges: Iterable[Range]) -> int:
@@ -308,12 +293,3 @@ def have_of(replica: Replica, only: Container[int] | None = None) -> Haves:
         for number, log in replica.haves()
         if only is None or number in only
     }
-
-
-def sync_ids(origins: Origins, dots: Iterable[tuple[int, DotSet]]) -> list[str]:
-    """Name writes for people, ranges as "node-a-1..64"."""
-    return [
-        f"{origins[number].node_id}-{first}" + (f"..{last}" if last > first else "")
-        for number, have in dots
-        for first, last in have.ranges()
-    ]

@@ -61,6 +61,7 @@ from softadastra.sync.records import (
 from softadastra.sync.session import BLOCKED_MS, SILENCE_MAX_MS, SNAPSHOT_PARTS, Session
 from softadastra.sync.settings import KNOWN_MAX, EngineOptions, Now
 from softadastra.sync.timeline import Timeline
+from softadastra.sync.traces import Traces
 from softadastra.types import Peer, PeerSource
 
 __all__ = ["Engine"]
@@ -100,6 +101,7 @@ class Engine:
         self.members = Members()
         self.membership = Membership(replica, self.members, max_offline_ms=options.max_offline_ms)
         self.notices = Notices()
+        self.traces = Traces(replica, self.notices)
         self.dialer = Dialer(retry_max_ms=options.retry_interval_ms, jitter=jitter)
         self.connections = Connections(
             replica.node_id,
@@ -133,6 +135,7 @@ class Engine:
             self.admission,
             self.delivery,
             self.notices,
+            self.traces,
             nonce=nonce,
         )
         self.receive = self._reception.receive
@@ -173,8 +176,10 @@ class Engine:
                 self.members.restore(record)
             case Pruned():
                 # Two callers may have decided at once, and done it in the other order.
+                self.traces.pruned(self.floor + 1, record.floor)
                 self.floor = max(self.floor, record.floor)
             case Released():
+                self.traces.released(self.delivery.released + 1, record.n)
                 self.delivery.released = max(self.delivery.released, record.n)
             case Registered(peer, source):
                 self.members.register(peer, source)
@@ -185,6 +190,7 @@ class Engine:
                 self.connections.forget(record.node_id)
             case Collected():
                 self.replica.evolve_collected(record)
+                self.traces.collected(record)
                 self._tell_haves_first()
             case Committed():
                 self._evolve_committed(record)
@@ -220,12 +226,14 @@ class Engine:
         self._is_known_anew = True
 
     def _evolve_committed(self, record: Committed) -> None:
-        self.replica.evolve_committed(record)
         link, message_id = self.delivery.snapshots.committed(record) or (REPLAYED, 0)
+        session = self.connections.sessions.get(link)
+        if session is not None:
+            self.traces.joined(session, record)
+        self.replica.evolve_committed(record)
         for receiver in self.connections.sessions.values():
             receiver.abandon_snapshot()
         self._tell_haves_first()
-        session = self.connections.sessions.get(link)
         if session is None:
             return
         session.acks_due.append(message_id)
@@ -269,7 +277,9 @@ class Engine:
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
         self.connections.arrivals_from(session, told, record.received_ms)
-        self.delivery.tell_merged(session.peer_id, message.id, dots_brought, merged)
+        is_again = session.merges_again(message.id)
+        self.traces.merged(session, record, dots_brought, merged, is_again=is_again)
+        self.delivery.tell_conflicts(merged)
 
     def _to_tell(
         self, record: Arrived, brought: Mapping[int, DotSet]
@@ -391,6 +401,10 @@ class Engine:
             session.reports_begin = next(iter(message.known), session.reports_begin)
         elif session is not None and isinstance(message, SNAPSHOT_PARTS):
             session.hold_back(message.id, now.mono_ms)
+
+    def trace_sent(self, link: int, message: Message) -> None:
+        """Tell that the transport took a message."""
+        self.traces.sent(self.connections.sessions.get(link), message)
 
     # What people ask for.
 

@@ -46,6 +46,7 @@ from softadastra.sync.records import (
 from softadastra.sync.session import Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import Verdict
+from softadastra.sync.traces import Traces
 from softadastra.types import PeerSource
 
 __all__ = ["Reception"]
@@ -66,6 +67,7 @@ class Reception:
         admission: who may be.
         delivery: what is on its way to whom.
         notices: where to tell what happens.
+        traces: where to tell what becomes of single writes.
         nonce: drawn when the node opens.
     """
 
@@ -79,6 +81,7 @@ class Reception:
         admission: Admission,
         delivery: Delivery,
         notices: Notices,
+        traces: Traces,
         *,
         nonce: int,
     ) -> None:
@@ -91,6 +94,7 @@ class Reception:
         self._admission = admission
         self._delivery = delivery
         self._notices = notices
+        self._traces = traces
 
     def receive(
         self, link: int, message: Message, payload: bytes, now: Now
@@ -117,6 +121,7 @@ class Reception:
                 self.offend(link, f"{type(message).__name__} before the greeting", now)
             case _:
                 self._membership.heard[session.peer_id] = now
+                self._traces.received(session, message)
                 return self._received(session, message, payload, now)
         return None
 
@@ -158,8 +163,7 @@ class Reception:
                     return self._decide_arrival(session, message, payload, now)
             case Ack():
                 session.credit = message.credit
-                landed = session.land(message.batches, now.mono_ms)
-                session.measure(landed, now.mono_ms)
+                landed = session.land_measured(message.batches, now.mono_ms)
                 for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
                 said = self._replica.origins.numbered(message.have)
@@ -169,8 +173,7 @@ class Reception:
                 if landed or not session.flights:
                     self._delivery.recovered(session.peer_id)
                 if message.batches:
-                    facts = {"peer": session.peer_id, "batches": message.batches}
-                    self._notices.note(Level.DEBUG, "batch.acknowledged", **facts)
+                    self._traces.acknowledged(session, message.batches)
             case Have() if not session.is_of_this(message.number):
                 self.refuse(session.link, "a Have of another connection", now)
             case Have():
@@ -179,14 +182,15 @@ class Reception:
                 self._learn_all(session, message.number, message.have)
                 self._hear(session)
                 self._membership.hear_of(message.known, self._connections.active, now)
-                if session.land(session.arrived(), now.mono_ms) or not session.flights:
+                landed = session.land(session.arrived(), now.mono_ms)
+                if landed:
+                    self._traces.confirmed(session, [flight.message.id for flight in landed])
+                if landed or not session.flights:
                     self._delivery.recovered(session.peer_id)
                 self._compare(session, message.have, message.digest, now)
             case Ping():
                 session.pong_due = message.sent_ms
             case Pong(sent_ms):
-                if sent_ms <= session.pinged_ms:
-                    session.answered_ms = max(session.answered_ms, sent_ms)
                 session.hear_pong(sent_ms, now.mono_ms)
             case Bye():
                 self._connections.drop(session, "closed by the peer", now)
@@ -238,6 +242,7 @@ class Reception:
         session.have_ms = session.known_ms = now.mono_ms + self._connections.have_delay_ms
         peer = hello.node_id
         self._membership.heard[peer] = now
+        self._traces.received(session, hello)
         self._delivery.recovered(peer)
         known = self._members.get(peer) or Member(node_id=peer, source=PeerSource.INBOUND)
         member = incarnation_of(hello, known, self._notices)

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
+from zlib import crc32
 
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.lives import Life
@@ -49,6 +50,8 @@ BLOCKED_MS: Final = 20
 BEHIND_MIN: Final = 1_024
 """A peer is behind when it lacks more writes than this: about what one batch carries, so that less
 than that waits for nobody."""
+GAPS_MAX: Final = 64
+"""How many gaps between the numbers of a peer's batches are remembered: a window has 4 batches."""
 BACKOFF_MAX_MS: Final = 60_000
 JITTER: Final = 0.2
 """Retries of many nodes must not meet: each waits up to this part longer."""
@@ -106,10 +109,14 @@ class Session:
     """What the peer had, by origin number, when it told the whole of it last."""
     told_number: int = 0
     """Which number that had."""
+    number_greeted: int = 0
+    """Which number this node's own greeting had; 0 until it is sent."""
     number_told: int = 0
     """Which number had what this node told the peer last: its greeting, or a Have."""
     flights: dict[int, Flight] = field(default_factory=dict)
     batches_sent: int = 0
+    batches_merged: DotSet = field(default_factory=DotSet)
+    """Which of the peer's batches were merged here; see `merges_again`."""
     credit: int = 1
     acks_due: list[int] = field(default_factory=list)
     ack_origins: set[int] = field(default_factory=set)
@@ -193,6 +200,29 @@ class Session:
     def peer_nonce(self) -> int | None:
         """Of the process that has greeted; None before that."""
         return self.peer.nonce if self.peer else None
+
+    @property
+    def connection(self) -> str:
+        """A name of this connection that both ends make alike, for people, once both have greeted.
+
+        The numbers of two greetings never meet again; who dialled has the first one.
+        """
+        numbers = [self.number_greeted, self.peer.number if self.peer else 0]
+        dialler, listener = numbers if self.dialled else reversed(numbers)
+        return f"{crc32(dialler.to_bytes(8, 'big') + listener.to_bytes(8, 'big')):08x}"
+
+    def merges_again(self, batch_id: int) -> bool:
+        """Note that a batch of the peer's was merged, and give whether it was before.
+
+        Batches come in their order, but for resends, so this is about one number. What a peer makes
+        of it that numbers them at random has a limit: then a first one may be taken for a second.
+        """
+        merged = self.batches_merged
+        is_again = batch_id in merged
+        merged.add(batch_id, batch_id)
+        if len(merged.above) > GAPS_MAX:
+            merged.add(1, merged.above[0][1])
+        return is_again
 
     @property
     def ping_ms(self) -> int:
@@ -330,14 +360,18 @@ class Session:
             self.unanswered_ms = now_ms if self.flights else None
         return landed
 
-    def measure(self, landed: Iterable[Flight], now_ms: int) -> None:
-        """Note how long a batch took to be acknowledged; of one that left twice nobody knows."""
+    def land_measured(self, batch_ids: Iterable[int], now_ms: int) -> list[Flight]:
+        """Land what was acknowledged; of what left twice nobody knows how long it took."""
+        landed = self.land(batch_ids, now_ms)
         for flight in landed:
             if flight.attempts == 1:
                 self.confirmation_ms = now_ms - flight.sent_ms
+        return landed
 
     def hear_pong(self, sent_ms: int, now_ms: int) -> None:
         """Take in an answer to a Ping; only the last one was sent at a time that counts."""
+        if sent_ms <= self.pinged_ms:
+            self.answered_ms = max(self.answered_ms, sent_ms)
         if sent_ms == self.pinged_ms:
             self.round_trip_ms = now_ms - sent_ms
 

@@ -6,11 +6,18 @@ import threading
 import time
 from pathlib import Path
 
-from softadastra import Client, ClientOptions
+from softadastra import Client, ClientOptions, configure_logging
 
 from .workload import writes
 
-__all__ = ["batch_put", "durable_put", "durable_put_threads", "put"]
+__all__ = [
+    "batch_put",
+    "durable_put",
+    "durable_put_logged",
+    "durable_put_threads",
+    "put",
+    "put_logged",
+]
 
 
 def durable_put(directory: Path, count: int) -> float:
@@ -21,6 +28,18 @@ def durable_put(directory: Path, count: int) -> float:
 def put(directory: Path, count: int) -> float:
     """Put one write at a time without a sync."""
     return _put_all(_options(directory, auto_flush=False), count)
+
+
+def durable_put_logged(directory: Path, count: int) -> float:
+    """Put durably with every event in a file, as `softadastra trace` needs it."""
+    configure_logging("debug", "json", file=directory / "bench.log")
+    return durable_put(directory, count)
+
+
+def put_logged(directory: Path, count: int) -> float:
+    """Put without a sync with every event in a file."""
+    configure_logging("debug", "json", file=directory / "bench.log")
+    return put(directory, count)
 
 
 def durable_put_threads(directory: Path, count: int, threads: int) -> float:

@@ -1,138 +1,163 @@
-"""The events of a detached node are read from its log file, to the end and beyond."""
+"""`softadastra logs` shows a node's events readably, filtered, and as they come."""
 
 from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import IO
 
 import pytest
 
 from .tool import Run, Spawn
 
-DEADLINE_S = 60.0
+DEADLINE_SECONDS = 30.0
+
+SENT = {
+    "event": "batch.sent",
+    "level": "debug",
+    "node_id": "node-1",
+    "ts": 1795420323537,
+    "peer": "node-b",
+    "batch": 3,
+    "sync_id": ["node-1-1..64", "node-b-2"],
+}
+LOST = {
+    "event": "conflict.lost",
+    "level": "info",
+    "node_id": "node-1",
+    "ts": 1795420323538,
+    "key": "a \x1b[2Jkey",
+    "sync_id": "node-1-7",
+    "winner": "node-b-4",
+}
+FAILED = {"event": "wal.failed", "level": "error", "node_id": "node-1", "ts": 1, "error": "full"}
 
 
-def event(number: int, name: str = "peer.connected", level: str = "info") -> str:
-    fields = {"event": name, "level": level, "node_id": "node-1", "ts": 1_795_420_323_537 + number}
-    return json.dumps(fields | {"peer": f"node-{number}"}) + "\n"
+def line(event: dict[str, object]) -> str:
+    return json.dumps(event) + "\n"
 
 
 @pytest.fixture
 def log(directory: Path) -> Path:
     path = directory / "data" / "node-1.wal.log"
     path.parent.mkdir()
+    path.write_text(line(SENT) + "Traceback (most recent call last):\n" + line(LOST) + line(FAILED))
     return path
 
 
-def test_the_last_events_are_shown_for_people(run: Run, log: Path) -> None:
-    log.write_text("".join(event(number) for number in range(100)))
-    shown = run("logs", "--lines", "2")
+def test_events_are_shown_one_a_line_with_nothing_that_a_terminal_would_obey(
+    run: Run, log: Path
+) -> None:
+    done = run("logs")
 
-    assert shown.exit_code == 0
-    assert shown.stdout.splitlines() == [
-        "2026-11-23 07:52:03.635Z  info     peer.connected  peer=node-98",
-        "2026-11-23 07:52:03.636Z  info     peer.connected  peer=node-99",
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[:2] == [
+        "2026-11-23 07:52:03.537Z debug   node-1  batch.sent         peer=node-b batch=3"
+        " sync_id=node-1-1..64,node-b-2",
+        "2026-11-23 07:52:03.538Z info    node-1  conflict.lost      key='a \\\\x1b[2Jkey'"
+        " sync_id=node-1-7 winner=node-b-4",
     ]
-    assert len(run("logs").stdout.splitlines()) == 50
 
 
-def test_they_are_json_lines_on_request(run: Run, log: Path) -> None:
-    log.write_text(event(1) + event(2))
-    found = [json.loads(line) for line in run("logs", "--json").stdout.splitlines()]
+@pytest.mark.parametrize(
+    ("options", "events"),
+    [
+        (("--level", "info"), ["conflict.lost", "wal.failed"]),
+        (("--event", "batch."), ["batch.sent"]),
+        (("--peer", "node-b"), ["batch.sent"]),
+        (("--key", "a \x1b[2Jkey"), ["conflict.lost"]),
+        (("--sync-id", "node-1-7"), ["batch.sent", "conflict.lost"]),
+        (("--sync-id", "node-b-4"), ["conflict.lost"]),
+        (("--node", "node-2"), []),
+        (("-n", "1"), ["wal.failed"]),
+        (("-n", "0"), []),
+        (("-n", "1", "--level", "debug", "--event", "b"), ["batch.sent"]),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_events_are_chosen_by_what_they_are_about(
+    run: Run, log: Path, options: tuple[str, ...], events: list[str]
+) -> None:
+    done = run("logs", "--json", *options)
 
-    assert found == [json.loads(event(1)), json.loads(event(2))]
-
-
-def test_they_are_chosen_by_level_and_name(run: Run, log: Path) -> None:
-    log.write_text(
-        event(1, "peer.connected")
-        + event(2, "peer.lost", "warning")
-        + event(3, "batch.sent", "debug")
-    )
-
-    def names(*options: str) -> list[str]:
-        lines = run("logs", "--json", *options).stdout.splitlines()
-        return [json.loads(line)["event"] for line in lines]
-
-    assert names() == ["peer.connected", "peer.lost", "batch.sent"]
-    assert names("--level", "info") == ["peer.connected", "peer.lost"]
-    assert names("--level", "warning") == ["peer.lost"]
-    assert names("--event", "peer.") == ["peer.connected", "peer.lost"]
-    assert names("--event", "batch.sent") == ["batch.sent"]
-    assert names("--event", "peer") == []
+    assert [json.loads(text)["event"] for text in done.stdout.splitlines()] == events
 
 
-def test_what_is_no_event_is_shown_and_cannot_move_the_cursor(run: Run, log: Path) -> None:
-    log.write_bytes(b"error: the port is in use\n\x1b[2Jhere \xff\n[1]\n")
-
-    assert run("logs").stdout.splitlines() == [
-        "error: the port is in use",
-        "\\x1b[2Jhere \N{REPLACEMENT CHARACTER}",
-        "[1]",
-    ]
-    first, *_ = run("logs", "--json").stdout.splitlines()
-    assert json.loads(first) == {"text": "error: the port is in use"}
+def test_json_passes_lines_on_as_they_are(run: Run, log: Path) -> None:
+    assert run("logs", "--json").stdout == line(SENT) + line(LOST) + line(FAILED)
 
 
-def test_a_line_that_is_being_written_is_not_shown_yet(run: Run, log: Path) -> None:
-    log.write_text(event(1) + event(2)[:-10])
+def test_what_is_wrong_is_said(run: Run, directory: Path, log: Path) -> None:
+    absent = run("logs", "absent.log")
+    several = run("logs", "-f", str(log), __file__)
 
-    assert len(run("logs").stdout.splitlines()) == 1
-
-
-def test_no_file_and_no_events_are_said(run: Run, log: Path) -> None:
-    absent = run("logs")
-    log.write_text("")
-    empty = run("logs")
-
-    assert absent.exit_code == 3
-    assert "node start --detach" in absent.stderr
-    assert (empty.exit_code, empty.stdout, empty.stderr) == (0, "", "No events.\n")
+    assert (absent.exit_code, absent.stderr) == (3, "no log at absent.log\n")
+    assert (several.exit_code, "2 logs cannot be followed at once" in several.stderr) == (2, True)
+    assert run("logs", "--sync-id", "nonsense").exit_code == 2
+    assert run("logs", "-f", "absent.log").exit_code == 3
 
 
-def test_another_file_may_be_named(run: Run, directory: Path) -> None:
-    (directory / "other.log").write_text(event(5))
+@contextmanager
+def followed(spawn: Spawn, *options: str) -> Iterator[tuple[Popen[bytes], IO[bytes]]]:
+    process = spawn("logs", "-f", "-n", "1", "--json", *options, stderr=subprocess.DEVNULL)
+    assert process.stdout is not None
+    # Only now it follows: what is appended before counts as present.
+    assert json.loads(process.stdout.readline())["event"] == "wal.failed"
+    yield process, process.stdout
+    assert process.poll() is None, "it ended by itself"
 
-    assert run("logs", "other.log").stdout.split()[-1] == "peer=node-5"
+
+def test_following_goes_on_through_rotation_and_truncation(spawn: Spawn, log: Path) -> None:
+    with followed(spawn) as (_, shown):
+        append(log, line(SENT | {"batch": 1})[:20])
+        append(log, line(SENT | {"batch": 1})[20:])
+        assert json.loads(shown.readline())["batch"] == 1
+        log.rename(log.with_name("node-1.wal.log.1"))
+        append(log.with_name("node-1.wal.log.1"), line(SENT | {"batch": 2}))
+        append(log, line(SENT | {"batch": 3}))
+        assert [json.loads(shown.readline())["batch"] for _ in range(2)] == [2, 3]
+        log.write_text("")
+        append(log, line(FAILED))
+        assert json.loads(shown.readline())["event"] == "wal.failed"
 
 
-def line_of(stream: IO[bytes] | None) -> str:
-    assert stream is not None
-    return stream.readline().decode().split()[-1]
+def append(path: Path, text: str) -> None:
+    with path.open("a") as file:
+        file.write(text)
 
 
-def test_following_goes_on_with_what_is_added_cut_off_and_moved_away(
+def test_following_begins_with_the_last_lines_and_filters_what_comes(
     spawn: Spawn, log: Path
 ) -> None:
-    log.write_text(event(1))
-    process = spawn("logs", "--follow")
-    assert line_of(process.stdout) == "peer=node-1"
-
-    with log.open("a") as added:
-        added.write(event(2)[:20])
-        added.flush()
-        added.write(event(2)[20:])
-    assert line_of(process.stdout) == "peer=node-2"
-
-    os.truncate(log, 0)
-    with log.open("a") as added:
-        added.write(event(3))
-    assert line_of(process.stdout) == "peer=node-3"
-
-    log.rename(log.with_name("old.log"))
-    log.write_text(event(4))
-    assert line_of(process.stdout) == "peer=node-4"
-
-    process.send_signal(2)
-    assert process.wait(DEADLINE_S) == 130
+    with followed(spawn, "--level", "info") as (_, shown):
+        append(log, line(SENT) + line(LOST))
+        assert json.loads(shown.readline())["event"] == "conflict.lost"
 
 
-def test_a_detached_node_is_followed_to_its_end(spawn: Spawn, run: Run, directory: Path) -> None:
-    started = spawn("node", "start", "--detach", "--log-level", "info")
-    assert started.wait(DEADLINE_S) == 0
-    assert run("node", "stop").exit_code == 0
-    names = [json.loads(line)["event"] for line in run("logs", "--json").stdout.splitlines()]
+def test_following_ends_when_its_reader_does_though_nothing_comes(spawn: Spawn, log: Path) -> None:
+    process = spawn("logs", "-f", "--json", stdout=PIPE, stderr=PIPE)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    process.stdout.close()
 
-    assert names == ["wal.replayed", "transport.started", "node.closed"]
+    assert process.wait(DEADLINE_SECONDS) == 0
+    assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_following(spawn: Spawn, log: Path) -> None:
+    process = spawn("logs", "-f", "--json", stderr=PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    os.kill(process.pid, signal.SIGINT)
+    began = time.monotonic()
+
+    assert process.wait(DEADLINE_SECONDS) == 130
+    assert time.monotonic() - began < DEADLINE_SECONDS

@@ -440,7 +440,7 @@ def test_a_reactor_that_fails_is_told_of_and_takes_no_data_with_it(stack, monkey
     from softadastra.runtime.events import Events
 
     told = []
-    monkeypatch.setattr(Events, "emit", lambda _self, notice: told.append(notice))
+    monkeypatch.setattr(Events, "emit", lambda _self, *notices: told.extend(notices))
     a, b = started(stack, "node-a"), started(stack, "node-b")
     a.connect(address(b))
     turn = Driver.turn

@@ -551,3 +551,55 @@ def test_what_may_be_lost_is_not_appended_into_the_middle_of_a_commit(disk):
 
     assert answers == [False, True]
     assert len(disk.appended) == 2
+
+
+def traced(disk, *, flush):
+    of = committer(disk, flush=flush)
+    of.engine.notices.is_traced = True
+    woken = []
+    of.noted = lambda: woken.append(True)
+    return of, woken
+
+
+def told(of):
+    return [(notice.event, notice.fields) for notice in of.engine.notices.take()]
+
+
+def test_a_write_is_told_with_whether_it_is_durable_and_who_tells_is_woken_once(disk):
+    of, woken = traced(disk, flush=True)
+    of.write([("k", VALUE, 0), ("k", VALUE, 0)])
+    of.write([("other", VALUE, 0)])
+
+    assert told(of) == [
+        ("write.accepted", {"sync_id": "a-1", "key": "k", "durable": True}),
+        ("write.accepted", {"sync_id": "a-2", "key": "other", "durable": True}),
+    ]
+    assert woken == [True]
+    of.write([("k", b"\x02", 0)])
+    assert woken == [True, True]
+
+
+def test_a_write_without_a_sync_is_told_with_the_sync_that_is_to_come(disk):
+    """To wake a thread for each of them costs more than all else."""
+    of, woken = traced(disk, flush=False)
+    of.write([("k", VALUE, 0)])
+    of.write([("other", VALUE, 0)])
+
+    assert woken == []
+    assert [fields["durable"] for _, fields in told(of)] == [False, False]
+    of.sync()
+    of.write([("third", VALUE, 0)])
+    of.sync()
+    assert [fields["sync_id"] for event, fields in told(of) if event == "wal.synced"] == [
+        ["a-1..2"],
+        ["a-3"],
+    ]
+
+
+def test_nothing_is_told_while_nobody_wants_it(disk):
+    of, woken = traced(disk, flush=False)
+    of.engine.notices.is_traced = False
+    of.write([("k", VALUE, 0)])
+    of.sync()
+
+    assert (told(of), woken) == ([], [])

@@ -20,6 +20,7 @@ import structlog
 from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.runtime import events
 from softadastra.runtime.events import Events, configure_logging
+from softadastra.runtime.json_lines import RESERVED_NAMES
 from softadastra.sync.notices import Level, Notice
 
 
@@ -223,7 +224,7 @@ def test_bytes_are_never_shown_because_they_may_be_user_data() -> None:
     assert "secret" not in lines
 
 
-@pytest.mark.parametrize("name", sorted(events.RESERVED_NAMES))
+@pytest.mark.parametrize("name", sorted(RESERVED_NAMES))
 @pytest.mark.parametrize("form", ["console", "json"])
 def test_field_of_a_reserved_name_keeps_its_value_under_a_marked_name(name: str, form: str) -> None:
     line = emitted(Notice(Level.INFO, "peer.connected", {name: "mine"}), format=form)
@@ -302,15 +303,58 @@ def test_replaced_file_is_closed_and_a_callers_stream_is_not(
     assert not stream.closed
 
 
+class Counted(io.StringIO):
+    writes = 0
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        return super().write(text)
+
+
+def test_events_that_are_told_together_are_written_with_one_call_of_the_system() -> None:
+    stream = Counted()
+    configure_logging("info", "json", stream)
+    Events("node-a").emit(connected(n=1), connected(Level.DEBUG, n=2), connected(n=3))
+    Events("node-a").emit(connected(Level.DEBUG, n=4))
+
+    assert [json.loads(line)["n"] for line in stream.getvalue().splitlines()] == [1, 3]
+    assert stream.writes == 1
+
+
+def test_json_lines_are_those_that_a_plain_encoder_makes() -> None:
+    fields = {"peer": 'é"\\\n', "batches": [1, 2], "sync_id": ["a-1..2", "ü"], "durable": True}
+    fields |= {"none": [], "nothing": None, "n": -7, "no": False, "part": 0.5}
+
+    line = emitted(Notice(Level.DEBUG, "batch.sent", fields), format="json")
+
+    event = json.loads(line)
+    assert line == json.dumps(event, separators=(",", ":")) + "\n"
+    assert {name: event[name] for name in fields} == fields
+
+
+def test_json_lines_do_without_structlog() -> None:
+    finished = run_python(
+        "import io, sys\n"
+        "from softadastra.runtime.events import Events, configure_logging\n"
+        "from softadastra.sync.notices import Level, Notice\n"
+        "configure_logging('debug', 'json', io.StringIO())\n"
+        "Events('node-a').emit(Notice(Level.DEBUG, 'write.accepted', {'sync_id': 'node-a-1'}))\n"
+        "print('structlog' in sys.modules)\n"
+    )
+
+    assert finished.stdout == "False\n"
+
+
 class FullDisk(io.StringIO):
     def write(self, _: str) -> int:
         raise OSError(28, "No space left on device")
 
 
+@pytest.mark.parametrize("form", ["console", "json"])
 def test_stream_that_fails_is_reported_on_stderr_and_does_not_raise(
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], form: str
 ) -> None:
-    configure_logging(stream=FullDisk())
+    configure_logging(format=form, stream=FullDisk())
     Events("node-a").emit(connected())
 
     assert "No space left on device" in capsys.readouterr().err

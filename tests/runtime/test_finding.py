@@ -30,8 +30,8 @@ class Told(Events):
         super().__init__("a")
         self.notices: list[Notice] = []
 
-    def emit(self, notice: Notice) -> None:
-        self.notices.append(notice)
+    def emit(self, *notices: Notice) -> None:
+        self.notices += notices
 
 
 @pytest.fixture

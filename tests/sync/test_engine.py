@@ -14,6 +14,7 @@ from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level
 from softadastra.sync.output import Push
 from softadastra.sync.records import Pruned, Released
+from softadastra.sync.session import GAPS_MAX, Session
 from softadastra.sync.wire import encode
 from softadastra.types import Peer, PeerSource
 from tests.engines import OPTIONS, Network, Node
@@ -800,3 +801,13 @@ def test_what_comes_again_from_an_earlier_connection_supersedes_nothing_and_ends
         link = network.join("a", "b")
         network.run()
     assert network["b"].get("k") == network["a"].get("k") == "new"
+
+
+def test_a_peer_that_numbers_batches_at_random_costs_a_bounded_memory():
+    session = Session(1, dialled=True, up_ms=0, heard_ms=0)
+    fresh = [session.merges_again(2 * n) for n in range(1, 1_000)]
+
+    assert not any(fresh)
+    assert len(session.batches_merged.above) <= GAPS_MAX
+    assert session.merges_again(2)
+    assert not session.merges_again(3_000)
