@@ -140,8 +140,7 @@ class Reception:
                 return self._receive_part(session, message, payload, now)
             case Ack():
                 session.credit = message.credit
-                landed = session.land(message.batches, now.mono_ms)
-                session.measure(landed, now.mono_ms)
+                landed = session.land_measured(message.batches, now.mono_ms)
                 for flight in landed:
                     self._delivery.snapshots.landed(session.peer_id, flight.message)
                 said = self._replica.origins.numbered(message.have)
@@ -169,8 +168,6 @@ class Reception:
             case Ping():
                 session.pong_due = message.sent_ms
             case Pong(sent_ms):
-                if sent_ms <= session.pinged_ms:
-                    session.answered_ms = max(session.answered_ms, sent_ms)
                 session.hear_pong(sent_ms, now.mono_ms)
             case Bye():
                 self._connections.drop(session, "closed by the peer", now)

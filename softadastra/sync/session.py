@@ -360,14 +360,18 @@ class Session:
             self.unanswered_ms = now_ms if self.flights else None
         return landed
 
-    def measure(self, landed: Iterable[Flight], now_ms: int) -> None:
-        """Note how long a batch took to be acknowledged; of one that left twice nobody knows."""
+    def land_measured(self, batch_ids: Iterable[int], now_ms: int) -> list[Flight]:
+        """Land what was acknowledged; of what left twice nobody knows how long it took."""
+        landed = self.land(batch_ids, now_ms)
         for flight in landed:
             if flight.attempts == 1:
                 self.confirmation_ms = now_ms - flight.sent_ms
+        return landed
 
     def hear_pong(self, sent_ms: int, now_ms: int) -> None:
         """Take in an answer to a Ping; only the last one was sent at a time that counts."""
+        if sent_ms <= self.pinged_ms:
+            self.answered_ms = max(self.answered_ms, sent_ms)
         if sent_ms == self.pinged_ms:
             self.round_trip_ms = now_ms - sent_ms
 
