@@ -32,7 +32,7 @@ from softadastra.store.replica import Replica
 from softadastra.store.sightings import Sighting, present, unseen
 from softadastra.types import BEGINNING, Located
 
-__all__ = ["Limits", "Watched", "Watcher"]
+__all__ = ["Beginning", "Limits", "Watched", "Watcher"]
 
 PAGE_KEYS: Final = 512
 """Keys, or writes of the index, that are looked at under the lock at a time: 1 ms, about."""

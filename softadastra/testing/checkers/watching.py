@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from softadastra.errors import PositionLostError, WatchOverflowError
-from softadastra.runtime.watcher import Limits, Watcher
+from softadastra.runtime.watcher import Beginning, Limits, Watcher
 from softadastra.testing.checkers.base import Checker
-from softadastra.types import BEGINNING
+from softadastra.types import Located
 
 if TYPE_CHECKING:
     from softadastra.testing.sim_life import Turn
@@ -71,7 +71,9 @@ class Reader:
     def __init__(self) -> None:
         self.copy: dict[str, bytes] = {}
         self.turns = 0
-        self._position = BEGINNING
+        self._place: Located = Beginning()
+        """Where it is: made into text only when it goes on from there, as that takes long where
+        writers are many."""
         self._watcher: Watcher | None = None
 
     def open(self, node: SimNode) -> None:
@@ -80,11 +82,11 @@ class Reader:
             self._watcher.close()
         watchers = node.running().committer.watchers
         try:
-            self._watcher = watchers.open("", self._position, LIMITS)
+            self._watcher = watchers.open("", self._place.position, LIMITS)
         except PositionLostError:
-            self._position = BEGINNING
-            self._watcher = watchers.open("", self._position, LIMITS)
-        if self._position == BEGINNING:
+            self._place = Beginning()
+            self._watcher = watchers.open("", self._place.position, LIMITS)
+        if isinstance(self._place, Beginning):
             self.copy.clear()
 
     def read(self, node: SimNode, count: int | None) -> None:
@@ -96,15 +98,14 @@ class Reader:
             except WatchOverflowError:
                 continue
             except PositionLostError:
-                self._position = BEGINNING
+                self._place = Beginning()
                 self.open(node)
                 continue
             if taken is None:
-                self._position = self._watcher.place().position
+                self._place = self._watcher.place()
                 return
             count = None if count is None else count - 1
-            sighting, place = taken
-            self._position = place.position
+            sighting, self._place = taken
             if sighting.sibling[4]:
                 self.copy[sighting.key] = sighting.sibling[4]
             else:
