@@ -357,7 +357,7 @@ had_of = Moment.has
 MUTANTS = [
     # Of the model.
     Mutant("live-dots-only", "keeping", 3, mistakes.live_dots_only),
-    Mutant("collect-while-serving", "keeping", 57, mistakes.collect_while_serving),
+    Mutant("collect-while-serving", "progress", 38, mistakes.collect_while_serving),
     Mutant("early-have", "convergence", 4, mistakes.early_have),
     Mutant("put-beats-remove", "keeping", 8, mistakes.put_beats_remove),
     Mutant("drop-in-range", "convergence", 44, mistakes.drop_in_range),
