@@ -288,7 +288,8 @@ class Committer:
 
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
-        self._gather(group)
+        if self._gathering.crowd > len(group):
+            self._gather(group)
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:
