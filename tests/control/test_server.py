@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -21,8 +21,8 @@ from softadastra.control.credentials import Process, process_of
 from softadastra.control.frames import FRAME_BYTES_MAX, LENGTH, Reply, decode_reply, encode_request
 from softadastra.control.remote import RemoteNode, find_node
 from softadastra.errors import InvalidStateError, ProtocolError, SoftadastraError
+from tests.eventually import DEADLINE_SECONDS, eventually
 
-DEADLINE_SECONDS = 20.0
 """Far beyond what any step takes, so that only a hang ends a test."""
 
 
@@ -56,13 +56,6 @@ def put_and_count(log: Path) -> int:
     with asking(log) as remote:
         remote.put("k", 1)
         return remote.size()
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.01)
 
 
 def command_threads() -> list[threading.Thread]:

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from softadastra import Client, ConflictingValue, NotFoundError
-from tests.network.test_loopback import DEADLINE_SECONDS, address, eventually, stack, started
+from tests.eventually import DEADLINE_SECONDS, eventually
+from tests.network.test_loopback import address, stack, started
 
 __all__ = ["stack"]
 

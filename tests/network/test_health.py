@@ -6,7 +6,7 @@ import dataclasses
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -15,16 +15,7 @@ import pytest
 from softadastra import Cause, Client, ClientOptions, NotFoundError, Peer, TransportError, Vitals
 from softadastra.types import PeerState
 from softadastra.vitals import PeerVitals
-
-DEADLINE_SECONDS = 20.0
-
-
-def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, with a deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the deadline passed"
-        time.sleep(0.005)
+from tests.eventually import DEADLINE_SECONDS, eventually
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -19,17 +18,9 @@ from softadastra.sync.messages import Hello, Message, Reject, RejectReason
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.curve import new_key_pair
 from softadastra.types import PeerState
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.strangers import HELLO
 from tests.transport.ends import LOOPBACK, raw_connection
-
-DEADLINE_SECONDS = 20.0
-
-
-def eventually(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "the deadline passed"
-        time.sleep(0.005)
 
 
 class Friends:

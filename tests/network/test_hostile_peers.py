@@ -25,22 +25,15 @@ from softadastra.testing import LocalCluster
 from softadastra.testing.local_node import LocalNode
 from softadastra.transport.callers import CALLERS_MAX
 from softadastra.types import PeerState, PeerStatus
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.strangers import HELLO
 from tests.transport.ends import LOOPBACK, raw_connection, silent_node
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 
-DEADLINE_SECONDS = 20.0
 PATIENCE_MS = 10_000
 ROUNDS = 5
 """Writes of each node that have to arrive at the other one while the attack goes on."""
-
-
-def eventually(condition: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the deadline passed"
-        time.sleep(0.01)
 
 
 class Stranger:

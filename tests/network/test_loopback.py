@@ -7,22 +7,13 @@ import shutil
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
 from softadastra import Client, ClientOptions, Peer, TransportError
-
-DEADLINE_SECONDS = 20.0
-
-
-def eventually(condition: Callable[[], bool], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, with a deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the deadline passed"
-        time.sleep(0.005)
+from tests.eventually import DEADLINE_SECONDS, eventually
 
 
 @pytest.fixture

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 
 from softadastra import Peer
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.network.message_relay import ALL_LOST, ALL_PASS, MIXED, Fate, MessageRelay
-from tests.network.test_loopback import DEADLINE_SECONDS, address, eventually, stack, started
+from tests.network.test_loopback import address, stack, started
 
 __all__ = ["stack"]
 

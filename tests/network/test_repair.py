@@ -19,7 +19,8 @@ from softadastra.sync.kinds import Kind
 from softadastra.types import Value
 from softadastra.wal.salvaging import Frame
 from tests.engines import OPTIONS
-from tests.network.test_loopback import address, eventually
+from tests.eventually import eventually
+from tests.network.test_loopback import address
 
 EARLY = range(20)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,18 +16,9 @@ from softadastra.errors import InvalidArgumentError
 from softadastra.security.key_file import KeyFile
 from softadastra.security.keys import KeyPair
 from softadastra.security.trust_file import TrustFile
+from tests.eventually import DEADLINE_SECONDS, eventually
 
 from .recording_relay import RecordingRelay
-
-DEADLINE_SECONDS = 20.0
-
-
-def eventually(condition: Callable[[], object], seconds: float = DEADLINE_SECONDS) -> None:
-    """Wait for a condition, with a deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the deadline passed"
-        time.sleep(0.005)
 
 
 class Nodes:
