@@ -97,7 +97,7 @@ def elsewhere(
             continue
         origin, n, *_ = lacked[0]
         reasons = list(obstacles(moment, member, origin, n))
-        if moment.engine.membership.is_suspended(member, moment.now.wall_ms) and member.heard_ms:
+        if member.is_met and moment.engine.membership.is_suspended(member, moment.now.wall_ms):
             reasons.append(
                 Finding(
                     cause=Cause.SUSPENDED,

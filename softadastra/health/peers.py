@@ -96,8 +96,7 @@ def circumstances(moment: Moment, member: Member, vitals: PeerVitals) -> Iterato
     engine, peer = moment.engine, member.node_id
     if peer in engine.delivery.snapshots.unequal:
         yield Finding(cause=Cause.DIGEST_DIFFERED, peer=peer)
-    is_member = member.accepted or member.witnessed
-    if is_member and engine.membership.is_suspended(member, moment.now.wall_ms):
+    if member.is_met and engine.membership.is_suspended(member, moment.now.wall_ms):
         yield Finding(cause=Cause.SUSPENDED, peer=peer, since_ms=vitals.last_seen_ms)
     if vitals.relayed_by:
         yield Finding(cause=Cause.RELAYED, peer=peer, peers=vitals.relayed_by)

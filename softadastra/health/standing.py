@@ -44,7 +44,7 @@ def peer_vitals(moment: Moment, member: Member, traffic: Mapping[str, Traffic]) 
         state=status.state,
         source=status.source,
         since_ms=since_ms(engine, peer),
-        last_seen_ms=engine.membership.heard_ms(member) or None,
+        last_seen_ms=(engine.membership.heard_ms(member) or None) if member.is_met else None,
         lag=status.lag,
         lag_ms=0 if since is None else max(0, moment.now.wall_ms - since),
         others_lag=None if known is None else lacked(engine, known),

@@ -302,6 +302,7 @@ class Engine:
         """Decide what may be let go now, when it is time to look."""
         if not self.membership.is_time_to_collect(now):
             return None
+        self.membership.begin_waiting(now.wall_ms)
         snapshots = self.delivery.snapshots
         snapshots.forget_absent(self.connections.active, now.mono_ms)
         return None if snapshots.serving else self.membership.decide_collection(now)

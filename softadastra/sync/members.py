@@ -30,9 +30,15 @@ class Member:
     witnessed: bool = False
     """Whether others said that it is a node of the cluster: it holds back collection too."""
     heard_ms: int = 0
-    """The wall clock when it was last heard, by this node or another, give or take an hour."""
+    """The wall clock when it was last heard, by this node or another, give or take an hour; of who
+    was never met, when this node began to wait for it. 0: it has not yet."""
     incarnation: int = 0
     """Of its log, when it last greeted; 0: it has not."""
+
+    @property
+    def is_met(self) -> bool:
+        """Whether it is known to be a node of the cluster, and not only a name."""
+        return self.accepted or self.witnessed
 
     @property
     def is_near(self) -> bool:

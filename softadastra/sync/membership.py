@@ -51,7 +51,10 @@ class Membership:
         self._max_offline_ms = max_offline_ms
 
     def heard_ms(self, member: Member) -> int:
-        """Give the wall clock when a member was last heard, by this node or another."""
+        """Give the wall clock when a member was last heard, by this node or another.
+
+        Of who was never met: since when it is waited for.
+        """
         times = self._times(member.node_id)
         return max(member.heard_ms, *(time.wall_ms for time in times)) if times else member.heard_ms
 
@@ -65,8 +68,7 @@ class Membership:
 
     def holds_back(self, member: Member, wall_ms: int) -> bool:
         """Whether nothing is collected before this member has it."""
-        is_member = member.accepted or member.witnessed
-        return is_member and not self.is_suspended(member, wall_ms)
+        return member.is_met and not self.is_suspended(member, wall_ms)
 
     def hear_of(self, reports: Mapping[str, Report], present: Container[str], now: Now) -> None:
         """Take what a peer says of others.
@@ -150,16 +152,23 @@ class Membership:
             reports[node_id] = Report(min(now.mono_ms - heard_ms, AGE_MS_MAX), have)
         return reports, names[start]
 
-    def is_awaited(self, member: Member) -> bool:
-        """Whether a member was named by people, and nobody has met it."""
-        return not (member.accepted or member.witnessed)
+    def is_awaited(self, member: Member, wall_ms: int) -> bool:
+        """Whether a member was named by people, and nobody has met it, nor waited too long."""
+        is_suspended = bool(member.heard_ms) and self.is_suspended(member, wall_ms)
+        return not (member.is_met or is_suspended)
+
+    def begin_waiting(self, wall_ms: int) -> None:
+        """Note since when those are awaited who were named and that nobody has met."""
+        for member in list(self._members):
+            if not (member.is_met or member.heard_ms):
+                self._members.change(replace(member, heard_ms=wall_ms))
 
     def decide_collection(self, now: Now) -> Collected | None:
         """Decide what may be let go now; see `collection.py`."""
         active = [
             member.node_id for member in self._members if self.holds_back(member, now.wall_ms)
         ]
-        return self._sparing(self.collector.decide(self._replica, active, now.wall_ms))
+        return self._sparing(self.collector.decide(self._replica, active, now.wall_ms), now.wall_ms)
 
     def decide_alone(self, wall_ms: int) -> Collected | None:
         """Decide what may be let go by a node that waits for no member, when that is most.
@@ -176,11 +185,11 @@ class Membership:
         everything = {
             number: DotSet(log.base, log.ranges_beyond()) for number, log in replica.haves()
         }
-        return self._sparing(collectable(replica, everything, wall_ms))
+        return self._sparing(collectable(replica, everything, wall_ms), wall_ms)
 
-    def _sparing(self, collected: Collected | None) -> Collected | None:
+    def _sparing(self, collected: Collected | None, wall_ms: int) -> Collected | None:
         """Let tombstones stay while somebody is awaited: he may bring writes that are older."""
-        if collected is None or not any(self.is_awaited(member) for member in self._members):
+        if collected is None or not any(self.is_awaited(m, wall_ms) for m in self._members):
             return collected
         return collected._replace(keys=[]) if collected.ranges else None
 

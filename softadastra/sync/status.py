@@ -183,7 +183,7 @@ def holders(engine: Engine, now: Now) -> dict[str, Known]:
     active = [
         member
         for member in engine.members
-        if membership.holds_back(member, now.wall_ms) or membership.is_awaited(member)
+        if membership.holds_back(member, now.wall_ms) or membership.is_awaited(member, now.wall_ms)
     ]
     # After a restart nothing is known but what it confirmed of our own writes.
     return {
@@ -248,8 +248,7 @@ def state_of(
         since = session.unanswered_ms
         is_late = since is not None and now.mono_ms - since > engine.options.ack_timeout_ms
         return PeerState.STALE if is_late else PeerState.CONNECTED
-    is_member = member.accepted or member.witnessed
-    if is_member and not engine.membership.holds_back(member, now.wall_ms):
+    if member.is_met and not engine.membership.holds_back(member, now.wall_ms):
         return PeerState.SUSPENDED
     if attempt is not None and attempt.link is not None:
         return PeerState.CONNECTING

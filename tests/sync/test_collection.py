@@ -409,6 +409,25 @@ def test_a_peer_that_was_named_and_never_met_holds_back_tombstones_and_nothing_e
     assert rows(network) == [0, 0, 0]
 
 
+def test_a_peer_that_was_never_met_is_waited_for_no_longer_than_one_that_is_away():
+    network = line("a", "b", options=SMALL)
+    a = network["a"]
+    record = a.engine.register(Peer("c", "127.0.0.1", 4043), PeerSource.MANUAL, a.now)
+    assert record is not None
+    a.commit(record)
+    a.write(("k", 1))
+    a.remove("k")
+    network.advance(SMALL.max_offline_ms, step=1_000)
+    (hold,) = holds_of(a)
+    assert (hold.peer, hold.count) == ("c", 1)
+
+    network.advance(60_000, step=1_000)
+
+    assert holds_of(a) == []
+    assert tombstones(network) == [0, 0]
+    assert a.engine.members["c"].is_met is False
+
+
 def test_a_key_that_is_written_while_removed_ones_are_counted_is_not_one_of_them():
     network = line("a", "b")
     a = network["a"]
