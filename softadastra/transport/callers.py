@@ -35,6 +35,8 @@ CALLERS_MAX: Final = 128
 FIRST_WORD_MS: Final = 10_000
 """5 s to shake hands (HANDSHAKE_TIMEOUT_MS), and as long again for a greeting."""
 LEAVE_MS: Final = 1_000
+NEW_MS: Final = 1_000
+"""How long somebody is new: most of those who mean harm begin with it."""
 
 _MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
 _NUMBERS: Final = itertools.count(1)
@@ -80,6 +82,7 @@ class Callers:
         "_ghosts",
         "_is_guarded",
         "_leaving",
+        "_newest_ms",
         "_router",
         "_tell_ms",
         "monitor",
@@ -93,6 +96,8 @@ class Callers:
         """Descriptors of connections that ended before they were claimed -> when. Something that
         they said may still come, and must not pass for what the next one of that number says: else
         somebody who comes and goes could have another one cut. With keys only friends speak."""
+        self._newest_ms = -NEW_MS
+        """When somebody came last."""
         self._leaving: deque[tuple[int, Caller]] = deque()
         """When to cut whom, in order."""
         self._cut: Counter[tuple[str, str]] = Counter()
@@ -114,6 +119,10 @@ class Callers:
     def __len__(self) -> int:
         return len(self._by_descriptor)
 
+    def is_anyone_new(self, now_ms: int) -> bool:
+        """Whether somebody has come a moment ago."""
+        return now_ms < self._newest_ms + NEW_MS
+
     def intakes(self) -> Iterator[Intake]:
         """Give what comes over each connection."""
         return (caller.intake for caller in self._by_descriptor.values())
@@ -124,7 +133,7 @@ class Callers:
             self._happened(happening, port, now_ms)
 
     def of(self, frame: zmq.Frame, port: int, now_ms: int) -> Caller | None:
-        """Give who sent a message; None when that is not sure."""
+        """Note a message, and give who sent it; None when that is not sure."""
         self.follow(port, now_ms)
         try:
             descriptor = int(frame.get(zmq.SRCFD))
@@ -134,6 +143,8 @@ class Callers:
         if caller is None:
             return None
         caller.has_spoken = True
+        # Also when it is not sure: a message too many excuses what somebody else's would not.
+        caller.intake.heard(len(frame))
         caller.is_claimed = caller.is_claimed or descriptor not in self._ghosts
         return caller if caller.is_claimed else None
 
@@ -190,6 +201,7 @@ class Callers:
         if connection is None:
             return
         self._by_descriptor[descriptor] = Caller(connection, now_ms)
+        self._newest_ms = now_ms
         if len(self._by_descriptor) > CALLERS_MAX:
             self._make_room(descriptor)
 

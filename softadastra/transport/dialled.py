@@ -181,7 +181,7 @@ class Dialled:
             raise zmq.Again
         frame = self._dealer.socket.recv(zmq.NOBLOCK, copy=False)
         if self.intake is not None:
-            self.intake.heard()
+            self.intake.heard(len(frame))
         return (read_payload(self._dealer.socket, frame, self.link),)
 
     def send(self, payload: bytes) -> SendResult:

@@ -187,8 +187,8 @@ class Listener:
             inbound = self._inbound[link]
             if inbound.caller is None:
                 inbound.caller = self.callers.of(frame, self.port, now_ms)
-            if inbound.caller is not None:
-                inbound.caller.intake.heard()
+            else:
+                inbound.caller.intake.heard(len(frame))
             if self._guard is not None and not self._is_of(link, frame):
                 skip_rest(self.socket, frame)
                 self.cut(link)
@@ -252,8 +252,6 @@ class Listener:
         came_up = LinkUp(link, dialled=False, address=address, node_id=node_id)
         fault = _fault(route, address)
         caller = self.callers.of(frame, self.port, now_ms)
-        if caller is not None:
-            caller.intake.heard()
         if not fault and self._guard is not None and node_id == NOBODY:
             fault = "a peer whose key is not trusted"
         if fault:

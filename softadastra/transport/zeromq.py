@@ -81,7 +81,8 @@ class ZeroMQTransport(Transport):
         self._is_watch_stale = True
         """Whether a link has changed what it needs polled since the poller was made."""
         self._turns = 0
-        self._look_ms = 0
+        self._looked_ms = 0
+        self._is_anyone_suspected = False
         """When to look for who stuffs libzmq."""
         self._is_drained = False
         """Whether all messages were taken since that."""
@@ -236,7 +237,7 @@ class ZeroMQTransport(Transport):
         if self._guard is not None:
             times.append(self._guard.due_ms)
         if (self._listener is not None and len(self._listener.callers)) or self._dialled:
-            times.append(self._look_ms)
+            times.append(self._looked_ms + self._look_interval_ms(_monotonic_ms()))
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
 
@@ -264,8 +265,9 @@ class ZeroMQTransport(Transport):
     def _look(self, now_ms: int) -> list[TransportEvent]:
         """Look for who stuffs libzmq, or stays for nothing, when it is time."""
         events: list[TransportEvent] = []
-        if now_ms < self._look_ms:
+        if now_ms < self._looked_ms + self._look_interval_ms(now_ms):
             return events
+        self._looked_ms = now_ms
         is_drained, self._is_drained = self._is_drained, False
         intakes: dict[Intake, Link | None] = {
             dialled.intake: dialled.link
@@ -285,9 +287,15 @@ class ZeroMQTransport(Transport):
                 self._listener.callers.cut(intake, "" if link else ENDLESS)
         if self._listener is not None:
             events += self._listener.callers.told(now_ms)
-        is_soon = any(intake.is_suspected for intake in intakes)
-        self._look_ms = now_ms + (SUSPECT_INTERVAL_MS if is_soon else LOOK_INTERVAL_MS)
+        self._is_anyone_suspected = any(intake.is_suspected for intake in intakes)
         return events
+
+    def _look_interval_ms(self, now_ms: int) -> int:
+        """How long after a look to look again."""
+        is_soon = self._is_anyone_suspected or (
+            self._listener is not None and self._listener.callers.is_anyone_new(now_ms)
+        )
+        return SUSPECT_INTERVAL_MS if is_soon else LOOK_INTERVAL_MS
 
     def _mind_keys(self, guard: Guard, now_ms: int, *, is_asked: bool) -> list[TransportEvent]:
         """Look who is trusted now, cut off who is not any more, and answer who wants to come in."""

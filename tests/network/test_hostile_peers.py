@@ -252,7 +252,7 @@ READY = b"\x04\x26\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
 
 @pytest.mark.parametrize("size", [1_000_000, 100, 0])
 def test_a_message_of_frames_without_an_end_is_cut_off(victim: Victim, size: int) -> None:
-    """libzmq collects the frames of a message until the last one: some 0.9 GB a second here."""
+    """libzmq collects the frames of a message until the last one: 0.9 to 4 GB a second here."""
     frame = b"\x03" + struct.pack(">Q", size) if size > 255 else bytes([1, size])
     block = (frame + bytes(size)) * (1 + 1_000_000 // (size + len(frame)))
     cut = 0
@@ -272,8 +272,8 @@ def test_a_message_of_frames_without_an_end_is_cut_off(victim: Victim, size: int
     endure(victim, attack, times=5)
 
     assert cut >= 5
-    # Two looks are 120 ms apart, and what the last attack took is freed when the next one is on.
-    assert victim.grown_mib() < 512
+    # Who is new is looked at each 20 ms, and what an attack took is freed when the next is on.
+    assert victim.grown_mib() < 256
 
 
 @pytest.mark.parametrize("frames", [2, 20_000])

@@ -6,7 +6,6 @@ import os
 import socket
 import time
 from contextlib import ExitStack
-from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -167,6 +166,19 @@ def test_what_is_cut_is_told_at_once_and_then_once_a_minute(
     assert cut == [CallerCut(LOOPBACK, "too many connections", 3)]
 
 
+class FrameOn:
+    """An empty frame, and on which descriptor it came."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def __len__(self) -> int:
+        return 0
+
+    def get(self, _option: int) -> int:
+        return self._descriptor
+
+
 def test_what_somebody_said_who_has_gone_is_not_taken_for_the_next_one_of_its_number() -> None:
     """Else he would only have to say something bad, and go, to have that one cut."""
     with ExitStack() as stack:
@@ -183,7 +195,7 @@ def test_what_somebody_said_who_has_gone_is_not_taken_for_the_next_one_of_its_nu
 
         gone = come()
         descriptor = gone.fileno()
-        frame = cast(zmq.Frame, SimpleNamespace(get=lambda _option: descriptor))
+        frame = cast(zmq.Frame, FrameOn(descriptor))
         made._happened(Happening(zmq.Event.ACCEPTED, descriptor), port, 1)
         made._happened(Happening(zmq.Event.DISCONNECTED, descriptor), port, 2)
         next_one = come()

@@ -8,6 +8,7 @@ import pytest
 
 from softadastra.transport.intake import (
     ALL_BYTES_MAX,
+    MESSAGE_OVERHEAD_BYTES,
     ONE_BYTES_MAX,
     QUEUED_BYTES_MAX,
     Intake,
@@ -64,7 +65,22 @@ def test_a_message_between_two_looks_clears_of_suspicion():
     for n in range(1, 100):
         counts.received = n * 2 * ONE_BYTES_MAX
         assert stuffed([intake], is_drained=True) == []
-        intake.heard()
+        intake.heard(2 * ONE_BYTES_MAX)
+
+
+def test_a_message_excuses_as_much_as_it_is_and_not_what_comes_beside_it():
+    counts, intake = counted()
+    intake.heard(1_000)
+    counts.received = 1_000 + QUEUED_BYTES_MAX
+    assert stuffed([intake], is_drained=True) == []
+    counts.received += 1_000 + MESSAGE_OVERHEAD_BYTES
+    intake.heard(1_000)
+    assert stuffed([intake], is_drained=True) == []
+    assert intake.pending_bytes == 0
+    counts.received += 100 + QUEUED_BYTES_MAX
+    intake.heard(1)
+
+    assert stuffed([intake], is_drained=True) == [intake]
 
 
 def test_while_messages_wait_to_be_taken_a_full_queue_is_no_fault():
