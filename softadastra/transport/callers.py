@@ -4,9 +4,10 @@ libzmq accepts whoever comes, as long as there are descriptors, and keeps for ev
 hands and says nothing. The ROUTER's monitor tells of each of them, so here they are counted, and
 cut:
 
-- beyond CALLERS_MAX: one of those that have said nothing yet, or are on their way out. Of the hosts
-  that have such ones the one with the most pays, with the oldest: a node speaks within
-  milliseconds. When there is none, the newest goes.
+- beyond CALLERS_MAX, or a quarter of the descriptors that the process may have: one of those that
+  have said nothing yet, or are on their way out. Of the hosts that have such ones the one with the
+  most pays, with the oldest: a node speaks within milliseconds. When there is none, the newest
+  goes.
 - after FIRST_WORD_MS without a message.
 - when they stuff libzmq (`intake.py`).
 - LEAVE_MS after they were dropped: so long they have to hear why, and to go by themselves.
@@ -15,6 +16,7 @@ cut:
 from __future__ import annotations
 
 import itertools
+import resource
 from collections import Counter, deque
 from collections.abc import Iterator
 from typing import Final
@@ -32,6 +34,9 @@ __all__ = ["CALLERS_MAX", "FIRST_WORD_MS", "LEAVE_MS", "Caller", "Callers"]
 
 CALLERS_MAX: Final = 128
 """64 peers that are connected, and as many that come and go. Each costs a descriptor."""
+DESCRIPTORS_SHARE: Final = 4
+"""Of how many descriptors one may be a caller's. With none left libzmq's thread spins, and nothing
+else of the process opens a file; macOS gives a process 256."""
 FIRST_WORD_MS: Final = 10_000
 """5 s to shake hands (HANDSHAKE_TIMEOUT_MS), and as long again for a greeting."""
 LEAVE_MS: Final = 1_000
@@ -202,7 +207,7 @@ class Callers:
             return
         self._by_descriptor[descriptor] = Caller(connection, now_ms)
         self._newest_ms = now_ms
-        if len(self._by_descriptor) > CALLERS_MAX:
+        if len(self._by_descriptor) > _callers_max():
             self._make_room(descriptor)
 
     def _make_room(self, newest: int) -> None:
@@ -222,3 +227,8 @@ class Callers:
         if reason:
             host = caller.connection.host if len(self._cut) < KINDS_MAX else ""
             self._cut[host, reason] += 1
+
+
+def _callers_max() -> int:
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CALLERS_MAX if limit < 0 else min(CALLERS_MAX, limit // DESCRIPTORS_SHARE)

@@ -10,12 +10,15 @@ same address and port as before.
 from __future__ import annotations
 
 import array
+import errno
 import fcntl
 import os
 import socket
 import struct
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 import zmq
@@ -24,6 +27,8 @@ __all__ = ["Connection"]
 
 _BYTES_RECEIVED: Final = 128
 """Offset of tcpi_bytes_received, 64 bits, in Linux's struct tcp_info (linux/tcp.h, since 4.1)."""
+_TCP: Final = (socket.AF_INET, socket.SOCK_STREAM, 0)
+"""Of either family, where its addresses are not asked for."""
 
 
 class Connection(NamedTuple):
@@ -75,7 +80,7 @@ class Connection(NamedTuple):
         if sys.platform != "linux":
             return None
         try:
-            with self._copy() as copy:
+            with _copied(self.descriptor, *_TCP) as copy:
                 facts = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
         except OSError:
             return None
@@ -88,7 +93,7 @@ class Connection(NamedTuple):
         """Give how many of those libzmq has not read yet; 0 when the connection has ended."""
         unread = array.array("i", [0])
         try:
-            with self._copy() as copy:
+            with _copied(self.descriptor, *_TCP) as copy:
                 fcntl.ioctl(copy, termios.FIONREAD, unread)
         except OSError:
             return 0
@@ -97,15 +102,35 @@ class Connection(NamedTuple):
     def sever(self) -> None:
         """End the connection, both ways, unless it has ended already. libzmq notices by itself."""
         try:
-            with socket.socket(fileno=os.dup(self.descriptor)) as copy:
+            with _copied(self.descriptor) as copy:
                 if copy.getpeername() == self.peer:
                     copy.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # closed, or no connection any more: there is nothing left to end
 
-    def _copy(self) -> socket.socket:
-        """Copy the descriptor. What it is is said, as to find it out takes three calls more."""
-        return socket.socket(socket.AF_INET, socket.SOCK_STREAM, 0, os.dup(self.descriptor))
+
+@contextmanager
+def _copied(
+    descriptor: int, family: int = -1, kind: int = -1, protocol: int = -1
+) -> Iterator[socket.socket]:
+    """Give a copy of a descriptor. What it is costs three calls to find out, unless it is said.
+
+    A process that has no descriptor left has to cut somebody all the same: then it is the one that
+    libzmq holds, and between two calls its number could become another connection's.
+    """
+    try:
+        copied = os.dup(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        held = socket.socket(family, kind, protocol, descriptor)
+        try:
+            yield held
+        finally:
+            held.detach()
+        return
+    with socket.socket(family, kind, protocol, copied) as copy:
+        yield copy
 
 
 class _Ends(NamedTuple):
@@ -118,7 +143,7 @@ class _Ends(NamedTuple):
 def _ends_of(descriptor: int) -> _Ends | None:
     """Look at a descriptor; None when it is no TCP connection, or none any more."""
     try:
-        with socket.socket(fileno=os.dup(descriptor)) as copy:
+        with _copied(descriptor) as copy:
             if copy.family not in (socket.AF_INET, socket.AF_INET6):
                 return None
             return _Ends(copy.getsockname(), copy.getpeername())

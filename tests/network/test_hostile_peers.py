@@ -7,6 +7,7 @@ The descriptors are those of the process. Real time, waited for by condition.
 
 from __future__ import annotations
 
+import resource
 import socket
 import struct
 import time
@@ -230,6 +231,29 @@ def test_hundreds_of_connections_that_say_nothing_cost_a_bounded_number_of_descr
 
     # libzmq takes some 64 KB for each that shakes hands, and the attacker makes thousands.
     assert victim.grown_mib() < 128
+
+
+def test_connections_do_not_take_a_process_its_last_descriptor(victim: Victim) -> None:
+    """With none left libzmq would spin, and no file be opened, until the silent ones are cut."""
+    limit = victim.descriptors() + 40
+    resource.prlimit(victim.a.pid, resource.RLIMIT_NOFILE, (limit, limit))
+    with ExitStack() as stack:
+        strangers = [stack.enter_context(raw_connection(victim.port)) for _ in range(60)]
+        # Sooner than a handshake is given up.
+        eventually(lambda: sum(map(is_cut, strangers)) >= 60 - limit // 4, seconds=3)
+        assert victim.descriptors() <= limit - 20
+        victim.exchange()
+
+
+def is_cut(connection: socket.socket) -> bool:
+    connection.setblocking(False)
+    try:
+        # A node's own greeting comes first.
+        return not connection.recv(100)
+    except BlockingIOError:
+        return False
+    except ConnectionResetError:
+        return True
 
 
 def silent_but_shaken(port: int) -> socket.socket:
