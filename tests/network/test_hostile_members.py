@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -17,6 +18,7 @@ from softadastra.security.trust_file import TrustFile
 from softadastra.sync.messages import Hello, Message, Reject, RejectReason
 from softadastra.sync.wire import decode, encode
 from softadastra.transport.curve import new_key_pair
+from softadastra.transport.zeromq import ENDLESS
 from softadastra.types import PeerState
 from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.strangers import HELLO
@@ -162,3 +164,27 @@ def test_friends_go_on_while_strangers_come_by_the_hundred(
         friends.exchange()
 
     assert {peer.node_id for peer in friends.a.peers()} == {"b"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how much came over a connection is not told")
+def test_a_message_of_a_gigabyte_is_cut_off_though_it_comes_from_a_member(
+    friends: Friends, stack: ExitStack
+) -> None:
+    """libzmq would collect all of it before the node hears of it."""
+    dealer = friends.knock(stack, friends.evil)
+    dealer.send(encode(HELLO))
+    assert isinstance(answer(dealer), Hello)
+    # The peak begins here. One piece of memory a thousand times costs the sender nothing.
+    Path("/proc/self/clear_refs").write_text("5")
+    before = peak_mib()
+    dealer.send_multipart([bytes(1_000_000)] * 1_000, copy=False)
+    eventually(lambda: friends.state_of("evil")[0] is not PeerState.CONNECTED)
+    friends.exchange()
+
+    assert peak_mib() - before < 256
+    assert ENDLESS in friends.state_of("evil")[1]
+
+
+def peak_mib() -> float:
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
