@@ -81,7 +81,7 @@ ADVICE: Final[Mapping[Cause, str]] = {
     Cause.FAULTED: "See what {peer} does: it is connected and acknowledges nothing.",
     Cause.UNANSWERED: "See what {peer} does: its disk may be slow or full.",
     Cause.SUSPENDED: "If {peer} does not come back, forget it.",
-    Cause.HOLDS_TOMBSTONES: "If {peer} does not come back, forget it.",
+    Cause.HOLDS_TOMBSTONES: "If {peer} is gone for good, forget it.",
     Cause.CLOCK_SKEWED: "Set the clocks of both machines, by NTP for one.",
 }
 """What people can do; about the rest they need do nothing."""
