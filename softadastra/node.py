@@ -176,7 +176,7 @@ class Node:
     def _tell(self) -> None:
         """Emit what there is to tell, when there is no reactor to do it."""
         with self.lock:
-            notices = self.engine.notices.take()
+            notices = self.engine.notices.take_together()
         self.events.emit(*notices)
 
     def emit(self, level: Level, event: str, **fields: object) -> None:

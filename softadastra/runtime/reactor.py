@@ -147,7 +147,7 @@ class Reactor:
     def _report(self) -> None:
         """Emit what there is to tell, and wake who waits for a change."""
         with self._committer.lock:
-            notices = self._engine.notices.take()
+            notices = self._engine.notices.take_together()
             self._engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
             self._committer.changed.notify_all()
         self._events.emit(*notices)

@@ -632,6 +632,36 @@ def test_a_write_is_told_with_whether_it_is_durable_and_who_tells_is_woken_once(
     assert woken == [True, True]
 
 
+def test_writes_are_told_together_until_something_else_is_told_or_they_are_taken(disk):
+    of, _ = traced(disk, flush=False)
+    for number in range(3):
+        of.write([(f"key/{number}", VALUE, 0)])
+    of.write([("key/0", VALUE, 0)])  # unchanged
+    of.sync()
+    of.write([("key/3", VALUE, 0)])
+    of.write([("key/4", VALUE, 0), ("key/5", VALUE, 0)])
+    first = of.engine.notices.take_together()
+    of.write([("key/6", VALUE, 0)])
+    second = of.engine.notices.take_together()
+
+    assert [(each.event, getattr(each, "keys", None)) for each in (*first, *second)] == [
+        ("write.accepted", ["key/0", "key/1", "key/2"]),
+        ("wal.synced", None),
+        ("write.accepted", ["key/3", "key/4", "key/5"]),
+        ("write.accepted", ["key/6"]),
+    ]
+    assert [each.first for each in (first[0], first[2], second[0])] == [1, 4, 7]
+
+
+def test_writes_whose_numbers_do_not_follow_each_other_keep_their_numbers(disk):
+    """As those before and after a new incarnation."""
+    of, _ = traced(disk, flush=True)
+    for n in (8, 9, 1, 2):
+        of.engine.traces.accepted([(f"key/{n}", 1, "created", "a", n)], durable=True)
+
+    assert [fields["sync_id"] for _, fields in told(of)] == ["a-8", "a-9", "a-1", "a-2"]
+
+
 def test_a_write_without_a_sync_is_told_with_the_sync_that_is_to_come(disk):
     """To wake a thread for each of them costs more than all else."""
     of, woken = traced(disk, flush=False)
