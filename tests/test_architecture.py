@@ -123,6 +123,7 @@ LAYERS = {
         "pairing",
         "repair",
         "explanation",
+        "health",
         "runtime.events",
         "security",
         "sentences",

@@ -37,6 +37,8 @@ class Row:
     """Writes a measurement; a fifth of it with `--quick`."""
     product: Side
     bare: Side
+    pairs_min: int = 1
+    """So many pairs at least, but with `--quick`: more where the two sides differ by little."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ __all__ = ["ROWS"]
 
 THREADS = 8
 BATCH_WRITES = 256
+LOGGED_PAIRS = 7
 
 ROWS = (
     Row(
@@ -50,21 +51,23 @@ ROWS = (
         name="durable-put-logged",
         work="durable put, one thread, every event in a JSON log",
         beside="the same without a log",
-        floor=0.87,
+        floor=0.85,
         aim=0.95,
         count=2_000,
         product=partial(in_process, product.durable_put_logged),
         bare=partial(in_process, product.durable_put),
+        pairs_min=LOGGED_PAIRS,
     ),
     Row(
         name="put-logged",
         work="put without fsync, every event in a JSON log",
         beside="the same without a log",
-        floor=0.5,
-        aim=0.87,
+        floor=0.85,
+        aim=0.9,
         count=50_000,
         product=partial(in_process, product.put_logged),
         bare=partial(in_process, product.put),
+        pairs_min=LOGGED_PAIRS,
     ),
     Row(
         name="batch",
