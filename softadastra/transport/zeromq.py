@@ -254,10 +254,11 @@ class ZeroMQTransport(Transport):
         if self._listener is not None and self._listener.callers.monitor in ready:
             self._listener.follow(now_ms)
         # Each link once: a second step would ask a probe that has only just begun.
-        stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
-        stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
-        for dialled in stepping:
-            events += self._changed(dialled, dialled.step(now_ms))
+        stepping = [self._stepping[item] for item in ready if item in self._stepping]
+        stepping += [link for link in self._dialled.values() if link.is_due(now_ms)]
+        for dialled in dict.fromkeys(stepping):
+            if dialled.stage is not Stage.DOWN:  # it may have been cut off in this very turn
+                events += self._changed(dialled, dialled.step(now_ms))
         sources = deque(self._sources[item] for item in ready if item in self._sources)
         events += self._take_messages(sources, now_ms)
         return events + self._look(now_ms)

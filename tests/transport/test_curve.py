@@ -32,7 +32,7 @@ from softadastra.transport.links import (
 )
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, End, raw_connection, until
+from .ends import LOOPBACK, End, await_monitor, raw_connection, until
 
 
 class Node(End):
@@ -281,6 +281,20 @@ def test_a_revoked_node_is_cut_off_at_once_though_it_was_dialled(open_node: Open
     assert end_of(a, link, b) == guard.REVOKED
     until(lambda: b.transport.send(there, b"?") is SendResult.GONE, a, b)
     assert end_of(a, dial(a, b, port)).startswith("auth_failed: no key of 'b'")
+
+
+def test_a_node_is_revoked_in_the_turn_in_which_its_connection_ends(open_node: OpenNode) -> None:
+    """As when each of two nodes revokes the other one."""
+    a, b, port = friends(open_node)
+    link, _ = connect(a, b, port)
+    a.revokes(b)
+    inside = a.transport._guard
+    assert inside is not None
+    inside.due_ms = 0
+    b.transport.close()
+    await_monitor(a, link)
+
+    assert end_of(a, link) == guard.REVOKED
 
 
 def test_a_node_with_a_new_key_is_cut_off_with_the_old_one(open_node: OpenNode) -> None:
