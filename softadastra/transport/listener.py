@@ -101,7 +101,8 @@ class Listener:
         self._guard = guard
         self._inbound: dict[Link, _Inbound] = {}
         self._links: dict[bytes, Link] = {}
-        self._ended: dict[bytes, None] = {}
+        self._ended: dict[bytes, Caller | None] = {}
+        """Routing ids of links that are over, and their connections, as far as these are known."""
 
     @classmethod
     def open(
@@ -196,7 +197,7 @@ class Listener:
             return (read_payload(self.socket, frame, link),)
         if route in self._ended:
             skip_rest(self.socket, frame)
-            self._ended[route] = self._ended.pop(route)
+            self._overhear(route, frame, now_ms)
             return ()
         return self._receive_first(route, frame, now_ms)
 
@@ -239,7 +240,7 @@ class Listener:
         """Remember not to listen to a link; give its connection."""
         inbound = self._inbound.pop(link)
         del self._links[inbound.route]
-        self._ignore(inbound.route)
+        self._ignore(inbound.route, inbound.caller)
         return inbound.caller
 
     def _receive_first(
@@ -256,7 +257,7 @@ class Listener:
             fault = "a peer whose key is not trusted"
         if fault:
             skip_rest(self.socket, frame)
-            self._ignore(route)
+            self._ignore(route, caller)
             if caller is not None:
                 caller.connection.sever()
             return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
@@ -269,8 +270,22 @@ class Listener:
         assert self._guard is not None
         return self._guard.node_of(frame) == self._inbound[link].node_id
 
-    def _ignore(self, route: bytes) -> None:
-        self._ended[route] = None
+    def _overhear(self, route: bytes, frame: zmq.Frame, now_ms: int) -> None:
+        """Account for a message that is thrown away; end its connection, if it is known only now.
+
+        Not asked for anew when it is known: the descriptor may be another one's by now.
+        """
+        caller = self._ended.pop(route)
+        if caller is not None:
+            caller.intake.heard(len(frame))
+        else:
+            caller = self.callers.of(frame, self.port, now_ms)
+            if caller is not None:
+                self.callers.leave(caller, now_ms)
+        self._ended[route] = caller
+
+    def _ignore(self, route: bytes, caller: Caller | None) -> None:
+        self._ended[route] = caller
         if len(self._ended) > ENDED_ROUTES_MAX:
             del self._ended[next(iter(self._ended))]
 

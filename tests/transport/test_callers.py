@@ -14,7 +14,7 @@ import zmq
 from softadastra.transport import callers
 from softadastra.transport.callers import CALLERS_MAX, Callers
 from softadastra.transport.dealer import Happening
-from softadastra.transport.links import CallerCut, SendResult
+from softadastra.transport.links import FRAME_BYTES_MAX, CallerCut, SendResult
 
 from .conftest import Open, OpenRaw
 from .ends import LOOPBACK, PATIENCE_SECONDS, End, join, raw_connection, silent_node, until
@@ -144,6 +144,41 @@ def test_a_dropped_link_has_a_second_to_go_by_itself(open_end: Open) -> None:
 
     # The transport's clock has whole milliseconds.
     assert 0.999 <= time.monotonic() - dropped < 2
+
+
+def test_a_link_that_was_dropped_before_it_was_known_whose_it_is_has_that_second_too(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has come and gone on the same descriptor just before it."""
+    listener = open_end()
+    with monkeypatch.context() as unsure, silent_node(listener.listen()) as connection:
+        unsure.setattr(Callers, "of", lambda *_: None)
+        until(listener.came_up, listener)
+        listener.transport.drop(listener.came_up()[0].link)
+        unsure.undo()
+        connection.sendall(b"\x00\x05again")
+        began = time.monotonic()
+        until(lambda: not is_open(connection), listener)
+
+        assert time.monotonic() - began < 5
+
+
+def test_what_a_dropped_link_still_says_is_not_taken_for_a_message_without_an_end(
+    open_end: Open, open_raw: OpenRaw
+) -> None:
+    """Of two connections with one node, one is dropped while batches are on their way."""
+    listener, dialler = open_end(), open_raw(zmq.DEALER)
+    dialler.setsockopt(zmq.RECONNECT_IVL, -1)
+    dialler.connect(f"tcp://{LOOPBACK}:{listener.listen()}")
+    dialler.send(b"first")
+    until(listener.came_up, listener)
+    listener.transport.drop(listener.came_up()[0].link)
+    for _ in range(8):
+        dialler.send(bytes(FRAME_BYTES_MAX))
+    until(lambda: callers_of(listener) == 0, listener)
+
+    assert listener.poll(200) == []
+    assert listener.told == []
 
 
 def test_what_is_cut_is_told_at_once_and_then_once_a_minute(
