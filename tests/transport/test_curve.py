@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -32,7 +33,7 @@ from softadastra.transport.links import (
 )
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, End, await_monitor, raw_connection, until
+from .ends import LOOPBACK, End, await_monitor, join, raw_connection, until
 
 
 class Node(End):
@@ -399,6 +400,36 @@ def test_the_largest_frame_passes_and_a_larger_one_ends_its_link(
     dealer.send(bytes(FRAME_BYTES_MAX + 1))
     until(lambda: b.transport.send(b.came_up()[-1].link, b"?") is SendResult.GONE, b)
     assert max(len(payload) for payload in b.payloads()) == FRAME_BYTES_MAX
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_whatever_a_node_says_is_accounted_for_to_the_last_byte_but_its_handshake(
+    open_node: OpenNode, open_end: Open, is_secure: bool
+) -> None:
+    """Else what is missing would add up, until an honest node is taken for one that stuffs."""
+    if is_secure:
+        a, b, port = friends(open_node)
+        link, there = connect(a, b, port)
+        ends: tuple[End, End] = a, b
+    else:
+        ends = open_end(), open_end()
+        link, there = join(*ends, ends[1].listen())
+    sizes = [1, 200, 221, 222, 223, 255, 256, 65_536] * 50
+    for n, size in enumerate(sizes, start=2):
+        assert ends[0].transport.send(link, bytes(size)) is SendResult.SENT
+        assert ends[1].transport.send(there, bytes(size)) is SendResult.SENT
+        until(lambda n=n: len(ends[1].payloads(there)) == n, *ends)  # type: ignore[misc]
+        until(lambda n=n: len(ends[0].payloads(link)) == n - 1, *ends)  # type: ignore[misc]
+    inside = ends[1].transport._listener
+    outside = ends[0].transport._dialled[link].intake
+    assert inside is not None
+    assert outside is not None
+    (intake,) = inside.callers.intakes()
+
+    for each in (intake, outside):
+        each.look()
+        assert 0 <= each.pending_bytes < 1_000
 
 
 def test_a_node_proves_before_it_listens_that_a_random_key_is_refused(
