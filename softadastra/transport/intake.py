@@ -88,7 +88,8 @@ def stuffed(intakes: Iterable[Intake], *, is_drained: bool) -> list[Intake]:
 
     Args:
         intakes: of all connections.
-        is_drained: whether all whole messages were taken since the last look.
+        is_drained: whether of each all whole messages were taken since the last look, or at least
+            one, if it had any.
     """
     known = list(intakes)
     for intake in known:

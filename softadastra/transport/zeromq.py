@@ -82,8 +82,8 @@ class ZeroMQTransport(Transport):
         """Whether a link has changed what it needs polled since the poller was made."""
         self._turns = 0
         self._looked_ms = 0
+        """When it was last looked who stuffs libzmq."""
         self._is_anyone_suspected = False
-        """When to look for who stuffs libzmq."""
         self._is_drained = False
         """Whether all messages were taken since that."""
 
@@ -270,15 +270,23 @@ class ZeroMQTransport(Transport):
             return events
         self._looked_ms = now_ms
         is_drained, self._is_drained = self._is_drained, False
-        intakes: dict[Intake, Link | None] = {
+        made: dict[Intake, Link | None] = {
             dialled.intake: dialled.link
             for dialled in self._dialled.values()
             if dialled.intake is not None
         }
+        came: dict[Intake, Link | None] = {}
+        went_round = False
         if self._listener is not None:
             self._listener.callers.tidy(now_ms)
-            intakes |= self._listener.intakes()
-        for intake in stuffed(intakes, is_drained=is_drained):
+            came = self._listener.intakes()
+            went_round = self._listener.went_round()
+        if is_drained or not went_round:
+            guilty = stuffed([*made, *came], is_drained=is_drained)
+        else:
+            guilty = stuffed(came, is_drained=True) + stuffed(made, is_drained=False)
+        intakes = made | came
+        for intake in guilty:
             link = intakes[intake]
             if link is not None:
                 events.append(Refused(link, ENDLESS))
