@@ -85,24 +85,30 @@ class NameResolver:
 
     Asking for a name that is in flight joins that look-up, so there are never more threads
     than distinct names. The threads are daemons: nothing can interrupt `getaddrinfo`, and
-    nobody shall wait for it.
+    nobody shall wait for it. An answer that came too late is there for the next who asks.
 
     Args:
         answered: called from a look-up's thread when there is something in `answers()`.
     """
 
-    __slots__ = ("_answered", "_answers", "_asked")
+    __slots__ = ("_answered", "_answers", "_asked", "_late")
 
     def __init__(self, answered: Callable[[], None]) -> None:
         self._answered = answered
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._asked: set[tuple[str, int]] = set()
+        self._late: dict[tuple[str, int], Answer] = {}
 
     def ask(self, host: str, port: int) -> None:
         """Begin a look-up; its answer comes in `answers()`."""
         if (host, port) in self._asked:
             return
         self._asked.add((host, port))
+        late = self._late.pop((host, port), None)
+        if late is not None:
+            self._answers.put(late)
+            self._answered()
+            return
         Thread(
             target=self._look_up, args=(host, port), name=f"softadastra-resolve-{host}", daemon=True
         ).start()
@@ -116,6 +122,11 @@ class NameResolver:
                 return
             self._asked.discard((answer.host, answer.port))
             yield answer
+
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer that nobody waits for any more. From the thread that asks."""
+        if answer.addresses:
+            self._late[answer.host, answer.port] = answer
 
     def _look_up(self, host: str, port: int) -> None:
         self._answers.put(Answer(host, port, resolve(host, port)))

@@ -329,10 +329,16 @@ class ZeroMQTransport(Transport):
     def _take_answers(self, now_ms: int) -> list[TransportEvent]:
         """Connect the links whose names have been looked up."""
         events: list[TransportEvent] = []
-        for host, port, addresses in self._resolver.answers():
-            for dialled in list(self._dialled.values()):
-                if dialled.stage is Stage.RESOLVING and dialled.name == (host, port):
-                    events += self._changed(dialled, dialled.connect(addresses, now_ms))
+        for answer in self._resolver.answers():
+            waiting = [
+                dialled
+                for dialled in self._dialled.values()
+                if dialled.stage is Stage.RESOLVING and dialled.name == (answer.host, answer.port)
+            ]
+            if not waiting:
+                self._resolver.keep(answer)
+            for dialled in waiting:
+                events += self._changed(dialled, dialled.connect(answer.addresses, now_ms))
         return events
 
     def _take_messages(
