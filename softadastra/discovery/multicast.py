@@ -119,6 +119,7 @@ class Multicast:
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._start_error: Exception | None = None
+        self._has_started = False
         self._is_running = False
         self._thread = Thread(target=self._run, name="softadastra-discovery", daemon=True)
 
@@ -159,13 +160,15 @@ class Multicast:
         try:
             asyncio.run(self._main())
         except Exception as error:  # nobody is above: it is told, and the node goes on without
-            if self._started.locked():
-                self._start_error = error
+            if self._has_started:
+                self._observer.failed(
+                    f"discovery has ended: {_words(error)}; start_discovery() begins it anew"
+                )
             else:
-                self._observer.failed(f"discovery has ended: {_words(error)}")
+                self._start_error = error
         finally:
             self._is_running = False
-            if self._started.locked():
+            if not self._has_started:
                 self._started.release()
             self._ended.release()
 
@@ -177,7 +180,7 @@ class Multicast:
         )
         try:
             await multicast.zeroconf.async_wait_for_start()
-            self._is_running = True
+            self._has_started = self._is_running = True
             self._started.release()
             async with asyncio.TaskGroup() as group:
                 work = [
