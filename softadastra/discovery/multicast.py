@@ -224,7 +224,7 @@ class Multicast:
                     self._woken.set()
                 if now_ms < settled_ms:
                     await self._settle(multicast, is_late=has_slept)
-            except (OSError, Error) as error:
+            except Exception as error:  # ifaddr asserts, and each system has interfaces of its own
                 settled_ms = now_ms + SETTLING_MS
                 before, problem = problem, _words(error)
                 if problem != before:

@@ -111,3 +111,15 @@ def test_what_went_wrong_and_was_mended_is_told_when_it_goes_wrong_again(
     told = follow(monkeypatch, down, PLACES, down)
 
     assert told.failures == ["cannot use an interface for multicast: Network is down"] * 2
+
+
+def test_whatever_reading_the_interfaces_raises_does_not_end_discovery(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As ifaddr does for an IPv4 address without a netmask, which some VPNs have."""
+    told = follow(monkeypatch, AssertionError("sockaddr_to_ip(...) returned None"), PLACES)
+
+    assert told.announcements == [["192.0.2.7"]]
+    assert told.failures == [
+        "cannot use an interface for multicast: sockaddr_to_ip(...) returned None"
+    ]
