@@ -23,6 +23,7 @@ from softadastra.errors import InvalidStateError
 from softadastra.security.keyring import Keyring
 from softadastra.transport.addresses import NameResolver, numeric_address
 from softadastra.transport.curve import new_key_pair
+from softadastra.transport.descriptors import require_descriptors
 from softadastra.transport.dialled import Dialled, Stage
 from softadastra.transport.guard import REVOKED, Guard
 from softadastra.transport.intake import LOOK_INTERVAL_MS, SUSPECT_INTERVAL_MS, Intake, stuffed
@@ -62,9 +63,13 @@ class ZeroMQTransport(Transport):
 
     Args:
         keyring: whose key it proves, and whom it lets in; None: it does not ask.
+
+    Raises:
+        TransportError: this process has too few descriptors left.
     """
 
     def __init__(self, keyring: Keyring | None = None) -> None:
+        require_descriptors()
         # A context of its own: an application's other ZeroMQ sockets share nothing with it.
         self._context: Context = zmq.Context()
         self._guard = None if keyring is None else Guard(self._context, keyring, _monotonic_ms())
