@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-__all__ = ["Address", "Answer", "NameResolver", "numeric_address", "resolve"]
+__all__ = ["Address", "Answer", "NameResolver", "numeric_address", "plain_host", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +72,14 @@ def resolve(host: str, port: int, flags: int = 0) -> tuple[Address, ...]:
 def numeric_address(host: str, port: int) -> Address | None:
     """Read a host that is an address already; None for a name. Never blocks."""
     return next(iter(resolve(host, port, socket.AI_NUMERICHOST)), None)
+
+
+def plain_host(host: str) -> str:
+    """Give an IPv4 address as such, also where the system writes it as an IPv6 one.
+
+    On a socket of both kinds it does (RFC 4291, section 2.5.5.2), as "::ffff:192.0.2.7".
+    """
+    return host.removeprefix("::ffff:") if "." in host else host
 
 
 def _numeric(place: Sequence[object]) -> str:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import zmq
 
 from softadastra.errors import TransportError
-from softadastra.transport.addresses import Address, resolve
+from softadastra.transport.addresses import Address, plain_host, resolve
 from softadastra.transport.callers import Caller, Callers
 from softadastra.transport.curve import OVERHEAD_BYTES, serve
 from softadastra.transport.guard import NOBODY, REVOKED, Guard
@@ -308,7 +308,7 @@ class Listener:
 def _peer_address(frame: zmq.Frame) -> str:
     """Read where a message came from; empty when the connection does not say."""
     try:
-        return str(frame.get("Peer-Address"))
+        return plain_host(str(frame.get("Peer-Address")))
     except zmq.ZMQError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -23,6 +23,8 @@ from typing import Final, NamedTuple
 
 import zmq
 
+from softadastra.transport.addresses import plain_host
+
 __all__ = ["Connection"]
 
 _BYTES_RECEIVED: Final = 128
@@ -66,7 +68,7 @@ class Connection(NamedTuple):
     @property
     def host(self) -> str:
         """The IP address of the other end."""
-        return str(self.peer[0])
+        return plain_host(str(self.peer[0]))
 
     def received_bytes(self) -> int | None:
         """Give how many bytes have come over it so far, read by libzmq or not.

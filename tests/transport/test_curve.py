@@ -210,6 +210,19 @@ def test_the_key_that_knocked_from_there_is_named_as_the_one_that_was_seen(
     assert f"expected {b.fingerprint}, seen {impostor.fingerprint}" in reason
 
 
+def test_a_host_is_the_same_one_however_it_reaches_a_listener_of_both_kinds(
+    open_node: OpenNode,
+) -> None:
+    """On "::" the system calls it "::ffff:127.0.0.1"."""
+    a, b, _ = friends(open_node)
+    impostor = open_node("b-anew")
+    impostor.trusts(a)
+    end_of(impostor, dial(impostor, a, a.listen("::")), a)
+    reason = end_of(a, dial(a, b, impostor.listen()), impostor)
+
+    assert f"expected {b.fingerprint}, seen {impostor.fingerprint}" in reason
+
+
 def test_of_two_strangers_from_one_host_none_is_named_as_the_one_that_was_seen(
     open_node: OpenNode,
 ) -> None:

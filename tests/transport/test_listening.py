@@ -12,7 +12,7 @@ from softadastra.errors import InvalidStateError, TransportError
 from softadastra.transport.links import LinkUp
 
 from .conftest import Open
-from .ends import LOOPBACK, until
+from .ends import LOOPBACK, join, until
 
 
 def test_port_0_picks_a_port_that_can_be_dialled(open_end: Open) -> None:
@@ -69,6 +69,19 @@ def test_a_failed_bind_can_be_tried_again_and_a_bound_transport_cannot(open_end:
 
     with pytest.raises(InvalidStateError, match=str(bound)):
         listener.listen()
+
+
+def test_who_comes_in_over_ipv4_has_an_ipv4_address_on_a_listener_of_both_kinds(
+    open_end: Open,
+) -> None:
+    dialler, listener = open_end(), open_end()
+    join(dialler, listener, listener.listen("::"))
+    inside = listener.transport._listener
+    assert inside is not None
+    (intake,) = inside.callers.intakes()
+
+    assert listener.came_up()[0].address == LOOPBACK
+    assert intake.connection.host == LOOPBACK
 
 
 FEW_DESCRIPTORS = """
