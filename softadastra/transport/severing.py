@@ -21,8 +21,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-import zmq
-
 from softadastra.transport.addresses import plain_host
 
 __all__ = ["Connection"]
@@ -39,19 +37,6 @@ class Connection(NamedTuple):
     descriptor: int
     peer: tuple[object, ...]
     """Address and port of the other end, as the system writes them."""
-
-    @classmethod
-    def of(cls, frame: zmq.Frame, port: int) -> Connection | None:
-        """Name the connection that a message came on; None when it has ended since.
-
-        Args:
-            frame: of the message.
-            port: where the node listens.
-        """
-        try:
-            return cls.accepted(int(frame.get(zmq.SRCFD)), port)
-        except zmq.ZMQError:  # of an old version of ZMTP, where nobody knows
-            return None
 
     @classmethod
     def accepted(cls, descriptor: int, port: int) -> Connection | None:
