@@ -195,6 +195,26 @@ def test_a_name_that_is_never_answered_is_given_up(
     assert dialler.poll(50) == []
 
 
+def test_closing_does_not_wait_for_a_look_up_whose_answer_then_concerns_nobody(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends `getaddrinfo`, which may hang for half a minute."""
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    names = SlowNames(Address(socket.AF_INET, LOOPBACK, 1))
+    monkeypatch.setattr(addresses, "resolve", names.resolve)
+    dialler = open_end()
+    dialler.transport.dial("slow.example", 4041)
+    (look_up,) = [each for each in threading.enumerate() if each.name.endswith("slow.example")]
+    dialler.transport.close()
+    assert look_up.is_alive()
+    names.release.set()
+    look_up.join(PATIENCE_SECONDS)
+
+    assert not look_up.is_alive()
+    assert raised == []
+
+
 def test_a_name_whose_look_up_lasts_longer_than_a_dial_is_there_for_the_next_one(
     open_end: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
