@@ -17,6 +17,7 @@ from zmq.utils import z85
 from softadastra.errors import TransportError
 from softadastra.security.keyring import Keyring
 from softadastra.security.keys import KeyPair
+from softadastra.security.repeats import TELLINGS_MAX
 from softadastra.security.trust_file import TrustFile
 from softadastra.transport import gate, guard, listener, proof
 from softadastra.transport.curve import new_key_pair, public_key_of
@@ -585,3 +586,20 @@ def test_strangers_by_the_hundred_leave_friends_connected(
 
     assert len(b.came_up()) == 1
     assert len(b.failures()) == 16  # the rest is counted, and fills no log
+
+
+def test_strangers_do_not_keep_it_from_being_told_that_a_peer_is_not_who_it_was(
+    open_node: OpenNode, open_raw: OpenRaw
+) -> None:
+    """As many are told of as are told of in a minute, and the one that matters comes then."""
+    a, b, _ = friends(open_node)
+    port = a.listen()
+    dealers = [stranger(open_raw, a, port) for _ in range(2 * TELLINGS_MAX)]
+    for dealer in dealers:
+        dealer.send(b"let me in")
+    until(lambda: len(a.failures()) == TELLINGS_MAX, a)
+    impostor = open_node("impostor")
+    impostor.trusts(a)
+    end_of(a, dial(a, b, impostor.listen()), impostor)
+
+    assert a.failures()[-1].reason == "not_proved"
