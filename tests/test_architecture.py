@@ -112,11 +112,25 @@ LAYERS = {
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
     "tracing": VALUES,
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
+    "dashboard": {
+        *VALUES,
+        "client",
+        "explanation",
+        "runtime.listening",
+        "scans",
+        "security.private_files",
+        "sync.notices",
+        "sync.status",
+        "tagged_json",
+        "vitals",
+        "watch",
+    },
     "cli": {
         *VALUES,
         "options",
         "client",
         "control",
+        "dashboard",
         "settings",
         "node_settings",
         "inspection",
@@ -159,6 +173,8 @@ ONLY_IN = {
     "structlog": "runtime",
     "zeroconf": "discovery",
     "ifaddr": "discovery",
+    "starlette": "dashboard",
+    "uvicorn": "dashboard",
 }
 """Third-party packages that one part alone may import."""
 
@@ -256,6 +272,7 @@ def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, softadastra; from softadastra import Client, ClientOptions, Peer; "
         "heavy = {'zmq', 'structlog', 'zeroconf', 'asyncio', 'click', 'rich', 'http'}; "
+        "heavy |= {'starlette', 'uvicorn'}; "
         "print(sorted(heavy & sys.modules.keys()))"
     )
 
