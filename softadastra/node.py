@@ -42,7 +42,7 @@ from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource
 from softadastra.vitals import LogVitals
-from softadastra.wal.disk import OsDisk
+from softadastra.wal.disk import OsDisk, free_bytes
 from softadastra.wal.log import WriteAheadLog
 
 __all__ = ["Node"]
@@ -195,6 +195,12 @@ class Node:
         """The port that is bound; None when the transport does not run, or has failed."""
         reactor = self._reactor
         return self._port if reactor is not None and reactor.is_running else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a bug has ended the reactor, and nobody has started another one since."""
+        reactor = self._reactor
+        return reactor is not None and reactor.has_failed
 
     def _start(self) -> None:
         """Start what runs beside the callers."""
@@ -417,7 +423,8 @@ class Node:
         """Give how the log is; None without one."""
         if self._log is None or self._compactor is None:
             return None
-        return log_vitals(self._log, self.committer, self._compactor.compaction)
+        free = free_bytes(self._options.resolved_wal_path())
+        return log_vitals(self._log, self.committer, self._compactor.compaction, free_bytes=free)
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete."""

@@ -138,6 +138,7 @@ LAYERS = {
         "pairing",
         "repair",
         "explanation",
+        "health",
         "runtime.events",
         "security",
         "sentences",

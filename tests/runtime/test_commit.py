@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 import time
@@ -16,6 +17,7 @@ from softadastra.runtime.tickets import Ticket
 from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
+from softadastra.vitals import LogRefusal, RefusalKind
 from tests.engines import OPTIONS
 from tests.interrupts import every_interrupt, in_time, one_signal
 
@@ -233,6 +235,57 @@ def test_a_failed_sync_shows_nothing(disk):
 
     assert keys(of) == set()
     assert [n.event for n in of.engine.notices.take()] == ["wal.failed"]
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_what_the_disk_refused_stands_until_an_append_works(disk, flush):
+    of = committer(disk, flush=flush)
+    times = iter([1_000, 1_000, 2_000, 2_000])
+    of.wall_ms = lambda: next(times)
+    found = []
+
+    def refuse():
+        raise StorageError("no space", errno=errno.ENOSPC)
+
+    disk.on_append = refuse
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            of.write([("k", VALUE, 0)])
+        found.append(of.refusals.stands)
+    disk.on_append = lambda: None
+    of.wall_ms = lambda: 3_000
+    of.write([("k", VALUE, 0)])
+
+    full = LogRefusal(kind=RefusalKind.FULL, since_ms=1_000, detail="no space")
+    assert found == [full, full]
+    assert of.refusals.stands is None
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, RefusalKind.FULL),
+        (errno.EDQUOT, RefusalKind.FULL),
+        (errno.EFBIG, RefusalKind.FULL),
+        (errno.EROFS, RefusalKind.READ_ONLY),
+        (errno.EIO, RefusalKind.FAILED),
+        (None, RefusalKind.FAILED),
+    ],
+)
+def test_a_failed_sync_says_why_also_when_the_log_then_refuses_everything(disk, number, kind):
+    of = committer(disk)
+
+    def refuse(words, with_number):
+        raise StorageError(words, errno=with_number)
+
+    disk.on_sync = partial(refuse, "lost", number)
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+    disk.on_append = partial(refuse, "an earlier failure left its end unknown", None)
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+
+    assert of.refusals.stands == LogRefusal(kind=kind, since_ms=1_000, detail="lost")
 
 
 def test_writers_that_come_during_a_sync_share_the_next_one(disk):
