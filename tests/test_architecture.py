@@ -116,6 +116,8 @@ LAYERS = {
         *VALUES,
         "client",
         "explanation",
+        "health.exposition",
+        "health.readiness",
         "runtime.listening",
         "scans",
         "security.private_files",

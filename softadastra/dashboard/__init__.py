@@ -11,9 +11,9 @@ docs/dashboard.md is for those who use it, decision 0022 says why it is as it is
 In reading order: `addresses.py` (where it listens), `tokens.py` (who is let in), `refusals.py` (why
 a request is not done), `origins.py` (the names and pages it answers to), `gate.py` (what every
 request passes), `bodies.py`, `connections.py` (limits of what comes in), `documents.py`,
-`listing.py`, `settling.py` (what it tells of the node, and does for people), `history.py`,
-`audience.py`, `feed.py`, `streaming.py` (what happens, live), `routes.py`, `serving.py` (the
-thread), `dashboard.py`. The page itself is in `page/`.
+`listing.py`, `settling.py` (what it tells of the node, and does for people), `monitoring.py` (what
+it tells machines), `history.py`, `audience.py`, `feed.py`, `streaming.py` (what happens, live),
+`routes.py`, `serving.py` (the thread), `dashboard.py`. The page itself is in `page/`.
 """
 
 from __future__ import annotations

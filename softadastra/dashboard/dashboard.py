@@ -99,7 +99,12 @@ class Dashboard:
             is_local = self._check_reach(listener)
             origins = Origins([*self._names, self._address.host], is_local=is_local)
             serving = Serving(
-                self._client, listener, origins=origins, token=self._token, fault=self._fault
+                self._client,
+                listener,
+                origins=origins,
+                is_local=is_local,
+                token=self._token,
+                fault=self._fault,
             )
             serving.start()
         except BaseException:

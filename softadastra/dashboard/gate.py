@@ -14,7 +14,7 @@ from softadastra.dashboard.refusals import Reason, RefusedError, refusal_of
 from softadastra.dashboard.tokens import Token
 from softadastra.errors import SoftadastraError
 
-__all__ = ["SECURITY_HEADERS", "Gate"]
+__all__ = ["SECURITY_HEADERS", "TRUSTED", "Gate"]
 
 SECURITY_HEADERS: Final = {
     "content-security-policy": "; ".join(
@@ -40,6 +40,10 @@ SECURITY_HEADERS: Final = {
 address of it told to anybody (W3C CSP level 3, Trusted Types)."""
 
 
+TRUSTED: Final = "softadastra.trusted"
+"""Where a request says whether it has the token."""
+
+
 class Gate:
     """Lets requests through that may be done; all others are told why not.
 
@@ -47,7 +51,7 @@ class Gate:
         app: what does them.
         origins: the names and pages that are answered.
         token: the secret.
-        public: paths that need no token: what is there is no secret.
+        public: paths that need no token.
         fault: told the path and what a bug raised.
     """
 
@@ -97,10 +101,11 @@ class Gate:
         """
         headers = Headers(scope=scope)
         self._origins.check_host(headers)
+        scope[TRUSTED] = self._token.opens(headers.get("authorization", ""))
         if scope["path"] in self._public and scope["method"] in ("GET", "HEAD"):
             return
         self._origins.check_origin(headers)
-        if not self._token.opens(headers.get("authorization", "")):
+        if not scope[TRUSTED]:
             raise RefusedError(
                 Reason.UNAUTHORIZED,
                 "the dashboard's token is missing or wrong: open the address that the node printed"

@@ -7,19 +7,22 @@ from pathlib import Path
 from typing import Any, Final, Protocol, TypeVar
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, Router
 
 from softadastra.client import Client
 from softadastra.dashboard.audience import Audience, message
 from softadastra.dashboard.bodies import json_body
 from softadastra.dashboard.documents import Document, encoded
+from softadastra.dashboard.gate import TRUSTED
 from softadastra.dashboard.history import History
 from softadastra.dashboard.listing import conflict_page, key_page, one_key, one_peer
+from softadastra.dashboard.monitoring import Monitoring
 from softadastra.dashboard.settling import Settlement, settle
 from softadastra.dashboard.streaming import EventStream
+from softadastra.health.exposition import CONTENT_TYPE
 
-__all__ = ["PAGE", "Call", "router"]
+__all__ = ["HEALTH", "METRICS", "PAGE", "Call", "router"]
 
 T = TypeVar("T")
 
@@ -49,6 +52,10 @@ PAGE: Final = {
 """The paths of the page, each with its file and type. There is no secret in them."""
 
 
+METRICS: Final = "/metrics"
+HEALTH: Final = "/healthz"
+
+
 class Call(Protocol):
     """Calls something that may wait, outside of the event loop."""
 
@@ -75,6 +82,8 @@ def router(client: Client, audience: Audience, history: History, call: Call) -> 
             Route("/api/peer", answers.peer),
             Route("/api/conflicts", answers.conflicts),
             Route("/api/resolve", answers.resolve, methods=["POST"]),
+            Route(METRICS, answers.metrics),
+            Route(HEALTH, answers.health),
         ]
     )
 
@@ -84,6 +93,7 @@ class _Answers:
         self._client = client
         self._history = history
         self._call = call
+        self._monitoring = Monitoring(client)
 
     def greeting(self) -> str:
         """The first message to a page."""
@@ -113,6 +123,17 @@ class _Answers:
         """Settle a conflict."""
         settlement = Settlement.parse(await json_body(request))
         return await self._read(lambda: settle(self._client, settlement))
+
+    async def metrics(self, _: Request) -> Response:
+        """Numbers for Prometheus."""
+        text = await self._call(self._monitoring.metrics)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    async def health(self, request: Request) -> Response:
+        """200 when the node is in order, else 503; why not for those who have the token."""
+        in_full = bool(request.scope[TRUSTED])
+        is_ok, document = await self._call(lambda: self._monitoring.health(in_full=in_full))
+        return JSONResponse(document, status_code=200 if is_ok else 503)
 
     async def _read(self, look: Callable[[], Document]) -> Response:
         return Response(await self._call(lambda: encoded(look())), media_type="application/json")

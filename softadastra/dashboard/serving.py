@@ -19,7 +19,7 @@ from softadastra.dashboard.feed import Feed
 from softadastra.dashboard.gate import Gate
 from softadastra.dashboard.history import History
 from softadastra.dashboard.origins import Origins
-from softadastra.dashboard.routes import PAGE, router
+from softadastra.dashboard.routes import HEALTH, METRICS, PAGE, router
 from softadastra.dashboard.tokens import Token
 
 __all__ = ["Serving"]
@@ -40,6 +40,7 @@ class Serving:
         client: the node.
         listener: where; it is closed in the end.
         origins: the names and pages that are answered.
+        is_local: whether only this machine reaches it: then metrics need no token.
         token: the secret.
         fault: told where and what a bug raised.
     """
@@ -50,6 +51,7 @@ class Serving:
         listener: socket.socket,
         *,
         origins: Origins,
+        is_local: bool,
         token: Token,
         fault: Callable[[str, Exception], None],
     ) -> None:
@@ -64,7 +66,7 @@ class Serving:
             router(client, self._audience, self._history, self._call),
             origins=origins,
             token=token,
-            public=[*PAGE],
+            public=[*PAGE, HEALTH, *([METRICS] if is_local else [])],
             fault=fault,
         )
         self._server = uvicorn.Server(
