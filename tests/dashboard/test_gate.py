@@ -7,7 +7,7 @@ import pytest
 from softadastra import Client
 from softadastra.dashboard import Dashboard
 from softadastra.dashboard.gate import SECURITY_HEADERS
-from softadastra.dashboard.routes import PAGE
+from softadastra.dashboard.routes import DIRECTORY, PAGE
 
 from .browsing import Asker
 
@@ -147,3 +147,12 @@ def test_every_answer_forbids_frames_and_what_comes_from_elsewhere(
 def test_what_is_read_is_kept_nowhere(asker: Asker) -> None:
     assert asker.get("/api/keys").headers["cache-control"] == "no-store"
     assert "server" not in asker.get("/").headers
+
+
+def test_each_file_of_the_page_is_given_and_no_other(asker: Asker) -> None:
+    files = {path.name for path in DIRECTORY.iterdir()}
+
+    assert {name for name, _ in PAGE.values()} == files
+    assert asker.get("/../routes.py").status == 404
+    assert asker.get("/%2e%2e/routes.py").status == 404
+    assert asker.get("/page/index.html").status == 404

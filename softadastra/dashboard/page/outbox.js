@@ -61,7 +61,7 @@ function inWords([, held, queued, flying, failed]) {
 
 function nice(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= value);
+  return [1, 2, 3, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
 const compact = (value) => (value >= 10_000 ? `${count(Math.round(value / 1000))} k` : count(value));

@@ -58,7 +58,7 @@ function draw() {
     links,
     shape("circle", { class: "self", cx: width / 2, cy: middle, r: 13 }),
     label(width / 2, middle + 31, [["name", short(node.node_id)]], width),
-    places.map((place, index) => peerShapes(place, index < LABELLED, width)),
+    places.map((place, index) => peerShapes(place, index < LABELLED, width, middle)),
   );
   byId("graph").replaceChildren(picture);
 }
@@ -74,16 +74,22 @@ function placed(peers, width, height, isRow) {
     const here = ordered.slice(first, first + room);
     const shrink = peers.length <= 14 ? 1 : Math.max(0.3, 1 - 0.18 * ring);
     here.forEach((peer, index) => {
-      const turn = isRow ? Math.PI : -Math.PI / 2;
+      const turn = firstAngle(here.length, isRow);
       const angle = turn + (2 * Math.PI * index) / here.length;
       const x = width / 2 + Math.cos(angle) * (width / 2 - Math.min(90, width / 5)) * shrink;
-      const y = height / 2 - 12 + Math.sin(angle) * (height / 2 - 36) * shrink;
+      const y = height / 2 - 12 + Math.sin(angle) * (height / 2 - 44) * shrink;
       found.push({ peer, x, y, rank: shownFirst.get(peer.node_id) });
     });
     first += here.length;
     ring += 1;
   }
   return found.sort((a, b) => a.rank - b.rank);
+}
+
+// An even ring begins between the axes, so that lines do not run through the names below their ends.
+function firstAngle(number, isRow) {
+  if (isRow) return Math.PI;
+  return -Math.PI / 2 + (number > 2 && number % 2 === 0 ? Math.PI / number : 0);
 }
 
 function relays(places) {
@@ -94,10 +100,11 @@ function relays(places) {
   );
 }
 
-function peerShapes({ peer, x, y }, isLabelled, width) {
+function peerShapes({ peer, x, y }, isLabelled, width, middle) {
   const { level, words } = standing(peer);
   const parts = [mark(level, x, y)];
-  if (isLabelled) parts.push(label(x, y + 25, [["name", short(peer.node_id)], ["quiet", words]], width));
+  const below = y < middle - 10 ? y - 30 : y + 25;
+  if (isLabelled) parts.push(label(x, below, [["name", short(peer.node_id)], ["quiet", words]], width));
   return shape("g", { class: "peer", "data-peer": peer.node_id, "data-level": level }, shape("title", {}, `${peer.node_id}: ${words}`), parts);
 }
 
