@@ -90,6 +90,7 @@ class Feed:
             has_come = await self._audience.wait(PAUSE_SECONDS if is_watched else IDLE_SECONDS)
             if has_come:
                 self._due = 0.0
+                self._is_away = False
             look = await call(self._look_close if len(self._audience) else self._look_by_the_way)
             for each in look.messages:
                 self._audience.tell(each)

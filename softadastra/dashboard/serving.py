@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Thread
+from threading import Event, Thread
 from typing import Final, TypeVar
 
 import uvicorn
@@ -61,7 +61,8 @@ class Serving:
         self._audience = Audience()
         self._history = History()
         self._executor = ThreadPoolExecutor(CALLS_MAX, "softadastra-dashboard-call")
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_running = Event()
         gate = Gate(
             router(client, self._audience, self._history, self._call),
             origins=origins,
@@ -85,13 +86,15 @@ class Serving:
         self._thread = Thread(target=self._run, name="softadastra-dashboard", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the thread, and wait until it can be ended."""
         self._thread.start()
+        self._is_running.wait()
 
     def close(self) -> None:
         """End it: what is under way may take a second, streams end at once. Again is no error."""
-        with suppress(RuntimeError):  # the loop has ended already
-            self._loop.call_soon_threadsafe(self._end)
+        if self._loop is not None:
+            with suppress(RuntimeError):  # the loop has ended already
+                self._loop.call_soon_threadsafe(self._end)
         self._thread.join(CLOSING_SECONDS_MAX)
 
     def _end(self) -> None:
@@ -100,15 +103,17 @@ class Serving:
 
     def _run(self) -> None:
         try:
-            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-                runner.run(self._serve())
+            asyncio.run(self._serve())
         except Exception as error:  # a bug: it ends the dashboard, and not the node
             self._fault("", error)
         finally:
+            self._is_running.set()
             self._listener.close()
             self._executor.shutdown(cancel_futures=True)
 
     async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_running.set()
         feed = Feed(self._client, self._audience, self._history)
         telling = asyncio.create_task(self._feed(feed))
         try:
@@ -128,4 +133,4 @@ class Serving:
                 await asyncio.sleep(1)
 
     def _call(self, function: Callable[[], T]) -> Awaitable[T]:
-        return self._loop.run_in_executor(self._executor, function)
+        return asyncio.get_running_loop().run_in_executor(self._executor, function)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ from softadastra import (
     InvalidArgumentError,
     TransportError,
 )
-from softadastra.dashboard import Dashboard, serving
+from softadastra.dashboard import Dashboard, connections, serving
 from softadastra.types import Event
 from tests.eventually import eventually
 
@@ -30,7 +31,8 @@ def threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith(OURS)]
 
 
-def test_it_ends_while_somebody_looks(node: Client) -> None:
+def test_it_ends_while_somebody_looks(node: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "CLOSING_SECONDS", 3_600)  # streams end, and are not cut
     dashboard = Dashboard(node, port=0).open()
     with Asker(dashboard).stream() as stream:
         stream.until("vitals")
@@ -45,6 +47,27 @@ def test_it_ends_while_somebody_looks(node: Client) -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind(("127.0.0.1", dashboard.port))
+
+
+def test_it_ends_while_somebody_reads_nothing(
+    node: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "READ_SECONDS_MAX", 3_600)
+    monkeypatch.setattr(connections, "CLOSING_SECONDS", 0.1)
+    node.put("k", "v" * 1_000_000)
+    dashboard = Dashboard(node, port=0).open()
+    with Asker(dashboard).connect() as connection:
+        head = f"Host: localhost\r\nAuthorization: Bearer {dashboard.token}\r\n\r\n"
+        asked = f"GET /api/key?key=k HTTP/1.1\r\n{head}".encode()
+        for _ in range(200):  # answers of 64 KiB each, more than the system keeps
+            connection.sendall(asked)
+        inside: Any = dashboard._serving
+        answering = inside._server.server_state.connections
+        eventually(lambda: any(each.flow.write_paused for each in answering))
+
+        dashboard.close()
+
+        assert threads() == []
 
 
 def test_it_is_opened_once_and_again_after_it_was_closed(node: Client) -> None:

@@ -87,6 +87,7 @@ def test_there_are_so_many_connections_and_no_more(
     node: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connections, "CONNECTIONS_MAX", 3)
+    monkeypatch.setattr(connections, "HEAD_SECONDS_MAX", 3_600)
     with Dashboard(node, port=0) as dashboard, ExitStack() as stack:
         asker = Asker(dashboard)
         first, *_ = [stack.enter_context(asker.connect()) for _ in range(3)]

@@ -80,6 +80,17 @@ def test_what_was_not_looked_at_is_not_replaced(
     assert conflicting.conflicts() == before
 
 
+def test_a_remove_is_not_kept_when_there_is_a_value_that_was_not_looked_at(
+    asker: Asker, conflicting: Client
+) -> None:
+    conflicts = asker.get("/api/conflicts").document["conflicts"]
+    (removed,) = [each for each in conflicts[1]["values"] if each["value"] is None]
+    choice = {"key": "cart/2", "seen": [removed["sync_id"]], "keep": removed["sync_id"]}
+
+    assert asker.post(SETTLE, choice).reason == "changed"
+    assert conflicting["cart/2"] == "new"
+
+
 @pytest.mark.parametrize(
     ("chosen", "reason"),
     [

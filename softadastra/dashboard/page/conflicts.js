@@ -57,7 +57,7 @@ function show(state, { conflicts, next }) {
     target.append(...(known.get(id).isConnected ? [] : [known.get(id)]));
   }
   if (conflicts.length === 0) target.append(element("p", { class: "quiet" }, state === "open" ? "Nothing to settle." : "None."));
-  if (next !== null) target.append(element("p", { class: "quiet" }, `More follow these ${conflicts.length}.`));
+  if (next !== null) target.append(element("p", { class: "quiet" }, state === "open" ? "There are more, which follow when these are settled." : "There are more: softadastra conflicts lists them."));
   if (ends.length > 0) (target.querySelector("input") ?? byId("conflicts-title")).focus();
 }
 

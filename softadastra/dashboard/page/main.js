@@ -11,8 +11,11 @@ import { showPeers } from "./peers.js";
 import { Stream } from "./stream.js";
 import { clock } from "./words.js";
 
+const OLD_MS = 20_000; // a node that has much to count tells how it is every ten seconds
+
 let startedAt = null;
 let isFirst = true;
+let heardAt = 0;
 
 const stream = new Stream({ onMessage: take, onState: showState });
 
@@ -32,6 +35,7 @@ function begin({ outbox }) {
 }
 
 function showVitals(vitals) {
+  heardAt = performance.now();
   if (startedAt !== null && startedAt !== vitals.node.started_at_ms) {
     noteHere(`the node was started again at ${clock(vitals.node.started_at_ms)}`);
     showBadge("live", "Live, after a restart");
@@ -57,6 +61,11 @@ function showState(state, words) {
     showBadge("lost", `Not connected: ${words}. Trying again`);
   }
 }
+
+setInterval(() => {
+  const isOld = startedAt !== null && performance.now() - heardAt > OLD_MS;
+  if (isOld && byId("connection").dataset.state === "live") showBadge("lost", "The node does not say how it is");
+}, 2_000);
 
 function showBadge(state, words) {
   setState(byId("connection"), "state", state);

@@ -12,6 +12,8 @@ export function showOverview(vitals) {
   setText(byId("node-facts"), facts(vitals));
   const [level, words] = verdict(vitals);
   setText(byId("verdict"), words);
+  // Said aloud when it changes for the better or worse, not with each second that a lag is older.
+  if (byId("verdict").dataset.level !== level) setText(byId("verdict-told"), words);
   setState(byId("verdict"), "level", level);
 
   const connected = peers.filter((peer) => peer.state === "connected").length;

@@ -5,7 +5,9 @@ import { read } from "./node.js";
 import { count, duration, moment } from "./words.js";
 
 const FAR_MS = 30_000; // behind for longer than a reconnect and a batch take
-const LABELLED = 24;
+const RING_MAX = 14; // peers; more stand in several rings, without names, which would cover each other
+const NAME_WIDTH = 34; // pixels of the picture for each peer, so that there is room for its name
+const WORDS_WIDTH = 60;
 const rows = new Map();
 let latest = null;
 
@@ -58,7 +60,7 @@ function draw() {
     links,
     shape("circle", { class: "self", cx: width / 2, cy: middle, r: 13 }),
     label(width / 2, middle + 31, [["name", short(node.node_id)]], width),
-    places.map((place, index) => peerShapes(place, index < LABELLED, width, middle)),
+    places.map((place) => peerShapes(place, peers.length, width, middle)),
   );
   byId("graph").replaceChildren(picture);
 }
@@ -67,17 +69,17 @@ function placed(peers, width, height, isRow) {
   const found = [];
   const byLag = [...peers].sort((a, b) => b.lag - a.lag || a.node_id.localeCompare(b.node_id));
   const shownFirst = new Map(byLag.map((peer, index) => [peer.node_id, index]));
-  const ordered = peers.length > LABELLED ? byLag : [...peers];
+  const ordered = peers.length > RING_MAX ? byLag : [...peers];
   let ring = 0;
   for (let first = 0; first < ordered.length; ) {
-    const room = peers.length <= 14 ? peers.length : 24 + 12 * ring;
+    const room = peers.length <= RING_MAX ? peers.length : 24 + 12 * ring;
     const here = ordered.slice(first, first + room);
-    const shrink = peers.length <= 14 ? 1 : Math.max(0.3, 1 - 0.18 * ring);
+    const shrink = peers.length <= RING_MAX ? 1 : Math.max(0.3, 1.15 - 0.18 * ring);
     here.forEach((peer, index) => {
       const turn = firstAngle(here.length, isRow);
       const angle = turn + (2 * Math.PI * index) / here.length;
       const x = width / 2 + Math.cos(angle) * (width / 2 - Math.min(90, width / 5)) * shrink;
-      const y = height / 2 - 12 + Math.sin(angle) * (height / 2 - 44) * shrink;
+      const y = height / 2 - 12 + Math.sin(angle) * (height / 2 - 54) * shrink;
       found.push({ peer, x, y, rank: shownFirst.get(peer.node_id) });
     });
     first += here.length;
@@ -100,11 +102,12 @@ function relays(places) {
   );
 }
 
-function peerShapes({ peer, x, y }, isLabelled, width, middle) {
+function peerShapes({ peer, x, y }, number, width, middle) {
   const { level, words } = standing(peer);
   const parts = [mark(level, x, y)];
-  const below = y < middle - 10 ? y - 30 : y + 25;
-  if (isLabelled) parts.push(label(x, below, [["name", short(peer.node_id)], ["quiet", words]], width));
+  const lines = [["name", short(peer.node_id)], ["quiet", words]].slice(0, number * WORDS_WIDTH <= width ? 2 : 1);
+  const start = y < middle - 10 ? y - 15 * lines.length : y + 25;
+  if (number <= RING_MAX && number * NAME_WIDTH <= width) parts.push(label(x, start, lines, width));
   return shape("g", { class: "peer", "data-peer": peer.node_id, "data-level": level }, shape("title", {}, `${peer.node_id}: ${words}`), parts);
 }
 
