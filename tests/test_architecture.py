@@ -114,6 +114,7 @@ LAYERS = {
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
     "dashboard": {
         *VALUES,
+        "aio",
         "client",
         "explanation",
         "health.exposition",

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 from weakref import WeakSet
 
+from softadastra.aio import AsyncClient
 from softadastra.client import Client
 from softadastra.dashboard.addresses import Address, is_loopback
 from softadastra.dashboard.origins import Origins, checked_name
@@ -33,7 +34,7 @@ class Dashboard:
     says that the node is closed. Safe to use from any thread.
 
     Args:
-        client: the node that it shows.
+        client: the node that it shows; a `Client` or an `AsyncClient`.
         host: the address that it listens on.
         port: 0: the system picks a free one.
         token: what whoever looks has to show, 16 characters or more. None: one is made, which
@@ -52,13 +53,15 @@ class Dashboard:
 
     def __init__(
         self,
-        client: Client,
+        client: Client | AsyncClient,
         host: str = "127.0.0.1",
         port: int = 8765,
         *,
         token: str | None = None,
         names: Iterable[str] = (),
     ) -> None:
+        if isinstance(client, AsyncClient):
+            client = client._client
         if not isinstance(client, Client):
             raise InvalidArgumentError(f"a dashboard shows a Client, got {client!r:.80}")
         self._client = client

@@ -26,6 +26,7 @@ REQUIREMENTS = Requirements("BROWSER_MUST_RUN")
 FLAGS = (
     "--headless",
     "--no-sandbox",  # it refuses to run as root with one, as CI does
+    "--disable-dev-shm-usage",  # in a container it has 64 MiB there, and ends when they are full
     "--disable-gpu",
     "--disable-quic",
     "--no-first-run",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import subprocess
 import sys
@@ -13,9 +14,11 @@ import pytest
 
 from softadastra import (
     Client,
+    ClientOptions,
     InvalidArgumentError,
     TransportError,
 )
+from softadastra.aio import AsyncClient
 from softadastra.dashboard import Dashboard, connections, serving
 from softadastra.types import Event
 from tests.eventually import eventually
@@ -122,6 +125,17 @@ def test_ipv6_has_brackets(node: Client) -> None:
 def test_what_it_cannot_be_made_of_is_refused(node: Client, wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError):
         Dashboard(node, **wrong)  # type: ignore[arg-type]
+
+
+def test_it_shows_a_node_of_asyncio() -> None:
+    async def program() -> int:
+        async with AsyncClient(ClientOptions.memory_only("node-a")) as node:
+            await node.put("k", 1)
+            with Dashboard(node, port=0) as dashboard:
+                found = await asyncio.to_thread(Asker(dashboard).get, "/api/keys")
+                return len(found.document["keys"])
+
+    assert asyncio.run(program()) == 1
 
 
 def test_it_shows_a_client(node: Client) -> None:
