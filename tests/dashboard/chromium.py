@@ -39,12 +39,12 @@ FLAGS = (
 
 
 @contextmanager
-def chromium(profile: Path) -> Iterator[Page]:
-    """Start a browser with a new profile."""
+def chromium(profile: Path, *flags: str) -> Iterator[Page]:
+    """Start a browser with a new profile, and further flags."""
     REQUIREMENTS.need_tool("chromium", "chromium")
     REQUIREMENTS.need_tool("chromedriver", "chromium-driver")
     options = webdriver.ChromeOptions()
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+    for flag in (*FLAGS, *flags, f"--user-data-dir={profile}"):
         options.add_argument(flag)
     options.binary_location = str(shutil.which("chromium"))
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
