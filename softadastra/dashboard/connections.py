@@ -36,6 +36,7 @@ _silent = logging.Logger("softadastra.dashboard")
 """For what uvicorn says of single requests: whoever sends bad ones could fill a log with it. It is
 in nobody's tree of loggers."""
 _silent.addHandler(logging.NullHandler())
+_silent.setLevel(logging.CRITICAL)  # or it would make records of each connection
 
 
 class BoundedConnection(H11Protocol):

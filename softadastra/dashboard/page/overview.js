@@ -20,7 +20,7 @@ export function showOverview(vitals) {
   const waiting = sync.queued_count + sync.in_flight_count + sync.failed_count + sync.held_count;
   tile("Keys", count(store.entries), size(store.size_bytes));
   tile("Peers", `${count(connected)} of ${count(peers.length)}`, "connected");
-  tile("Outbox", count(waiting), waiting ? "writes on their way" : "everything delivered");
+  tile("Outbox", count(waiting), waiting ? "writes that peers lack" : "everything delivered");
   tile("Conflicts", count(store.conflicts), `${counted(store.lost, "write")} lost one`);
   tile("Writes", rates ? `${rate(rates.writes_made)}/s` : "…", rates ? `${rate(rates.writes_in)}/s from peers` : "");
   if (log === null) tile("Log", "none", "in memory only");
@@ -29,7 +29,8 @@ export function showOverview(vitals) {
 
 function facts({ node, store }) {
   const place = node.transport_port === null ? "offline" : `port ${node.transport_port}`;
-  return `${node.node_id} · ${place} · up ${duration(node.uptime_ms)} · state ${store.digest.slice(0, 8)}`;
+  const name = node.display_name ? `${node.node_id} · ` : "";
+  return `${name}${place} · up ${duration(node.uptime_ms)} · state ${store.digest.slice(0, 8)}`;
 }
 
 function verdict({ node, store, peers, sync }) {
