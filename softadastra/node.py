@@ -6,7 +6,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -37,7 +37,7 @@ from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
 from softadastra.sync.records import Placed, Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.sync.status import conflicting_value
+from softadastra.sync.status import conflicting_value, standing_ids
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource
@@ -158,16 +158,21 @@ class Node:
         assert result is not None, "a put always has a result"
         return result
 
-    def resolve(self, key: object, value: object) -> Assigned:
-        """Commit a write that settles a conflict."""
+    def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
+        """Commit a write that settles a conflict, unless it has more values than were seen."""
         key, packed, _ = self.assignment(key, value)
         replica = self.replica
         with self.lock:
             if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
                 raise NotFoundError(f"key {key!r} has no conflict", key=key)
-        (result,) = self.write([(key, packed, RESOLUTION)])
-        assert result is not None, "a resolution is always written"
-        return result
+        guard = None if seen is None else (lambda: set(standing_ids(replica, key)).issubset(seen))
+        for result in self.write([(key, packed, RESOLUTION)], guard):
+            assert result is not None, "a resolution is always written"
+            return result
+        raise InvalidStateError(
+            f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",
+            key=key,
+        )
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""
