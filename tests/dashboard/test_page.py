@@ -261,6 +261,13 @@ def test_no_width_makes_it_scroll_sideways(page: Page, node: Client, width: int)
     eventually(lambda: len(page.find_all("#happenings-list li")) >= 2)
 
     assert page.run("return document.documentElement.scrollWidth") == width
+    scrolled = page.run(
+        "return [...document.querySelectorAll('main *')]"
+        ".filter((each) => each.scrollWidth > each.clientWidth + 1)"
+        ".filter((each) => ['auto', 'scroll'].includes(getComputedStyle(each).overflowX))"
+        ".map((each) => each.id || each.tagName)"
+    )
+    assert scrolled == []
     buttons = page.run(
         "return [...document.querySelectorAll('button, summary, input, select, textarea')]"
         ".filter((each) => each.offsetParent).map((each) => each.getBoundingClientRect().right)"
