@@ -210,9 +210,10 @@ class Multicast:
         slept_ms = read_slept_ms()
         settled_ms = 0
         problem = ""
+        has_slept = False
         while True:
             before_ms, slept_ms = slept_ms, read_slept_ms()
-            has_slept = slept_ms - before_ms >= SLEPT_MS
+            has_slept |= slept_ms - before_ms >= SLEPT_MS
             now_ms = read_ms()
             try:
                 places = listening_at(read_places(), self._listener)
@@ -231,6 +232,7 @@ class Multicast:
                     self._observer.failed(f"cannot use an interface for multicast: {problem}")
             else:
                 problem = ""
+                has_slept = False
             await asyncio.sleep(INTERFACES_INTERVAL_SECONDS)
 
     async def _settle(self, multicast: AsyncZeroconf, *, is_late: bool) -> None:
@@ -239,8 +241,9 @@ class Multicast:
         service = self._service
         if service is not None and addresses and (is_late or addresses != addresses_of(service)):
             # Before the sockets: on new ones zeroconf announces what it knows then.
-            self._service = self._describe(service.name, addresses)
-            self._broadcast = await multicast.async_update_service(self._service)
+            moved = self._describe(service.name, addresses)
+            self._broadcast = await multicast.async_update_service(moved)
+            self._service = moved
             self._observer.announced(service.name, addresses)
         await multicast.async_update_interfaces(multicast_at(self._places))
         if service is None and addresses:

@@ -15,11 +15,11 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from softadastra.errors import AlreadyExistsError, StorageError, StoreError
 
-__all__ = ["changing", "make_file", "read_file"]
+__all__ = ["Mark", "changing", "make_file", "mark_of", "read_file"]
 
 SIZE_BYTES_MAX: Final = 1 << 20
 """A list of 256 known peers with the longest ids takes 80 KB."""
@@ -35,6 +35,41 @@ _ADVICE: Final = {
     errno.EROFS: "the file system is not writable: choose another path",
     errno.ENOSPC: "free some space and try again",
 }
+
+
+class Mark(NamedTuple):
+    """What the system says of a file, and says otherwise of every other one, and after a change."""
+
+    device: int
+    inode: int
+    mode: int
+    owner: int
+    size_bytes: int
+    modified_ns: int
+    changed_ns: int
+
+
+def mark_of(path: Path) -> Mark | None:
+    """Look at a file without a descriptor; None when there is none.
+
+    Raises:
+        StorageError: the system refused.
+    """
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _refused("read", path, error) from error
+    return Mark(
+        found.st_dev,
+        found.st_ino,
+        found.st_mode,
+        found.st_uid,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    )
 
 
 def read_file(path: Path, *, is_secret: bool) -> bytes | None:

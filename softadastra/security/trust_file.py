@@ -7,7 +7,7 @@ from pathlib import Path
 
 from softadastra.errors import InvalidArgumentError, StoreError
 from softadastra.security.keys import PublicKey
-from softadastra.security.private_files import changing, read_file
+from softadastra.security.private_files import Mark, changing, mark_of, read_file
 from softadastra.security.trusted import Trusted
 
 __all__ = ["TrustFile"]
@@ -33,6 +33,14 @@ class TrustFile:
             StorageError: the system refused.
         """
         return read_file(self.path, is_secret=False)
+
+    def mark(self) -> Mark | None:
+        """Give what is another one after each change of the file; None when there is no file.
+
+        Raises:
+            StorageError: the system refused.
+        """
+        return mark_of(self.path)
 
     def load(self) -> Trusted:
         """Give whom the file lets in.

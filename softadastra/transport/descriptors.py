@@ -6,7 +6,6 @@ in `bind` "(src/ip_resolver.cpp:542)"). Once it runs it gives a connection up, a
 
 from __future__ import annotations
 
-import errno
 import os
 import resource
 from contextlib import ExitStack
@@ -29,11 +28,10 @@ def require_descriptors() -> None:
     """
     with ExitStack() as stack:
         try:
-            for _ in range(BEGIN_DESCRIPTORS):
-                stack.callback(os.close, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+            for _ in range(BEGIN_DESCRIPTORS // 2):
+                for end in os.pipe():
+                    stack.callback(os.close, end)
         except OSError as error:
-            if error.errno not in (errno.EMFILE, errno.ENFILE):
-                raise
             limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
             raise TransportError(
                 f"too many open files: a transport needs {BEGIN_DESCRIPTORS} descriptors to begin"

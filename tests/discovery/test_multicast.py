@@ -54,6 +54,9 @@ class NoNetwork:
     async def async_update_interfaces(self, _addresses: list[str]) -> None:
         return
 
+    async def async_update_service(self, _service: AsyncServiceInfo) -> None:
+        return
+
     async def async_register_service(self, _service: AsyncServiceInfo, **_how: Any) -> None:
         return
 
@@ -123,3 +126,14 @@ def test_whatever_reading_the_interfaces_raises_does_not_end_discovery(
     assert told.failures == [
         "cannot use an interface for multicast: sockaddr_to_ip(...) returned None"
     ]
+
+
+def test_a_machine_that_has_slept_announces_itself_anew_though_its_first_look_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when the interfaces are not there yet, and then are the same as before."""
+    slept = iter([0, 0, 60_000])
+    monkeypatch.setattr(multicast, "read_slept_ms", lambda: next(slept, 60_000))
+    told = follow(monkeypatch, PLACES, OSError(100, "Network is down"), PLACES)
+
+    assert told.announcements == [["192.0.2.7"]] * 2

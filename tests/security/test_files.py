@@ -158,6 +158,29 @@ def test_a_list_is_replaced_whole_and_is_its_owners(trust_file: TrustFile) -> No
     assert list(trust_file.path.parent.iterdir()) == [trust_file.path]
 
 
+def test_a_list_that_is_replaced_while_it_is_read_is_the_old_one_whole(
+    trust_file: TrustFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was opened and checked is what is read, whoever has the name by then."""
+    trust_file.trust("old", public_key(1))
+    other = TrustFile(trust_file.path.with_name("other"))
+    other.trust("new", public_key(2))
+    fstat = os.fstat
+
+    def replaced(descriptor: int) -> os.stat_result:
+        found = fstat(descriptor)
+        if other.path.exists():
+            other.path.chmod(0o666)
+            other.path.rename(trust_file.path)
+        return found
+
+    monkeypatch.setattr(os, "fstat", replaced)
+
+    assert list(trust_file.load().by_node) == ["old"]
+    with pytest.raises(StoreError, match="others can change it"):
+        trust_file.load()
+
+
 def test_to_trust_again_writes_nothing(trust_file: TrustFile) -> None:
     trust_file.trust("b", public_key(2))
     before = trust_file.path.stat()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,47 @@ def test_a_list_that_cannot_be_used_lets_in_nobody_until_it_is_mended(
     file.path.touch(0o600)
     file.path.write_text(good)
     assert keyring.reread() == TrustChange(("b",), (), "")
+
+
+@pytest.fixture
+def exhausted(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Take the process its descriptors."""
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    return lambda: monkeypatch.setattr(os, "open", refuse)
+
+
+def test_a_process_without_descriptors_lets_in_the_same_while_the_list_is_as_it_was(
+    file: TrustFile, keyring: Keyring, exhausted: Callable[[], None]
+) -> None:
+    """Else a burst of connections, whoever makes them, would cut off all friends."""
+    assert keyring.reread() is None
+    exhausted()
+
+    assert keyring.reread() is None
+    assert keyring.node_of(public_key(2)) == "b"
+
+
+@pytest.mark.parametrize("how", ["replaced", "written", "gone"])
+def test_a_process_without_descriptors_lets_in_nobody_when_the_list_is_another_one(
+    file: TrustFile, keyring: Keyring, exhausted: Callable[[], None], how: str
+) -> None:
+    """Else who is to be revoked could put it off for as long as he takes all descriptors."""
+    match how:
+        case "replaced":
+            file.trust("c", public_key(3))
+        case "written":
+            file.path.write_text("")
+        case _:
+            file.path.unlink()
+    exhausted()
+    change = keyring.reread()
+
+    assert change is not None
+    assert (change.added, change.removed) == ((), ("b",))
+    assert "Too many open files" in change.problem
 
 
 def test_a_node_does_not_start_with_a_list_that_cannot_be_used(file: TrustFile) -> None:
