@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from softadastra.cli.output import as_count, printable
+from softadastra.health.readiness import readiness
 from softadastra.sentences import as_duration
 from softadastra.types import PeerState
 from softadastra.vitals import PeerVitals, Rates, Vitals
@@ -85,7 +86,9 @@ def draw(before: Vitals | None, now: Vitals, *, is_running: bool, width: int) ->
     facts.add_column(overflow="fold")
     for name, value in facts_of(now, rates):
         facts.add_row(name, Text(value))
-    parts: list[RenderableType] = [Text(title(now, is_running=is_running), style="bold"), facts]
+    parts: list[RenderableType] = [Text(title(now, is_running=is_running), style="bold")]
+    parts += [Text(printable(words), style="bold red") for words in readiness(now).sentences]
+    parts.append(facts)
     if now.peers:
         parts += [Text(""), peers_table(before, now, width=width)]
         parts += [Text(words, style="yellow") for words in troubles(now)]

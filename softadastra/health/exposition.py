@@ -9,6 +9,7 @@ There are no timestamps: node_exporter's textfile collector refuses them, and a 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from softadastra.health.metrics import METRICS, Look, Sample
@@ -60,8 +61,11 @@ def text_of(node_id: str, look: Look) -> str:
 
 def line_of(name: str, node_id: str, sample: Sample) -> str:
     """Write one number."""
-    labels = ",".join(
-        f'{label}="{value.translate(LABEL_ESCAPES)}"'
-        for label, value in (("node_id", node_id), *sample.labels)
-    )
+    labels = ",".join(label_of(*label) for label in (("node_id", node_id), *sample.labels))
     return f"{name}{sample.suffix}{{{labels}}} {sample.value!r}\n"
+
+
+@lru_cache(maxsize=1024)
+def label_of(name: str, value: str) -> str:
+    """Write a label. Kept, since each peer has dozens of numbers."""
+    return f'{name}="{value.translate(LABEL_ESCAPES)}"'

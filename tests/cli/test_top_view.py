@@ -10,7 +10,7 @@ from rich.console import Console
 
 from softadastra.cli.top_view import as_size, draw
 from softadastra.types import PeerState
-from softadastra.vitals import Vitals
+from softadastra.vitals import LogRefusal, RefusalKind, Vitals
 from tests.health.samples import NOW_MS, PEER, VITALS
 
 
@@ -106,6 +106,17 @@ def test_a_node_that_does_not_run_or_write_says_so_in_its_first_line() -> None:
     first, *_ = printed(replace(VITALS, node=node), is_running=False)
 
     assert first == "node-a  not running, offline, 1 of 1 peer connected, WRITES NO MORE"
+
+
+def test_what_is_wrong_with_the_node_stands_below_its_name() -> None:
+    assert VITALS.log is not None
+    refusal = LogRefusal(kind=RefusalKind.FULL, since_ms=NOW_MS - 5_000, detail="no \x1b[2J space")
+    full = replace(VITALS, log=replace(VITALS.log, refusal=refusal))
+    lines = printed(full, width=200)
+
+    assert lines[1].startswith("The log of this node found no room 5 s ago")
+    assert lines[1].endswith(": no \\x1b[2J space.")
+    assert lines[2].startswith("store ")
 
 
 def test_what_a_peer_says_cannot_move_the_cursor() -> None:
