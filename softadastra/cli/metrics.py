@@ -24,11 +24,12 @@ __all__ = ["metrics"]
 @click.command("metrics", cls=Command)
 @click.pass_obj
 def metrics(invocation: Invocation) -> None:
-    """Print what Prometheus scrapes, for the textfile collector of its node_exporter.
+    """Print what Prometheus scrapes of this node.
 
-    A node that does not run is not opened for that: the text then says that it does not run. With
-    --json it is a document that also says what is wrong with the node. Exits with 0 in both cases;
-    a node that hangs, or answers no commands, has no metrics.
+    The textfile collector of its node_exporter reads it. A node that does not run is not opened for
+    that: the text then says that it does not run. With --json it is a document that also says what
+    is wrong with the node. Exits with 0 in both cases; a node that hangs, or answers no commands,
+    has no metrics.
     """
     from softadastra.health.exposition import exposition, exposition_of_stopped
     from softadastra.health.readiness import readiness, stopped
