@@ -110,6 +110,7 @@ LAYERS = {
     },
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
     "tracing": VALUES,
+    "key_history": {*VALUES, "inspection", "store", "sync", "wal"},
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
     "cli": {
         *VALUES,
@@ -119,6 +120,7 @@ LAYERS = {
         "settings",
         "node_settings",
         "inspection",
+        "key_history",
         "networking",
         "pairing",
         "repair",

@@ -98,6 +98,17 @@ class Group(Command, click.Group):
         self.lazy = lazy
         self.default = default
 
+    def alone(self, context: click.Context) -> None:
+        """Do what the group does without a command."""
+        if self.default is None:
+            for line in context.get_help().splitlines():
+                tell(line)
+            context.exit(ExitCode.USAGE)
+        command = self.get_command(context, self.default)
+        assert command is not None, "a default is one of the commands"
+        with command.make_context(self.default, [], parent=context) as inner:
+            command.invoke(inner)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Name the commands in the order in which they were given."""
         return list(self.lazy)
@@ -194,11 +205,4 @@ def _without_command(context: click.Context) -> None:
     assert isinstance(group, Group)
     if context.invoked_subcommand is not None:
         return
-    if group.default is None:
-        for line in context.get_help().splitlines():
-            tell(line)
-        context.exit(ExitCode.USAGE)
-    command = group.get_command(context, group.default)
-    assert command is not None, "a default is one of the commands"
-    with command.make_context(group.default, [], parent=context) as inner:
-        command.invoke(inner)
+    group.alone(context)

@@ -46,7 +46,7 @@ def exit_code_of(error: SoftadastraError) -> ExitCode:
     """Choose the exit code of a command that this error ended."""
     # Only a failing command pays for csv and json, and for what pairs.
     from softadastra.cli.rows import BadRowError
-    from softadastra.control.unreachable import NodeGoneError, NodeSilentError
+    from softadastra.control.unreachable import NodeAbsentError, NodeGoneError, NodeSilentError
     from softadastra.pairing import WindowClosedError
 
     match error:
@@ -56,7 +56,7 @@ def exit_code_of(error: SoftadastraError) -> ExitCode:
             return ExitCode.LOCKED
         case WalCorruptionError():
             return ExitCode.DAMAGE_FOUND
-        case NodeSilentError() | NodeGoneError():
+        case NodeSilentError() | NodeGoneError() | NodeAbsentError():
             return ExitCode.NO_NODE_REACHABLE
         case NotStartedError():
             return error.exit_code

@@ -28,6 +28,8 @@ class Invocation:
     no_color: bool = False
     verbose: int = 0
     quiet: int = 0
+    is_interactive: bool = False
+    """Whether it is a line of a session at a terminal."""
 
     @property
     def verbosity(self) -> int:

@@ -14,7 +14,7 @@ from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_time, tell
-from softadastra.cli.reaching import find_running, load_options
+from softadastra.cli.reaching import running_node
 
 if TYPE_CHECKING:
     from softadastra.control.remote import RemoteNode
@@ -40,12 +40,7 @@ def stop(invocation: Invocation, *, timeout_s: float) -> None:
     such node runs or it does not answer, with 124 when it has not ended in time. A node that is
     part of an application ends with that, and is refused.
     """
-    options = load_options(invocation)
-    options.validate()
-    running = find_running(options) if options.enable_wal else None
-    if running is None:
-        tell(f"Softadastra node is not running: none answers for {options.node_id}.")
-        raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+    running = running_node(invocation)
     about = running.about
     with closing(running):
         is_stopped = running.stop(timeout_s)

@@ -7,8 +7,10 @@ width, down to 40 columns; a pipe gets lines of any width, so that nothing is cu
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["SCHEMA", "Output", "as_count", "as_time", "as_yes_no", "encode", "printable", "tell"]
+__all__ = [
+    "SCHEMA",
+    "Output",
+    "as_count",
+    "as_time",
+    "as_yes_no",
+    "check_reader",
+    "encode",
+    "fitting",
+    "printable",
+    "tell",
+]
 
 SCHEMA = 1
 """The version of the documents that `--json` prints. Fields may be added to it; one that goes
@@ -57,6 +70,20 @@ def tell(text: str) -> None:
     """
     with suppress(OSError):
         click.echo(printable(text), err=True)
+
+
+def check_reader() -> None:
+    """Find out that nobody reads standard output: writing shows it only with the next line.
+
+    Raises:
+        BrokenPipeError: the other end of the pipe was closed.
+    """
+    if not hasattr(select, "poll"):  # as on Windows, where it is found out with the next line
+        return
+    looker = select.poll()
+    looker.register(sys.stdout, 0)
+    if any(found & select.POLLERR for _, found in looker.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def as_count(count: int, noun: str) -> str:
@@ -131,7 +158,7 @@ class Output:
         Returns:
             Whether there was a row; without one nothing is printed.
         """
-        from rich.cells import cell_len, set_cell_size
+        from rich.cells import cell_len
 
         width = self.console(sys.stdout).width
         lines = iter(rows)
@@ -143,8 +170,7 @@ class Output:
         for first, second in chain(sample, lines):
             first = printable(first)
             padding = " " * (first_width - cell_len(first))
-            line = f"{first}{padding}  {printable(second)}"
-            self.line(line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…")
+            self.line(fitting(f"{first}{padding}  {printable(second)}", width))
         return True
 
     def console(self, stream: TextIO) -> Console:
@@ -160,6 +186,13 @@ class Output:
             markup=False,
             emoji=False,
         )
+
+
+def fitting(line: str, width: int) -> str:
+    """Cut a line that is wider than its terminal."""
+    from rich.cells import cell_len, set_cell_size
+
+    return line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…"
 
 
 def encode(document: object) -> str:

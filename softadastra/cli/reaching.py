@@ -31,6 +31,7 @@ __all__ = [
     "opened_here",
     "reach_node",
     "reached_there",
+    "running_node",
 ]
 
 LOCK_SECONDS = 5.0
@@ -141,7 +142,7 @@ def reach_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> It
         options.enable_wal = False
         where = "without a write-ahead log" if wal_path is None else f"no log at {wal_path} yet"
         invocation.output.note(f"Node {options.node_id} is empty: {where}.")
-    with _events_on_standard_error(invocation.verbosity):
+    with _events_on_standard_error(invocation):
         reached, leave = _reach(options, wal_path)
         try:
             yield reached
@@ -182,6 +183,44 @@ def find_running(options: ClientOptions) -> RemoteNode | None:
             node_id=found.about.node_id,
         )
     return found
+
+
+def running_node(invocation: Invocation) -> RemoteNode:
+    """Reach the node that the command line names, which has to run; close it in the end.
+
+    Raises:
+        NodeAbsentError: it does not run.
+        NodeSilentError: it runs and does not answer.
+        StoreLockedError: another process has its log open, and answers no commands.
+        StoreError: it is another node than these settings name.
+    """
+    from softadastra.control.unreachable import NodeAbsentError
+    from softadastra.wal.disk import OsDisk
+    from softadastra.wal.lock import holder_of
+
+    options = load_options(invocation)
+    options.validate()
+    until = time.monotonic() + LOCK_SECONDS
+    while options.enable_wal:
+        running = find_running(options)
+        if running is not None:
+            return running
+        path = options.resolved_wal_path()
+        holder = holder_of(path, disk=OsDisk())
+        if holder is None:
+            break
+        if time.monotonic() >= until:
+            raise StoreLockedError(
+                f"{path} is open in process {holder.pid or 'unknown'}, which answers no commands:"
+                " ask in the program that runs there, or set enable_control in it",
+                pid=holder.pid,
+                node_id=holder.node_id,
+            )
+        time.sleep(LOOK_SECONDS)
+    raise NodeAbsentError(
+        f"Softadastra node is not running: none answers for {options.node_id}.",
+        node_id=options.node_id,
+    )
 
 
 def _reach(options: ClientOptions, wal_path: Path | None) -> tuple[Reached, Callable[[], None]]:
@@ -242,12 +281,14 @@ def reached_there(running: RemoteNode, options: ClientOptions) -> Reached:
 
 
 @contextmanager
-def _events_on_standard_error(verbosity: int) -> Iterator[None]:
+def _events_on_standard_error(invocation: Invocation) -> Iterator[None]:
     """Show the node's events: warnings without being asked, as a torn tail that was cut off."""
+    verbosity = invocation.verbosity
     if verbosity > 0:
         from softadastra import configure_logging
 
-        configure_logging(level="info" if verbosity == 1 else "debug")
+        level = "info" if verbosity == 1 else "debug"
+        configure_logging(level=level, colors=False if invocation.no_color else None)
         yield
         return
     # The standard library's handler: structlog takes 100 ms to import, for a command that mostly

@@ -184,6 +184,7 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
     configure_logging(
         level=given.log_level or _log_level(invocation.verbosity),
         format=given.log_format or "console",
+        colors=False if invocation.no_color else None,
     )
     with closing(_Ending()) as ending:
         client = open_when_free(Client(options, stop=ending.ask))

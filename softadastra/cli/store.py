@@ -27,6 +27,12 @@ store = Group(
         "get": Lazy("softadastra.cli.store:get", "Show the value of a key."),
         "remove": Lazy("softadastra.cli.store:remove", "Remove a key."),
         "list": Lazy("softadastra.cli.store:list_entries", "List keys and values."),
+        "watch": Lazy(
+            "softadastra.cli.watching:watch", "Show each change of a running node as it comes."
+        ),
+        "history": Lazy(
+            "softadastra.cli.history:history", "Show what the log still has of a key over time."
+        ),
         "import": Lazy(
             "softadastra.cli.transfer:import_rows", "Store the keys and values of a file."
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
 
@@ -34,6 +35,19 @@ class Channel:
         poller = select.poll()
         poller.register(self._socket, select.POLLIN)
         return not self._came and not poller.poll(0)
+
+    @property
+    def has_left(self) -> bool:
+        """Whether the other end has closed."""
+        poller = select.poll()
+        poller.register(self._socket, 0)
+        return bool(poller.poll(0))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for something to come, and tell whether it has; the end is something too."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(self._came) or bool(poller.poll(math.ceil(seconds * 1000)))
 
     def receive(self, *, silence: float | None = None) -> bytes | None:
         """Wait for a frame, and give its payload; None when the other end has closed.
