@@ -18,7 +18,7 @@ from click.exceptions import Exit
 
 import softadastra
 from softadastra.cli.command import Group, Lazy
-from softadastra.cli.exit_codes import ExitCode, exit_code_of
+from softadastra.cli.exit_codes import ExitCode, WaitTimedOutError, exit_code_of
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.output import SCHEMA, encode, tell
 from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
@@ -119,7 +119,8 @@ class Root(Group):
             from softadastra.control.unreachable import NodeAbsentError
 
             # What is not there is an answer: it has the original's words and no more.
-            prefix = "" if isinstance(error, NotFoundError | NodeAbsentError) else "error: "
+            answers = NotFoundError | NodeAbsentError | WaitTimedOutError
+            prefix = "" if isinstance(error, answers) else "error: "
             _show(prefix + error.message, *getattr(error, "__notes__", ()))
             found = _error(error.code, error.message, error.context)
             return exit_code_of(error), found if invocation.json else None

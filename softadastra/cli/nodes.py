@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import click
 
 from softadastra.cli.command import Command
-from softadastra.cli.exit_codes import ExitCode
+from softadastra.cli.exit_codes import WaitTimedOutError
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import as_time, tell
+from softadastra.cli.output import as_time
 from softadastra.cli.reaching import running_node
 
 if TYPE_CHECKING:
@@ -45,11 +45,12 @@ def stop(invocation: Invocation, *, timeout_s: float) -> None:
     with closing(running):
         is_stopped = running.stop(timeout_s)
     if not is_stopped:
-        tell(
+        raise WaitTimedOutError(
             f"Node {about.node_id}, process {about.pid}, has not ended within {timeout_s:g} s; it"
-            " was asked to, and may still"
+            " was asked to, and may still",
+            node_id=about.node_id,
+            pid=about.pid,
         )
-        raise click.exceptions.Exit(ExitCode.TIMED_OUT)
     if invocation.json:
         stopped = {"id": about.node_id, "pid": about.pid, "wal": about.log}
         invocation.output.document({"stopped": stopped})

@@ -9,8 +9,9 @@ from softadastra.cli.documents import Document, fields_of
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import printable, tell
+from softadastra.cli.output import printable
 from softadastra.cli.reaching import Reached, reach_node
+from softadastra.control.unreachable import NodeAbsentError
 from softadastra.errors import InvalidArgumentError, TransportError
 from softadastra.types import Peer
 
@@ -72,8 +73,10 @@ def remove(invocation: Invocation, *, peer: str) -> None:
     """
     with reach_node(invocation, creates=False) as reached:
         if not reached.is_running:
-            tell("Softadastra node is not running, so it dials nobody.")
-            raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+            raise NodeAbsentError(
+                "Softadastra node is not running, so it dials nobody.",
+                node_id=reached.options.node_id,
+            )
         reached.node.disconnect(peer)
         status = _status(reached, peer)
     if invocation.json:

@@ -26,7 +26,7 @@ from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportEr
 from softadastra.types import Peer
 
 if TYPE_CHECKING:
-    from softadastra import ClientOptions
+    from softadastra import Client, ClientOptions
 
 __all__ = ["Given", "run", "run_options", "run_until_stopped"]
 
@@ -187,22 +187,31 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
         colors=False if invocation.no_color else None,
     )
     with closing(_Ending()) as ending:
-        client = open_when_free(Client(options, stop=ending.ask))
-        with closing(client), ending.on_signals():
-            client.start_transport()
-            if options.enable_discovery:
-                with suppress(DiscoveryError):  # told as the event discovery.failed
-                    client.start_discovery()
-            wal_path = options.resolved_wal_path() if options.enable_wal else None
-            _announce(invocation, opened_here(client, wal_path, pid=os.getpid()))
-            notify("READY=1")
-            while not ending.is_asked():
-                if not client.transport_running:
-                    raise TransportError(
-                        "the transport has failed, see the event reactor.failed; the node stops, so"
-                        " that whoever started it can start it again"
-                    )
-            notify("STOPPING=1")
+        client = Client(options, stop=ending.ask)
+        with closing(client):
+            open_when_free(client)
+            # Closed within: who presses Ctrl-C again interrupts no orderly end.
+            with ending.on_signals(), closing(client):
+                _run(invocation, client, ending)
+
+
+def _run(invocation: Invocation, client: Client, ending: _Ending) -> None:
+    """Run a node that is open, until it is to end."""
+    options = client.options
+    client.start_transport()
+    if options.enable_discovery:
+        with suppress(DiscoveryError):  # told as the event discovery.failed
+            client.start_discovery()
+    wal_path = options.resolved_wal_path() if options.enable_wal else None
+    _announce(invocation, opened_here(client, wal_path, pid=os.getpid()))
+    notify("READY=1")
+    while not ending.is_asked():
+        if not client.transport_running:
+            raise TransportError(
+                "the transport has failed, see the event reactor.failed; the node stops, so"
+                " that whoever started it can start it again"
+            )
+    notify("STOPPING=1")
 
 
 def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
@@ -289,7 +298,7 @@ class _Ending:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let the stop signals ask for the end; behind this they end the process the hard way."""
+        """Let the stop signals ask for the end; it is asked for once, however often they come."""
         previous_descriptor = signal.set_wakeup_fd(self._asking.fileno())
         previous = {each: signal.signal(each, lambda *_: None) for each in STOP_SIGNALS}
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import select
 import socket
+from contextlib import suppress
 
 from softadastra.control.frames import FRAME_BYTES_MAX, LENGTH
 from softadastra.errors import ProtocolError
@@ -76,7 +77,10 @@ class Channel:
         came = self._came
         while len(came) < size:
             self._socket.settimeout(silence)
-            chunk = self._socket.recv(READ_BYTES)
+            try:
+                chunk = self._socket.recv(READ_BYTES)
+            except BlockingIOError as error:  # with a silence of 0
+                raise TimeoutError from error
             if not chunk:
                 if came:
                     raise ProtocolError("the connection was closed in the middle of a frame")
@@ -120,6 +124,11 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # the other end was faster
+
+    def shut_reading(self) -> None:
+        """Take no more than what has come, also in a thread that waits for it."""
+        with suppress(OSError):  # the other end was faster
+            self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Give the descriptor back; in a forked child the parent's connection stays."""

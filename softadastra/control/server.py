@@ -115,8 +115,11 @@ class ControlServer:
         until = time.monotonic() + END_SECONDS
         if self._attendant is not None:
             self._attendant.join(END_SECONDS)
-        for connection in self._connected():
-            if connection.thread is not None and not connection.is_stopping:
+        connections = [each for each in self._connected() if not each.is_stopping]
+        for connection in connections:
+            connection.channel.shut_reading()
+        for connection in connections:
+            if connection.thread is not None:
                 connection.thread.join(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
