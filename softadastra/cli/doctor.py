@@ -38,8 +38,8 @@ def doctor(invocation: Invocation) -> None:
     """Look for what is wrong, and say what to do.
 
     At the settings, the log, the disk, the port, the keys, and at the node when it runs: its
-    peers, its outbox and its conflicts. Nothing is changed; the log is not opened, only its header
-    is read (`wal verify` reads all of it). Exits with 1 when there is a problem; a warning is none.
+    peers, its outbox and its conflicts. Nothing is changed; the log is read and not replayed, which
+    `wal verify` does too. Exits with 1 when there is a problem; a warning is none.
     """
     findings = list(_findings(load_options(invocation)))
     problems = [each for each in findings if each.state is State.PROBLEM]

@@ -71,6 +71,21 @@ def test_a_damaged_log_is_a_problem(run: Run, directory: Path) -> None:
     assert "wal repair" in found["log"]["advice"]
 
 
+def test_damage_behind_the_header_is_a_problem_too(run: Run) -> None:
+    """Otherwise it would say that all is well of a node that does not start."""
+    for value in "123":
+        run("store", "put", "k", value)
+    path = Path("data/node-1.wal")
+    image = bytearray(path.read_bytes())
+    image[4200] ^= 0xFF
+    path.write_bytes(image)
+    found = run("doctor")
+
+    assert found.exit_code == 1
+    assert "is damaged at offset 4," in found.stdout
+    assert found.stderr == "Problems: log.\n"
+
+
 def test_the_log_of_another_node_is_a_problem(run: Run) -> None:
     run("store", "put", "k", "v", "--node-id", "till", "--wal", "a.wal")
     found = findings(run, "--node-id", "office", "--wal", "a.wal")
