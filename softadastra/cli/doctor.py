@@ -56,7 +56,7 @@ def doctor(invocation: Invocation) -> None:
         if advised:
             invocation.output.line("")
         for each in advised:
-            invocation.output.line(f"{each.check}: {each.advice}.")
+            invocation.output.sentence(f"{each.check}: {each.advice}.")
         if not problems:
             invocation.output.note("No problems.")
     if problems:

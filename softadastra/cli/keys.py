@@ -170,7 +170,9 @@ def _show_own(invocation: Invocation, options: ClientOptions, key: PublicKey) ->
         ),
     )
     name = shlex.quote(options.node_id)
-    invocation.output.note(f"On the other nodes: softadastra keys trust {name} {key}")
+    invocation.output.note(
+        f"On the other nodes: softadastra keys trust {name} {key}", is_folded=False
+    )
 
 
 def _show_trusted(invocation: Invocation, file: TrustFile, node_id: str, key: PublicKey) -> None:

@@ -17,7 +17,7 @@ import click
 from click.exceptions import Exit
 
 import softadastra
-from softadastra.cli.command import Group, Lazy
+from softadastra.cli.command import Group, Lazy, usage_of
 from softadastra.cli.exit_codes import ExitCode, WaitTimedOutError, exit_code_of
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.output import SCHEMA, encode, tell
@@ -122,8 +122,11 @@ class Root(Group):
             answers = NotFoundError | NodeAbsentError | WaitTimedOutError
             prefix = "" if isinstance(error, answers) else "error: "
             _show(prefix + error.message, *getattr(error, "__notes__", ()))
+            code = exit_code_of(error)
+            if code is ExitCode.USAGE:
+                _show_usage(invocation.usage)
             found = _error(error.code, error.message, error.context)
-            return exit_code_of(error), found if invocation.json else None
+            return code, found if invocation.json else None
         return ExitCode.OK, None
 
 
@@ -143,7 +146,12 @@ def _show_usage_error(error: click.UsageError) -> None:
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
         tell("Put -- before an argument that begins with '-'.")
     if error.ctx is not None:
-        _show(error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.")
+        _show_usage(usage_of(error.ctx))
+
+
+def _show_usage(usage: str) -> None:
+    for line in usage.splitlines():
+        tell(line, is_folded=False)  # it fits already, and is aligned
 
 
 def _show(*texts: str) -> None:

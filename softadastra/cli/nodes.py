@@ -55,7 +55,7 @@ def stop(invocation: Invocation, *, timeout_s: float) -> None:
         stopped = {"id": about.node_id, "pid": about.pid, "wal": about.log}
         invocation.output.document({"stopped": stopped})
     else:
-        invocation.output.line(
+        invocation.output.sentence(
             f"Softadastra node stopped. Node {about.node_id}, process {about.pid}."
         )
 
@@ -100,7 +100,7 @@ def list_nodes(invocation: Invocation) -> None:
 
         invocation.output.document({"nodes": [fields_of(each) for each in found]})
     elif not found:
-        invocation.output.line("No nodes are running.")
+        invocation.output.sentence("No nodes are running.")
     else:
         invocation.output.table(
             "Nodes",

@@ -63,13 +63,34 @@ def printable(text: str) -> str:
     )
 
 
-def tell(text: str) -> None:
+def tell(text: str, *, is_folded: bool = True) -> None:
     """Tell people something on standard error.
 
     One that is closed or full changes neither what the command does nor how it ends.
+
+    Args:
+        text: a line.
+        is_folded: whether a terminal gets it in lines that fit; not what is to be copied whole.
     """
     with suppress(OSError):
-        click.echo(printable(text), err=True)
+        shown = printable(text)
+        for line in folded(shown, sys.stderr) if is_folded else [shown]:
+            click.echo(line, err=True)
+
+
+def folded(text: str, stream: TextIO | None) -> list[str]:
+    """Break a line where a terminal would do so within words; what is one word stays whole."""
+    if stream is None or not stream.isatty():
+        return [text]
+    import shutil
+    import textwrap
+
+    # What COLUMNS says, or the terminal of standard output; else that of the stream itself.
+    columns = shutil.get_terminal_size((0, 0)).columns
+    columns = columns or os.get_terminal_size(stream.fileno()).columns
+    if len(text) <= columns or not columns:
+        return [text]
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
 
 
 def check_reader() -> None:
@@ -128,16 +149,21 @@ class Output:
         """Print a line of data; it may wait in the buffer until the command ends."""
         sys.stdout.write(f"{text}\n")
 
+    def sentence(self, text: str) -> None:
+        """Print words for people: on a terminal in lines that fit it."""
+        for line in folded(printable(text), sys.stdout):
+            self.line(line)
+
     def title(self, text: str) -> None:
         """Print a line above others, in bold on a terminal."""
         from rich.text import Text
 
         self.console(sys.stdout).print(Text(printable(text), style="bold"))
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, is_folded: bool = True) -> None:
         """Tell people something that is not data; programs and -q do not see it."""
         if not self.is_quiet:
-            tell(text)
+            tell(text, is_folded=is_folded)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""

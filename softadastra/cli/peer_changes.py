@@ -53,7 +53,7 @@ def add(invocation: Invocation, *, address: str, wait_s: float) -> None:
         invocation.output.document(document)
     else:
         known = f"Added {printable(str(peer))}"
-        invocation.output.line(
+        invocation.output.sentence(
             f"{known}, connected." if reason is None else f"{known}, not connected: {reason}."
         )
     if reason is not None:
@@ -82,7 +82,7 @@ def remove(invocation: Invocation, *, peer: str) -> None:
     if invocation.json:
         invocation.output.document({"peer": status})
     else:
-        invocation.output.line(f"Removed {printable(peer)}: it is not dialled any more.")
+        invocation.output.sentence(f"Removed {printable(peer)}: it is not dialled any more.")
 
 
 @click.command("forget", cls=Command)
@@ -100,7 +100,7 @@ def forget(invocation: Invocation, *, peer: str) -> None:
     if invocation.json:
         invocation.output.document({"forgotten": peer})
     else:
-        invocation.output.line(f"Forgot {printable(peer)}.")
+        invocation.output.sentence(f"Forgot {printable(peer)}.")
 
 
 def _parse(address: str) -> Peer:

@@ -258,7 +258,7 @@ def _announce(invocation: Invocation, reached: Reached) -> None:
     else:
         kept = "nothing kept on disk" if reached.wal_path is None else f"WAL {reached.wal_path}"
         place = f"{transport['host']}:{transport['port']}"
-        invocation.output.line(
+        invocation.output.sentence(
             f"Softadastra node running. Node {options.node_id} on {place}, {kept}"
         )
     sys.stdout.flush()
