@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softadastra.cli.invocation import Invocation
-from softadastra.errors import InvalidStateError, StorageError, StoreError, StoreLockedError
+from softadastra.errors import InvalidStateError, StoreError, StoreLockedError
 
 if TYPE_CHECKING:
     from softadastra import Client, ClientOptions
@@ -91,23 +91,18 @@ def load_options(
 
 
 def _owner(options: ClientOptions) -> str | None:
-    """Tell whose log a path leads to, so that `--wal` alone is enough to name a node."""
+    """Tell whose log a path leads to, so that `--wal` alone is enough to name a node.
+
+    None where that cannot be read: whoever needs the log says so, and others do without.
+    """
     from softadastra.wal.frames import FILE_HEADER_BYTES, decode_file_header
 
     path = options.resolved_wal_path()
     try:
         with path.open("rb") as file:
-            block = file.read(FILE_HEADER_BYTES)
-    except FileNotFoundError:
+            header, _ = decode_file_header(file.read(FILE_HEADER_BYTES), path)
+    except (OSError, StoreError):
         return None
-    except OSError as error:
-        raise StorageError(
-            f"cannot read the write-ahead log {str(path)!r}: {error.strerror}; make it readable for"
-            " this user, or choose another path",
-            errno=error.errno,
-            filename=str(path),
-        ) from error
-    header, _ = decode_file_header(block, path)
     return header.node_id
 
 
@@ -280,6 +275,13 @@ def reached_there(running: RemoteNode, options: ClientOptions) -> Reached:
     )
 
 
+class _Graded(logging.Formatter):
+    """Says of an event how grave it is, as errors of commands do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {super().format(record)}"
+
+
 @contextmanager
 def _events_on_standard_error(invocation: Invocation) -> Iterator[None]:
     """Show the node's events: warnings without being asked, as a torn tail that was cut off."""
@@ -295,6 +297,7 @@ def _events_on_standard_error(invocation: Invocation) -> Iterator[None]:
     # has nothing to tell.
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING if verbosity == 0 else logging.ERROR)
+    handler.setFormatter(_Graded())
     logger = logging.getLogger("softadastra")
     logger.addHandler(handler)
     try:

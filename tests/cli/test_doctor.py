@@ -86,6 +86,17 @@ def test_damage_behind_the_header_is_a_problem_too(run: Run) -> None:
     assert found.stderr == "Problems: log.\n"
 
 
+def test_a_path_alone_is_enough_also_where_nothing_says_whose_log_it_is(run: Run) -> None:
+    Path("half.wal").write_bytes(b"\x89SADWAL\n and no more")
+    doctor, status = run("doctor", "--wal", "half.wal"), run("status", "--wal", "half.wal")
+
+    assert (doctor.exit_code, status.exit_code) == (1, 6)
+    assert doctor.stderr == "Problems: log.\n"
+    assert status.stderr.startswith("error: the header of half.wal is damaged")
+    assert run("config", "--wal", "half.wal").exit_code == 0
+    assert run("logs", "--wal", "half.wal").stderr == "no log at half.wal.log\n"
+
+
 def test_the_log_of_another_node_is_a_problem(run: Run) -> None:
     run("store", "put", "k", "v", "--node-id", "till", "--wal", "a.wal")
     found = findings(run, "--node-id", "office", "--wal", "a.wal")
