@@ -12,6 +12,7 @@ from softadastra.key_history import Came, Fate, KeyHistory, read_history
 from softadastra.store.changes import Collected, Committed
 from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
 from softadastra.store.siblings import siblings_of
+from softadastra.store.splitting import Split
 from softadastra.store.values import unpack_value
 from softadastra.sync.records import Record
 from softadastra.wal.frames import FILE_HEADER_BYTES
@@ -102,7 +103,10 @@ def test_who_lost_a_conflict_is_told_to_whom(tmp_path: Path) -> None:
         ("b-1", "later", "written", "stands", None),
     ]
     a.compact()
-    assert ("a-1", "earlier", "kept", "lost", "b-1") in told(read(tmp_path, a, "k"))
+    assert told(read(tmp_path, a, "k")) == [
+        ("a-1", "earlier", "kept", "lost", "b-1"),
+        ("b-1", "later", "kept", "stands", None),
+    ]
 
 
 def test_an_open_conflict_has_two_and_a_write_over_it_replaces_both(tmp_path: Path) -> None:
@@ -154,6 +158,19 @@ def test_a_removed_key_is_collected(tmp_path: Path) -> None:
     assert "k" not in a.engine.replica.entries
 
     assert told(read(tmp_path, a, "k"))[-1] == ("a-2", "removed", "written", "collected", None)
+
+
+def test_what_stands_has_the_name_that_it_got_when_its_history_parted(tmp_path: Path) -> None:
+    node = Network("a")["a"]
+    node.write(("other", 0))
+    node.write(("k", 1))
+    node.write(("k", 2))
+    replica = node.engine.replica
+    node.commit(Split(replica.origins[replica.me], 1, 0x99))
+    found = read(tmp_path, node, "k")
+
+    assert [each.value for each in found.versions] == [1, 2]
+    assert (found.versions[1].sync_id, found.versions[1].fate) == ("a-2", "stands")
 
 
 def test_damage_ends_it_and_is_told(tmp_path: Path) -> None:

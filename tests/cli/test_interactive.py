@@ -73,6 +73,11 @@ def test_an_error_keeps_the_session_alive(session: Terminal, line: str, told: st
     assert "Traceback" not in session.text
 
 
+def test_a_line_that_is_pasted_with_the_name_of_the_tool_is_understood(session: Terminal) -> None:
+    session.type("softadastra version")
+    session.read(r"Softadastra \d")
+
+
 def test_ctrl_c_drops_the_line_that_is_typed(session: Terminal) -> None:
     session.press("store put k v")
     session.read("k v")

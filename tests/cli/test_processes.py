@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -92,6 +92,34 @@ def test_who_presses_ctrl_c_again_and_again_gets_an_orderly_end(
     assert "Traceback" not in errors
     assert "Exception ignored" not in errors
     assert run("wal", "verify").exit_code == 0
+
+
+INTERRUPTED_CLOSE = """
+import os, signal
+from softadastra import Client
+from softadastra.__main__ import main
+
+close = Client.close
+
+def interrupted(self):
+    Client.close = close
+    os.kill(os.getpid(), signal.SIGINT)
+    close(self)
+
+Client.close = interrupted
+main()
+"""
+
+
+def test_ctrl_c_while_a_node_is_closed_interrupts_nothing(directory: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_CLOSE, "node", "run", "--json"]
+    with Popen(command, stdout=PIPE, stderr=PIPE) as process:
+        started(process)
+        process.send_signal(signal.SIGTERM)
+        code, _, errors = ended(process)
+
+    assert code == 0
+    assert "Interrupted" not in errors
 
 
 INTERRUPTED_IMPORT = """
