@@ -21,6 +21,7 @@ from softadastra.cli.documents import discovery_document, node_document, transpo
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.notifying import notify
 from softadastra.cli.numbers import Number
+from softadastra.cli.output import tell
 from softadastra.cli.reaching import Reached, load_options, open_when_free, opened_here
 from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportError
 from softadastra.types import Peer
@@ -193,6 +194,9 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
             # Closed within: who presses Ctrl-C again interrupts no orderly end.
             with ending.on_signals(), closing(client):
                 _run(invocation, client, ending)
+    if sys.stdout.isatty():
+        tell("")  # behind the ^C that the terminal shows
+        invocation.output.note("Softadastra node stopped.")
 
 
 def _run(invocation: Invocation, client: Client, ending: _Ending) -> None:

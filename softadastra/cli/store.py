@@ -98,7 +98,10 @@ def get(invocation: Invocation, *, key: str, raw: bool) -> None:
     if entry is None:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if raw:
-        click.echo(_raw(entry.value), nl=False)
+        value = _raw(entry.value)
+        # The prompt of a session stands on a line of its own.
+        is_ended = value[-1:] in ("\n", b"\n")
+        click.echo(value, nl=invocation.is_interactive and not is_ended)
     elif invocation.json:
         invocation.output.document(entry_document(entry))
     else:

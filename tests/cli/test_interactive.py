@@ -73,6 +73,13 @@ def test_an_error_keeps_the_session_alive(session: Terminal, line: str, told: st
     assert "Traceback" not in session.text
 
 
+def test_the_prompt_stands_on_a_line_of_its_own(session: Terminal) -> None:
+    session.type("store put k v")
+    session.read(PROMPT)
+    session.type("store get k --raw")
+    session.read("\nv\n" + PROMPT)
+
+
 def test_a_line_that_is_pasted_with_the_name_of_the_tool_is_understood(session: Terminal) -> None:
     session.type("softadastra version")
     session.read(r"Softadastra \d")
@@ -91,7 +98,7 @@ def test_ctrl_c_ends_a_command_and_not_the_session(session: Terminal, spawn: Spa
     session.type("node run")
     session.read("Press Ctrl")
     session.process.send_signal(signal.SIGINT)
-    session.read(PROMPT)
+    session.read("\nSoftadastra node stopped.\n" + PROMPT)
     spawn("node", "run", "--json").stdout.readline()  # type: ignore[union-attr]
     session.type("store watch")
     session.read("Watching all keys")
