@@ -55,6 +55,7 @@ def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path.parent / f"{tmp_path.name}-run"
     path.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(path))
+    monkeypatch.setenv("TMPDIR", str(path))  # where the nodes of other tests are noted too
 
 
 def test_the_session_runs_as_it_is_shown(spawn: Spawn, run: Run) -> None:
