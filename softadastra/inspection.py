@@ -43,6 +43,7 @@ __all__ = [
     "Contents",
     "Fault",
     "Reading",
+    "Recovering",
     "Writers",
     "contents_of",
     "kind_name",

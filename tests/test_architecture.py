@@ -111,6 +111,7 @@ LAYERS = {
     },
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
     "tracing": VALUES,
+    "key_history": {*VALUES, "inspection", "store", "sync", "wal"},
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
     "dashboard": {
         *VALUES,
@@ -137,6 +138,7 @@ LAYERS = {
         "settings",
         "node_settings",
         "inspection",
+        "key_history",
         "networking",
         "pairing",
         "repair",

@@ -46,6 +46,8 @@ SKEW_WARNED_MS = 5_000
 """A machine that sets its clock by the network is within a second. Nothing depends on it, but of
 two writes that did not know of each other the one with the later clock wins."""
 
+LOG_ADVICE = "softadastra wal verify looks at all of it, wal repair saves what is left"
+
 ABSENT = frozenset({PeerState.STALE, PeerState.FAULTED, PeerState.SUSPENDED})
 
 
@@ -122,13 +124,17 @@ def check_keys(options: ClientOptions) -> Iterator[Finding]:
 
 
 def check_log(options: ClientOptions) -> Finding:
-    """Whether the log is one, and this node's."""
+    """Whether the log is one, this node's, and intact to its end."""
     from softadastra.wal.disk import OsDisk
     from softadastra.wal.log_file import read_log_file
+    from softadastra.wal.salvaging import Gap, walk
 
     path = options.resolved_wal_path()
     try:
-        file, header, _ = read_log_file(OsDisk(), path)
+        file, header, seed = read_log_file(OsDisk(), path)
+        with closing(file):
+            size_bytes = file.size()
+            gaps = [item for item in walk(file, seed) if isinstance(item, Gap)]
     except NotFoundError:
         return Finding(check="log", state=State.OK, found=f"{path} is made at the first write")
     except (StoreError, StorageError) as error:
@@ -136,10 +142,15 @@ def check_log(options: ClientOptions) -> Finding:
             check="log",
             state=State.PROBLEM,
             found=error.message,
-            advice="softadastra wal verify looks at all of it, wal repair saves what is left",
+            advice=LOG_ADVICE,
         )
-    with closing(file):
-        size_bytes = file.size()
+    if gaps:
+        return Finding(
+            check="log",
+            state=State.PROBLEM,
+            found=f"{path} is damaged at offset {gaps[0].offset:,}: {gaps[0].reason}",
+            advice=LOG_ADVICE,
+        )
     if header.node_id != options.node_id:
         return Finding(
             check="log",

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 from softadastra.cli.exit_codes import ExitCode
-from softadastra.cli.invocation import CommonOption, common_options
+from softadastra.cli.invocation import CommonOption, Invocation, common_options
 from softadastra.cli.output import tell
+from softadastra.errors import InvalidArgumentError
 
-__all__ = ["Command", "Group", "Lazy", "RequiredArgument"]
+__all__ = ["Command", "Group", "Lazy", "RequiredArgument", "usage_of"]
 
 
 HELP_COLUMNS_MIN = 38
@@ -66,6 +67,15 @@ class Command(click.Command):
             error.ctx = error.ctx or ctx  # click leaves it out where an option lacks its value
             raise
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it; keep how it is written where what was given turns out to be wrong."""
+        try:
+            return super().invoke(ctx)
+        except InvalidArgumentError:
+            invocation = ctx.ensure_object(Invocation)
+            invocation.usage = invocation.usage or usage_of(ctx)
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Show the command's own options first."""
         own: list[tuple[str, str]] = []
@@ -78,6 +88,11 @@ class Command(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=min(30, formatter.width // 2))
+
+
+def usage_of(context: click.Context) -> str:
+    """Give how a command is written, and where there is more."""
+    return f"{context.get_usage()}\nTry '{context.command_path} --help'."
 
 
 class Group(Command, click.Group):
@@ -97,6 +112,17 @@ class Group(Command, click.Group):
         super().__init__(name, callback=_without_command, invoke_without_command=True, **attributes)
         self.lazy = lazy
         self.default = default
+
+    def alone(self, context: click.Context) -> None:
+        """Do what the group does without a command."""
+        if self.default is None:
+            for line in context.get_help().splitlines():
+                tell(line, is_folded=False)
+            context.exit(ExitCode.USAGE)
+        command = self.get_command(context, self.default)
+        assert command is not None, "a default is one of the commands"
+        with command.make_context(self.default, [], parent=context) as inner:
+            command.invoke(inner)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         """Name the commands in the order in which they were given."""
@@ -194,11 +220,4 @@ def _without_command(context: click.Context) -> None:
     assert isinstance(group, Group)
     if context.invoked_subcommand is not None:
         return
-    if group.default is None:
-        for line in context.get_help().splitlines():
-            tell(line)
-        context.exit(ExitCode.USAGE)
-    command = group.get_command(context, group.default)
-    assert command is not None, "a default is one of the commands"
-    with command.make_context(group.default, [], parent=context) as inner:
-        command.invoke(inner)
+    group.alone(context)

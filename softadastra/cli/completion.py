@@ -6,12 +6,18 @@ answers at once. A shell that waits is worse than one that completes nothing.
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing, suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import click
-from click.shell_completion import CompletionItem, get_completion_class, shell_complete
+from click.shell_completion import (
+    CompletionItem,
+    ShellComplete,
+    get_completion_class,
+    shell_complete,
+)
 
 from softadastra.cli.command import Command
 from softadastra.cli.invocation import Invocation
@@ -22,7 +28,7 @@ from softadastra.errors import SoftadastraError
 if TYPE_CHECKING:
     from softadastra.control.remote import RemoteNode
 
-__all__ = ["complete", "complete_from_node", "completion"]
+__all__ = ["candidates", "complete", "complete_from_node", "completion"]
 
 ANSWER_SECONDS = 0.1
 """The longest wait for a node: more is felt at the keyboard."""
@@ -63,6 +69,22 @@ def complete(tool: click.Command, instruction: str) -> int:
         The exit code.
     """
     return shell_complete(tool, {"obj": Invocation()}, PROGRAM, VARIABLE, instruction)
+
+
+def candidates(
+    tool: click.Command, invocation: Invocation, words: list[str], begun: str
+) -> list[str]:
+    """Give what may stand behind these words of a command line, and begins so.
+
+    Args:
+        tool: all commands.
+        invocation: the common options before them.
+        words: the finished ones.
+        begun: the unfinished one.
+    """
+    context = {"obj": dataclasses.replace(invocation, is_interactive=True)}
+    completing = ShellComplete(tool, context, PROGRAM, VARIABLE)
+    return [item.value for item in completing.get_completions(words, begun)]
 
 
 def complete_from_node(context: click.Context, what: str, incomplete: str) -> list[CompletionItem]:

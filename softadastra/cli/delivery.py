@@ -15,6 +15,7 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_count, tell
 from softadastra.cli.reaching import reach_node
+from softadastra.control.unreachable import NodeAbsentError
 from softadastra.types import PeerStatus, SyncState
 
 __all__ = ["retry", "wait"]
@@ -84,8 +85,10 @@ def retry(invocation: Invocation) -> None:
     """
     with reach_node(invocation, creates=False) as reached:
         if not reached.is_running:
-            tell("Softadastra node is not running: softadastra sync tick sends what peers lack.")
-            raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+            raise NodeAbsentError(
+                "Softadastra node is not running: softadastra sync tick sends what peers lack.",
+                node_id=reached.options.node_id,
+            )
         failed = reached.node.requeue_failed()
         overdue = reached.node.retry_expired()
         state = reached.node.sync_state()

@@ -39,8 +39,8 @@ def doctor(invocation: Invocation) -> None:
     """Look for what is wrong, and say what to do.
 
     At the settings, the log, the disk, the port, the keys, and at the node when it runs: its
-    peers, its outbox and its conflicts. Nothing is changed; the log is not opened, only its header
-    is read (`wal verify` reads all of it). Exits with 1 when there is a problem; a warning is none.
+    peers, its outbox and its conflicts. Nothing is changed; the log is read and not replayed, which
+    `wal verify` does too. Exits with 1 when there is a problem; a warning is none.
     """
     findings = list(_findings(load_options(invocation)))
     problems = [each for each in findings if each.state is State.PROBLEM]
@@ -57,7 +57,7 @@ def doctor(invocation: Invocation) -> None:
         if advised:
             invocation.output.line("")
         for each in advised:
-            invocation.output.line(f"{each.check}: {each.advice}.")
+            invocation.output.sentence(f"{each.check}: {each.advice}.")
         if not problems:
             invocation.output.note("No problems.")
     if problems:

@@ -12,7 +12,7 @@ from softadastra.errors import (
     WalCorruptionError,
 )
 
-__all__ = ["ExitCode", "NotStartedError", "exit_code_of"]
+__all__ = ["ExitCode", "NotStartedError", "WaitTimedOutError", "exit_code_of"]
 
 
 class ExitCode(IntEnum):
@@ -42,11 +42,15 @@ class NotStartedError(SoftadastraError):
         self.exit_code = ExitCode(code) if code in tuple(ExitCode) and code else ExitCode.FAILURE
 
 
+class WaitTimedOutError(SoftadastraError):
+    """What was waited for has not come in time; it may still."""
+
+
 def exit_code_of(error: SoftadastraError) -> ExitCode:
     """Choose the exit code of a command that this error ended."""
     # Only a failing command pays for csv and json, and for what pairs.
     from softadastra.cli.rows import BadRowError
-    from softadastra.control.unreachable import NodeGoneError, NodeSilentError
+    from softadastra.control.unreachable import NodeAbsentError, NodeGoneError, NodeSilentError
     from softadastra.pairing import WindowClosedError
 
     match error:
@@ -56,11 +60,11 @@ def exit_code_of(error: SoftadastraError) -> ExitCode:
             return ExitCode.LOCKED
         case WalCorruptionError():
             return ExitCode.DAMAGE_FOUND
-        case NodeSilentError() | NodeGoneError():
+        case NodeSilentError() | NodeGoneError() | NodeAbsentError():
             return ExitCode.NO_NODE_REACHABLE
         case NotStartedError():
             return error.exit_code
-        case WindowClosedError():
+        case WindowClosedError() | WaitTimedOutError():
             return ExitCode.TIMED_OUT
         case BadRowError():
             return ExitCode.FAILURE

@@ -73,12 +73,12 @@ def _show(output: Output, found: KeyExplanation | PeerExplanation) -> None:
     )
     output.title(title)
     for sentence in found.sentences:
-        output.line(f"- {printable(sentence)}")
+        output.sentence(f"- {printable(sentence)}")
     if found.advice:
         output.line("")
         output.title("What to do")
         for advice in found.advice:
-            output.line(f"- {printable(advice)}")
+            output.sentence(f"- {printable(advice)}")
 
 
 def _document(found: KeyExplanation | PeerExplanation) -> Document:

@@ -28,6 +28,10 @@ class Invocation:
     no_color: bool = False
     verbose: int = 0
     quiet: int = 0
+    usage: str = ""
+    """How the command is written, once what was given to it was found to be wrong."""
+    is_interactive: bool = False
+    """Whether it is a line of a session at a terminal."""
 
     @property
     def verbosity(self) -> int:

@@ -58,15 +58,22 @@ def init(invocation: Invocation) -> None:
 
 
 @click.command("show", cls=Command)
+@click.option("--raw", is_flag=True, help="Print the public key alone.")
 @click.pass_obj
-def show(invocation: Invocation) -> None:
+def show(invocation: Invocation, *, raw: bool) -> None:
     """Show this node's public key.
 
     Others have to trust it before they let this node in. The secret key is never shown. Exits with
     3 when there is no key pair yet.
     """
+    if raw and invocation.json:
+        raise click.UsageError("Choose one of --raw and --json.")
     options = _options(invocation)
-    _show_own(invocation, options, KeyFile(options.resolved_key_path()).load().public)
+    public = KeyFile(options.resolved_key_path()).load().public
+    if raw:
+        invocation.output.line(str(public))
+    else:
+        _show_own(invocation, options, public)
 
 
 @click.command("trust", cls=Command)
@@ -163,7 +170,9 @@ def _show_own(invocation: Invocation, options: ClientOptions, key: PublicKey) ->
         ),
     )
     name = shlex.quote(options.node_id)
-    invocation.output.note(f"On the other nodes: softadastra keys trust {name} {key}")
+    invocation.output.note(
+        f"On the other nodes: softadastra keys trust {name} {key}", is_folded=False
+    )
 
 
 def _show_trusted(invocation: Invocation, file: TrustFile, node_id: str, key: PublicKey) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import select
 import sys
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,7 +16,7 @@ from softadastra.cli.following import Follower
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.log_files import log_file_of, opened, text_lines, unique
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import Output, as_time, printable
+from softadastra.cli.output import Output, as_time, check_reader, printable
 from softadastra.cli.reaching import load_options
 from softadastra.errors import InvalidArgumentError
 
@@ -116,17 +113,7 @@ def _follow(path: Path, wanted: _Wanted, lines_max: int | None, show: _Shower) -
             for text, event in wanted.among(follower.wait()):
                 show(text, event)
             sys.stdout.flush()
-            if _is_reader_gone():
-                raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-
-
-def _is_reader_gone() -> bool:
-    """Whether the other end of a pipe was closed: writing shows it only with the next event."""
-    if not hasattr(select, "poll"):  # as on Windows, where it is found out with that
-        return False
-    looker = select.poll()
-    looker.register(sys.stdout, 0)
-    return any(found & select.POLLERR for _, found in looker.poll(0))
+            check_reader()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ a traceback is a bug in Softadastra.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from io import TextIOWrapper
@@ -16,8 +17,8 @@ import click
 from click.exceptions import Exit
 
 import softadastra
-from softadastra.cli.command import Group, Lazy
-from softadastra.cli.exit_codes import ExitCode, exit_code_of
+from softadastra.cli.command import Group, Lazy, usage_of
+from softadastra.cli.exit_codes import ExitCode, WaitTimedOutError, exit_code_of
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.output import SCHEMA, encode, tell
 from softadastra.errors import ErrorCode, NotFoundError, SoftadastraError
@@ -53,29 +54,55 @@ class Root(Group):
         if isinstance(sys.stdout, TextIOWrapper):
             # Names in an encoding that the terminal lacks are shown escaped, not refused.
             sys.stdout.reconfigure(errors="backslashreplace")
-        code: int = ExitCode.OK
+        code = self.run(arguments, Invocation())
         try:
-            code, error = self._run(arguments)
+            sys.stdout.flush()
+        except OSError:
+            _discard_output()
+        sys.exit(code)
+
+    def run(self, arguments: list[str], invocation: Invocation) -> int:
+        """Run a command line; tell what ended it, and give its exit code.
+
+        Args:
+            arguments: the words behind the program's name.
+            invocation: the common options so far.
+        """
+        try:
+            code, error = self._run(arguments, invocation)
             if error is not None:
                 click.echo(encode({"schema": SCHEMA, "error": error}))
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader has had enough, as `head` does: no failure of ours.
-            _discard_output()
+            return ExitCode.OK
         except OSError as error:
             place = error.filename or "the standard streams"
             tell(f"error: cannot read or write {place}: {error.strerror or error}")
-            _discard_output()
-            code = ExitCode.FAILURE
-        except KeyboardInterrupt:
+            return ExitCode.FAILURE
+        except KeyboardInterrupt as interrupt:
             tell("")
-            tell("Interrupted.")
-            code = ExitCode.INTERRUPTED
-        sys.exit(code)
+            _show("Interrupted.", *getattr(interrupt, "__notes__", ()))
+            return ExitCode.INTERRUPTED
+        return code
 
-    def _run(self, arguments: list[str]) -> tuple[int, dict[str, object] | None]:
+    def alone(self, context: click.Context) -> None:
+        """Take commands from who sits at the terminal; else show the help, and fail."""
+        from softadastra.cli.completion import candidates
+        from softadastra.cli.interactive import Session, is_at_terminal
+
+        invocation = context.ensure_object(Invocation)
+        if invocation.is_interactive or not is_at_terminal():
+            super().alone(context)
+            return
+        Session(
+            self.run, lambda words, begun: candidates(self, invocation, words, begun), invocation
+        ).run()
+
+    def _run(
+        self, arguments: list[str], invocation: Invocation
+    ) -> tuple[int, dict[str, object] | None]:
         """Run the command; return its exit code and, for programs that asked, its error."""
-        invocation = Invocation()
         try:
             _check_encoding(arguments)
             with self.make_context(PROGRAM, [*arguments], obj=invocation) as context:
@@ -89,11 +116,17 @@ class Root(Group):
             found = _error(ErrorCode.INVALID_ARGUMENT, error.format_message(), {})
             return error.exit_code, found if as_json else None
         except SoftadastraError as error:
-            # An absent key is an answer: it has the original's words and no more.
-            prefix = "" if isinstance(error, NotFoundError) else "error: "
+            from softadastra.control.unreachable import NodeAbsentError
+
+            # What is not there is an answer: it has the original's words and no more.
+            answers = NotFoundError | NodeAbsentError | WaitTimedOutError
+            prefix = "" if isinstance(error, answers) else "error: "
             _show(prefix + error.message, *getattr(error, "__notes__", ()))
+            code = exit_code_of(error)
+            if code is ExitCode.USAGE:
+                _show_usage(invocation.usage)
             found = _error(error.code, error.message, error.context)
-            return exit_code_of(error), found if invocation.json else None
+            return code, found if invocation.json else None
         return ExitCode.OK, None
 
 
@@ -113,7 +146,12 @@ def _show_usage_error(error: click.UsageError) -> None:
     if isinstance(error, click.NoSuchOption) and not error.possibilities:
         tell("Put -- before an argument that begins with '-'.")
     if error.ctx is not None:
-        _show(error.ctx.get_usage(), f"Try '{error.ctx.command_path} --help'.")
+        _show_usage(usage_of(error.ctx))
+
+
+def _show_usage(usage: str) -> None:
+    for line in usage.splitlines():
+        tell(line, is_folded=False)  # it fits already, and is aligned
 
 
 def _show(*texts: str) -> None:
@@ -216,5 +254,14 @@ cli = Root(
 
 
 def main() -> NoReturn:
-    """Run the tool on this process's arguments and exit."""
-    cli.main()
+    """Run the tool on this process's arguments and exit.
+
+    A Ctrl-C behind the end of the command, as of somebody who presses it twice, changes nothing:
+    Python gives the signal back to the system when it exits, which would kill the process then.
+    """
+    try:
+        cli.main()
+    except KeyboardInterrupt:
+        sys.exit(ExitCode.INTERRUPTED)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import click
 
 from softadastra.cli.command import Command
-from softadastra.cli.exit_codes import ExitCode
+from softadastra.cli.exit_codes import WaitTimedOutError
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import as_time, tell
-from softadastra.cli.reaching import find_running, load_options
+from softadastra.cli.output import as_time
+from softadastra.cli.reaching import running_node
 
 if TYPE_CHECKING:
     from softadastra.control.remote import RemoteNode
@@ -40,26 +40,22 @@ def stop(invocation: Invocation, *, timeout_s: float) -> None:
     such node runs or it does not answer, with 124 when it has not ended in time. A node that is
     part of an application ends with that, and is refused.
     """
-    options = load_options(invocation)
-    options.validate()
-    running = find_running(options) if options.enable_wal else None
-    if running is None:
-        tell(f"Softadastra node is not running: none answers for {options.node_id}.")
-        raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+    running = running_node(invocation)
     about = running.about
     with closing(running):
         is_stopped = running.stop(timeout_s)
     if not is_stopped:
-        tell(
+        raise WaitTimedOutError(
             f"Node {about.node_id}, process {about.pid}, has not ended within {timeout_s:g} s; it"
-            " was asked to, and may still"
+            " was asked to, and may still",
+            node_id=about.node_id,
+            pid=about.pid,
         )
-        raise click.exceptions.Exit(ExitCode.TIMED_OUT)
     if invocation.json:
         stopped = {"id": about.node_id, "pid": about.pid, "wal": about.log}
         invocation.output.document({"stopped": stopped})
     else:
-        invocation.output.line(
+        invocation.output.sentence(
             f"Softadastra node stopped. Node {about.node_id}, process {about.pid}."
         )
 
@@ -104,7 +100,7 @@ def list_nodes(invocation: Invocation) -> None:
 
         invocation.output.document({"nodes": [fields_of(each) for each in found]})
     elif not found:
-        invocation.output.line("No nodes are running.")
+        invocation.output.sentence("No nodes are running.")
     else:
         invocation.output.table(
             "Nodes",

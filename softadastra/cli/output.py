@@ -7,8 +7,10 @@ width, down to 40 columns; a pipe gets lines of any width, so that nothing is cu
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import select
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +24,18 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["SCHEMA", "Output", "as_count", "as_time", "as_yes_no", "encode", "printable", "tell"]
+__all__ = [
+    "SCHEMA",
+    "Output",
+    "as_count",
+    "as_time",
+    "as_yes_no",
+    "check_reader",
+    "encode",
+    "fitting",
+    "printable",
+    "tell",
+]
 
 SCHEMA = 1
 """The version of the documents that `--json` prints. Fields may be added to it; one that goes
@@ -50,13 +63,48 @@ def printable(text: str) -> str:
     )
 
 
-def tell(text: str) -> None:
+def tell(text: str, *, is_folded: bool = True) -> None:
     """Tell people something on standard error.
 
     One that is closed or full changes neither what the command does nor how it ends.
+
+    Args:
+        text: a line.
+        is_folded: whether a terminal gets it in lines that fit; not what is to be copied whole.
     """
     with suppress(OSError):
-        click.echo(printable(text), err=True)
+        shown = printable(text)
+        for line in folded(shown, sys.stderr) if is_folded else [shown]:
+            click.echo(line, err=True)
+
+
+def folded(text: str, stream: TextIO | None) -> list[str]:
+    """Break a line where a terminal would do so within words; what is one word stays whole."""
+    if stream is None or not stream.isatty():
+        return [text]
+    import shutil
+    import textwrap
+
+    # What COLUMNS says, or the terminal of standard output; else that of the stream itself.
+    columns = shutil.get_terminal_size((0, 0)).columns
+    columns = columns or os.get_terminal_size(stream.fileno()).columns
+    if len(text) <= columns or not columns:
+        return [text]
+    return textwrap.wrap(text, columns, break_long_words=False, break_on_hyphens=False)
+
+
+def check_reader() -> None:
+    """Find out that nobody reads standard output: writing shows it only with the next line.
+
+    Raises:
+        BrokenPipeError: the other end of the pipe was closed.
+    """
+    if not hasattr(select, "poll"):  # as on Windows, where it is found out with the next line
+        return
+    looker = select.poll()
+    looker.register(sys.stdout, 0)
+    if any(found & select.POLLERR for _, found in looker.poll(0)):
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def as_count(count: int, noun: str) -> str:
@@ -101,16 +149,21 @@ class Output:
         """Print a line of data; it may wait in the buffer until the command ends."""
         sys.stdout.write(f"{text}\n")
 
+    def sentence(self, text: str) -> None:
+        """Print words for people: on a terminal in lines that fit it."""
+        for line in folded(printable(text), sys.stdout):
+            self.line(line)
+
     def title(self, text: str) -> None:
         """Print a line above others, in bold on a terminal."""
         from rich.text import Text
 
         self.console(sys.stdout).print(Text(printable(text), style="bold"))
 
-    def note(self, text: str) -> None:
+    def note(self, text: str, *, is_folded: bool = True) -> None:
         """Tell people something that is not data; programs and -q do not see it."""
         if not self.is_quiet:
-            tell(text)
+            tell(text, is_folded=is_folded)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""
@@ -131,7 +184,7 @@ class Output:
         Returns:
             Whether there was a row; without one nothing is printed.
         """
-        from rich.cells import cell_len, set_cell_size
+        from rich.cells import cell_len
 
         width = self.console(sys.stdout).width
         lines = iter(rows)
@@ -143,8 +196,7 @@ class Output:
         for first, second in chain(sample, lines):
             first = printable(first)
             padding = " " * (first_width - cell_len(first))
-            line = f"{first}{padding}  {printable(second)}"
-            self.line(line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…")
+            self.line(fitting(f"{first}{padding}  {printable(second)}", width))
         return True
 
     def console(self, stream: TextIO) -> Console:
@@ -160,6 +212,13 @@ class Output:
             markup=False,
             emoji=False,
         )
+
+
+def fitting(line: str, width: int) -> str:
+    """Cut a line that is wider than its terminal."""
+    from rich.cells import cell_len, set_cell_size
+
+    return line if cell_len(line) <= width else set_cell_size(line, width - 1) + "…"
 
 
 def encode(document: object) -> str:

@@ -127,7 +127,7 @@ class _AtTerminal:
         if meeting.role is Role.LISTENER:
             shown = "ADDRESS" if _is_any(meeting.host) else meeting.host
             tell(f"Waiting at {meeting.host}:{port}. On the other node:")
-            tell(f"  softadastra keys pair {shown}:{port}")
+            tell(f"  softadastra keys pair {shown}:{port}", is_folded=False)
 
     def shown(self, other: Party, code: str) -> None:
         """Show who asks, and the code."""

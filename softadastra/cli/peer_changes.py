@@ -9,8 +9,9 @@ from softadastra.cli.documents import Document, fields_of
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import printable, tell
+from softadastra.cli.output import printable
 from softadastra.cli.reaching import Reached, reach_node
+from softadastra.control.unreachable import NodeAbsentError
 from softadastra.errors import InvalidArgumentError, TransportError
 from softadastra.types import Peer
 
@@ -52,7 +53,7 @@ def add(invocation: Invocation, *, address: str, wait_s: float) -> None:
         invocation.output.document(document)
     else:
         known = f"Added {printable(str(peer))}"
-        invocation.output.line(
+        invocation.output.sentence(
             f"{known}, connected." if reason is None else f"{known}, not connected: {reason}."
         )
     if reason is not None:
@@ -72,14 +73,16 @@ def remove(invocation: Invocation, *, peer: str) -> None:
     """
     with reach_node(invocation, creates=False) as reached:
         if not reached.is_running:
-            tell("Softadastra node is not running, so it dials nobody.")
-            raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+            raise NodeAbsentError(
+                "Softadastra node is not running, so it dials nobody.",
+                node_id=reached.options.node_id,
+            )
         reached.node.disconnect(peer)
         status = _status(reached, peer)
     if invocation.json:
         invocation.output.document({"peer": status})
     else:
-        invocation.output.line(f"Removed {printable(peer)}: it is not dialled any more.")
+        invocation.output.sentence(f"Removed {printable(peer)}: it is not dialled any more.")
 
 
 @click.command("forget", cls=Command)
@@ -97,7 +100,7 @@ def forget(invocation: Invocation, *, peer: str) -> None:
     if invocation.json:
         invocation.output.document({"forgotten": peer})
     else:
-        invocation.output.line(f"Forgot {printable(peer)}.")
+        invocation.output.sentence(f"Forgot {printable(peer)}.")
 
 
 def _parse(address: str) -> Peer:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from softadastra.cli.invocation import Invocation
-from softadastra.errors import InvalidStateError, StorageError, StoreError, StoreLockedError
+from softadastra.errors import InvalidStateError, StoreError, StoreLockedError
 
 if TYPE_CHECKING:
     from softadastra import Client, ClientOptions
@@ -31,6 +31,7 @@ __all__ = [
     "opened_here",
     "reach_node",
     "reached_there",
+    "running_node",
 ]
 
 LOCK_SECONDS = 5.0
@@ -90,23 +91,18 @@ def load_options(
 
 
 def _owner(options: ClientOptions) -> str | None:
-    """Tell whose log a path leads to, so that `--wal` alone is enough to name a node."""
+    """Tell whose log a path leads to, so that `--wal` alone is enough to name a node.
+
+    None where that cannot be read: whoever needs the log says so, and others do without.
+    """
     from softadastra.wal.frames import FILE_HEADER_BYTES, decode_file_header
 
     path = options.resolved_wal_path()
     try:
         with path.open("rb") as file:
-            block = file.read(FILE_HEADER_BYTES)
-    except FileNotFoundError:
+            header, _ = decode_file_header(file.read(FILE_HEADER_BYTES), path)
+    except (OSError, StoreError):
         return None
-    except OSError as error:
-        raise StorageError(
-            f"cannot read the write-ahead log {str(path)!r}: {error.strerror}; make it readable for"
-            " this user, or choose another path",
-            errno=error.errno,
-            filename=str(path),
-        ) from error
-    header, _ = decode_file_header(block, path)
     return header.node_id
 
 
@@ -141,7 +137,7 @@ def reach_node(invocation: Invocation, *, creates: bool, **overrides: Any) -> It
         options.enable_wal = False
         where = "without a write-ahead log" if wal_path is None else f"no log at {wal_path} yet"
         invocation.output.note(f"Node {options.node_id} is empty: {where}.")
-    with _events_on_standard_error(invocation.verbosity):
+    with _events_on_standard_error(invocation):
         reached, leave = _reach(options, wal_path)
         try:
             yield reached
@@ -182,6 +178,44 @@ def find_running(options: ClientOptions) -> RemoteNode | None:
             node_id=found.about.node_id,
         )
     return found
+
+
+def running_node(invocation: Invocation) -> RemoteNode:
+    """Reach the node that the command line names, which has to run; close it in the end.
+
+    Raises:
+        NodeAbsentError: it does not run.
+        NodeSilentError: it runs and does not answer.
+        StoreLockedError: another process has its log open, and answers no commands.
+        StoreError: it is another node than these settings name.
+    """
+    from softadastra.control.unreachable import NodeAbsentError
+    from softadastra.wal.disk import OsDisk
+    from softadastra.wal.lock import holder_of
+
+    options = load_options(invocation)
+    options.validate()
+    until = time.monotonic() + LOCK_SECONDS
+    while options.enable_wal:
+        running = find_running(options)
+        if running is not None:
+            return running
+        path = options.resolved_wal_path()
+        holder = holder_of(path, disk=OsDisk())
+        if holder is None:
+            break
+        if time.monotonic() >= until:
+            raise StoreLockedError(
+                f"{path} is open in process {holder.pid or 'unknown'}, which answers no commands:"
+                " ask in the program that runs there, or set enable_control in it",
+                pid=holder.pid,
+                node_id=holder.node_id,
+            )
+        time.sleep(LOOK_SECONDS)
+    raise NodeAbsentError(
+        f"Softadastra node is not running: none answers for {options.node_id}.",
+        node_id=options.node_id,
+    )
 
 
 def _reach(options: ClientOptions, wal_path: Path | None) -> tuple[Reached, Callable[[], None]]:
@@ -241,19 +275,29 @@ def reached_there(running: RemoteNode, options: ClientOptions) -> Reached:
     )
 
 
+class _Graded(logging.Formatter):
+    """Says of an event how grave it is, as errors of commands do."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.levelname.lower()}: {super().format(record)}"
+
+
 @contextmanager
-def _events_on_standard_error(verbosity: int) -> Iterator[None]:
+def _events_on_standard_error(invocation: Invocation) -> Iterator[None]:
     """Show the node's events: warnings without being asked, as a torn tail that was cut off."""
+    verbosity = invocation.verbosity
     if verbosity > 0:
         from softadastra import configure_logging
 
-        configure_logging(level="info" if verbosity == 1 else "debug")
+        level = "info" if verbosity == 1 else "debug"
+        configure_logging(level=level, colors=False if invocation.no_color else None)
         yield
         return
     # The standard library's handler: structlog takes 100 ms to import, for a command that mostly
     # has nothing to tell.
     handler = logging.StreamHandler()
     handler.setLevel(logging.WARNING if verbosity == 0 else logging.ERROR)
+    handler.setFormatter(_Graded())
     logger = logging.getLogger("softadastra")
     logger.addHandler(handler)
     try:

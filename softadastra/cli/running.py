@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from softadastra.cli.documents import discovery_document, node_document, transpo
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.notifying import notify
 from softadastra.cli.numbers import Number
+from softadastra.cli.output import tell
 from softadastra.cli.reaching import Reached, load_options, open_when_free, opened_here
 from softadastra.cli.showing import (
     DASHBOARD_OPTIONS,
@@ -33,7 +34,7 @@ from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportEr
 from softadastra.types import Peer
 
 if TYPE_CHECKING:
-    from softadastra import ClientOptions
+    from softadastra import Client, ClientOptions
     from softadastra.dashboard import Dashboard
     from softadastra.dashboard.addresses import Address
 
@@ -211,30 +212,48 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
     configure_logging(
         level=given.log_level or _log_level(invocation.verbosity),
         format=given.log_format or "console",
+        colors=False if invocation.no_color else None,
     )
     with closing(_Ending()) as ending:
         client = Client(options, stop=ending.ask)
         # First of all, so that a node whose port is taken does nothing; and until the very end.
-        with (
-            shown(asked, client) as dashboard,
-            closing(open_when_free(client)),
-            ending.on_signals(),
-        ):
-            client.start_transport()
-            if options.enable_discovery:
-                with suppress(DiscoveryError):  # told as the event discovery.failed
-                    client.start_discovery()
-            wal_path = options.resolved_wal_path() if options.enable_wal else None
-            reached = opened_here(client, wal_path, pid=os.getpid())
-            _announce(invocation, reached, asked, dashboard)
-            notify("READY=1")
-            while not ending.is_asked():
-                if not client.transport_running:
-                    raise TransportError(
-                        "the transport has failed, see the event reactor.failed; the node stops, so"
-                        " that whoever started it can start it again"
-                    )
-            notify("STOPPING=1")
+        with shown(asked, client) as dashboard, closing(client):
+            open_when_free(client)
+            # Closed within: who presses Ctrl-C again interrupts no orderly end.
+            with ending.on_signals(), ExitStack() as ends:
+                if dashboard is not None:
+                    ends.callback(dashboard.close)
+                ends.callback(client.close)
+                _run(invocation, client, ending, asked, dashboard)
+    if sys.stdout.isatty():
+        tell("")  # behind the ^C that the terminal shows
+        invocation.output.note("Softadastra node stopped.")
+
+
+def _run(
+    invocation: Invocation,
+    client: Client,
+    ending: _Ending,
+    asked: Shown,
+    dashboard: Dashboard | None,
+) -> None:
+    """Run a node that is open, until it is to end."""
+    options = client.options
+    client.start_transport()
+    if options.enable_discovery:
+        with suppress(DiscoveryError):  # told as the event discovery.failed
+            client.start_discovery()
+    wal_path = options.resolved_wal_path() if options.enable_wal else None
+    reached = opened_here(client, wal_path, pid=os.getpid())
+    _announce(invocation, reached, asked, dashboard)
+    notify("READY=1")
+    while not ending.is_asked():
+        if not client.transport_running:
+            raise TransportError(
+                "the transport has failed, see the event reactor.failed; the node stops, so"
+                " that whoever started it can start it again"
+            )
+    notify("STOPPING=1")
 
 
 def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
@@ -284,7 +303,7 @@ def _announce(
     else:
         kept = "nothing kept on disk" if reached.wal_path is None else f"WAL {reached.wal_path}"
         place = f"{transport['host']}:{transport['port']}"
-        invocation.output.line(
+        invocation.output.sentence(
             f"Softadastra node running. Node {options.node_id} on {place}, {kept}"
         )
         announce_dashboard(invocation.output, asked, dashboard)
@@ -325,7 +344,7 @@ class _Ending:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let the stop signals ask for the end; behind this they end the process the hard way."""
+        """Let the stop signals ask for the end; it is asked for once, however often they come."""
         previous_descriptor = signal.set_wakeup_fd(self._asking.fileno())
         previous = {each: signal.signal(each, lambda *_: None) for each in STOP_SIGNALS}
         try:

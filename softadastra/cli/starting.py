@@ -16,11 +16,10 @@ import click
 
 from softadastra.cli.command import Command
 from softadastra.cli.documents import node_document, transport_document
-from softadastra.cli.exit_codes import ExitCode, NotStartedError
+from softadastra.cli.exit_codes import NotStartedError, WaitTimedOutError
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.log_files import log_file_of
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import tell
 from softadastra.cli.reaching import Reached, find_running, reached_there
 from softadastra.cli.running import Given, run_options, run_until_stopped
 from softadastra.cli.showing import Shown
@@ -95,11 +94,12 @@ def start(
         child = _Child(invocation, given, path)
         running = child.found(options, timeout_s)
         if running is None:
-            tell(
+            raise WaitTimedOutError(
                 f"Node {options.node_id}, process {child.pid}, does not answer within"
-                f" {timeout_s:g} s. It goes on; its log is {path}"
+                f" {timeout_s:g} s. It goes on; its log is {path}",
+                node_id=options.node_id,
+                pid=child.pid,
             )
-            raise click.exceptions.Exit(ExitCode.TIMED_OUT)
     with closing(running):
         _show(invocation, reached_there(running, options), path, title, given.dashboard)
 

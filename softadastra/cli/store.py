@@ -27,6 +27,12 @@ store = Group(
         "get": Lazy("softadastra.cli.store:get", "Show the value of a key."),
         "remove": Lazy("softadastra.cli.store:remove", "Remove a key."),
         "list": Lazy("softadastra.cli.store:list_entries", "List keys and values."),
+        "watch": Lazy(
+            "softadastra.cli.watching:watch", "Show each change of a running node as it comes."
+        ),
+        "history": Lazy(
+            "softadastra.cli.history:history", "Show what the log still has of a key over time."
+        ),
         "import": Lazy(
             "softadastra.cli.transfer:import_rows", "Store the keys and values of a file."
         ),
@@ -92,7 +98,10 @@ def get(invocation: Invocation, *, key: str, raw: bool) -> None:
     if entry is None:
         raise NotFoundError(f"Key not found: {key}", key=key)
     if raw:
-        click.echo(_raw(entry.value), nl=False)
+        value = _raw(entry.value)
+        # The prompt of a session stands on a line of its own.
+        is_ended = value[-1:] in ("\n", b"\n")
+        click.echo(value, nl=invocation.is_interactive and not is_ended)
     elif invocation.json:
         invocation.output.document(entry_document(entry))
     else:

@@ -14,7 +14,7 @@ from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import Output
-from softadastra.cli.reaching import reach_node
+from softadastra.cli.reaching import Reached, reach_node
 from softadastra.types import SyncState, TickResult
 
 if TYPE_CHECKING:
@@ -104,11 +104,13 @@ def tick(invocation: Invocation, *, prune: bool, wait_s: float) -> None:
     """Send each reachable peer a round of what it lacks.
 
     The peers are those of the settings and those that the node remembers. Exits with 4 when there
-    was something to send and none of them could be reached.
+    was something to send and none of those with a known address could be reached. Who connects from
+    its own side is reached by a node that runs.
     """
     with reach_node(invocation, creates=True, enable_transport=True) as reached:
         before = reached.node.sync_state()
         peers = addresses_of(reached)
+        _tell_of_callers(reached, invocation.output)
         connect_all(reached, peers, time.monotonic() + wait_s, invocation.output)
         result = reached.node.tick(prune=prune)
         if result.sent_count:
@@ -128,6 +130,17 @@ def tick(invocation: Invocation, *, prune: bool, wait_s: float) -> None:
         invocation.output.line(sentence)
     if has_work and peers and not result.connected_peers:
         raise click.exceptions.Exit(ExitCode.NO_NODE_REACHABLE)
+
+
+def _tell_of_callers(reached: Reached, output: Output) -> None:
+    """Name the peers that this command cannot reach, as they connect from their side."""
+    callers = [] if reached.is_running else [p for p in reached.node.peers() if p.peer is None]
+    for peer in callers:
+        if peer.lag:
+            output.note(
+                f"Peer {peer.node_id} connects from its own side: it gets what it lacks when this"
+                " node runs."
+            )
 
 
 def _wait_acknowledged(node: Operations, deadline_s: float) -> None:

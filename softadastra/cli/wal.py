@@ -133,9 +133,9 @@ def verify(invocation: Invocation) -> None:
         invocation.output.document({**found, "keys": keys, "torn_bytes": torn})
         return
     counts = f"{as_count(reading.frame_count, 'frame')}, {as_count(keys, 'key')}"
-    invocation.output.line(f"{printable(str(reading.path))} is intact: {counts}.")
+    invocation.output.sentence(f"{printable(str(reading.path))} is intact: {counts}.")
     if torn:
-        invocation.output.line(
+        invocation.output.sentence(
             f"At offset {reading.ending.offset} a torn tail of {as_count(torn, 'byte')} begins: a "
             "write that was never finished, which the next open cuts off."
         )

@@ -49,7 +49,7 @@ def compact(invocation: Invocation) -> None:
         sizes = {"bytes_before": before, "bytes_after": after}
         invocation.output.document({"path": str(path), **sizes})
         return
-    invocation.output.line(
+    invocation.output.sentence(
         f"Compacted {printable(str(path))}: {before:,} bytes before, {after:,} after."
     )
 
@@ -71,7 +71,7 @@ def backup(invocation: Invocation, *, target: str) -> None:
     if invocation.json:
         invocation.output.document({"path": str(path), "size_bytes": size_bytes})
         return
-    invocation.output.line(f"Wrote {printable(str(path))}: {size_bytes:,} bytes.")
+    invocation.output.sentence(f"Wrote {printable(str(path))}: {size_bytes:,} bytes.")
 
 
 @click.command("repair", cls=Command)
@@ -146,30 +146,30 @@ def repaired_document(repaired: Repaired) -> dict[str, object]:
 def _show(output: Output, repaired: Repaired) -> None:
     source = printable(str(repaired.source))
     if repaired.target is None:
-        output.line(f"{source} is not damaged: no new file was made.")
+        output.sentence(f"{source} is not damaged: no new file was made.")
         if repaired.torn_bytes:
             torn = as_count(repaired.torn_bytes, "byte")
-            output.line(f"Its torn tail of {torn} is cut off by the next open.")
+            output.sentence(f"Its torn tail of {torn} is cut off by the next open.")
         return
     if repaired.mended:
         mended = as_count(repaired.mended, "frame")
-        output.line(f"Of {mended} nothing but the checksum was damaged.")
+        output.sentence(f"Of {mended} nothing but the checksum was damaged.")
     if repaired.is_cut:
-        output.line("The log ends within the checkpoint that it begins with: its end is lost.")
+        output.sentence("The log ends within the checkpoint that it begins with: its end is lost.")
     if repaired.damages:
         _show_lost(output, repaired)
     for fault in repaired.unusable:
-        output.line(
+        output.sentence(
             f"Frame {fault.sequence} at offset {fault.offset} is intact and of no use: "
             f"{printable(fault.reason)}."
         )
     target = printable(str(repaired.target))
-    output.line(
+    output.sentence(
         f"Saved {as_count(repaired.frames, 'frame')} with {as_count(repaired.keys, 'key')} in "
         f"{target}, under incarnation {repaired.incarnation:016x}."
     )
     if repaired.renamed:
-        output.line(
+        output.sentence(
             f"{as_count(repaired.renamed, 'write')} of them got new numbers: it is not certain "
             "under which ones the peers know them."
         )

@@ -8,7 +8,8 @@ In reading order: `operations.py` what may be asked; `calls.py` each call's argu
 `shapes.py` and `failures.py` values and errors as MessagePack and back; `frames.py` what goes over
 the socket; `channel.py` a connection; `places.py` and `listening.py` where sockets are;
 `credentials.py` who is at the other end; `server.py` the node's side; `connecting.py` and
-`remote.py` the command's side, and `unreachable.py` what it raises.
+`remote.py` the command's side, and `unreachable.py` what it raises; `watching.py` and
+`remote_watch.py` a call that goes on.
 """
 
 from __future__ import annotations

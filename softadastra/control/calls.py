@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from softadastra.control.operations import Operations
 from softadastra.control.shapes import Stored, from_plain, to_plain
+from softadastra.control.watching import Place, Seen, watched
 from softadastra.errors import InvalidStateError, ProtocolError
 from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.types import (
@@ -29,7 +30,7 @@ from softadastra.types import (
 )
 from softadastra.vitals import Vitals
 
-__all__ = ["CALLS", "WAIT_SECONDS_MAX", "About", "Call", "Served", "Stream", "Write"]
+__all__ = ["CALLS", "WAIT_SECONDS_MAX", "About", "Call", "Live", "Served", "Stream", "Write"]
 
 T = TypeVar("T")
 
@@ -126,6 +127,15 @@ class Stream(Call[T]):
     __slots__ = ()
 
 
+class Live(Stream[T]):
+    """A call that goes on until the command leaves or the node is closed.
+
+    None among its elements says that nothing waits: what was given before is to be sent.
+    """
+
+    __slots__ = ()
+
+
 def _batch(served: Served, writes: list[Write]) -> list[PutResult | None]:
     with served.node.batch() as batch:
         for write in writes:
@@ -173,6 +183,12 @@ SIZE: Call[int] = Call("size", {}, int)
 DIGEST: Call[str] = Call("digest", {}, str)
 CONFLICTS: Stream[Conflict] = Stream("conflicts", {}, Conflict)
 RESOLVE: Call[PutResult] = Call("resolve", {"key": str, "value": Stored}, PutResult)
+WATCH: Live[Seen | Place] = Live(
+    "watch",
+    {"prefix": str, "since": str | None},
+    Seen | Place,
+    lambda served, prefix, since: watched(served.node, prefix, since),
+)
 TICK: Call[TickResult] = Call("tick", {"prune": bool}, TickResult)
 SYNC_STATE: Call[SyncState] = Call("sync_state", {}, SyncState)
 RETRY_EXPIRED: Call[int] = Call("retry_expired", {}, int)
@@ -213,6 +229,7 @@ _ALL: Iterable[Call[Any]] = (
     DIGEST,
     CONFLICTS,
     RESOLVE,
+    WATCH,
     TICK,
     SYNC_STATE,
     RETRY_EXPIRED,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import select
 import socket
+from contextlib import suppress
 
 from softadastra.control.frames import FRAME_BYTES_MAX, LENGTH
 from softadastra.errors import ProtocolError
@@ -35,6 +37,19 @@ class Channel:
         poller.register(self._socket, select.POLLIN)
         return not self._came and not poller.poll(0)
 
+    @property
+    def has_left(self) -> bool:
+        """Whether the other end has closed."""
+        poller = select.poll()
+        poller.register(self._socket, 0)
+        return bool(poller.poll(0))
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for something to come, and tell whether it has; the end is something too."""
+        poller = select.poll()
+        poller.register(self._socket, select.POLLIN)
+        return bool(self._came) or bool(poller.poll(math.ceil(seconds * 1000)))
+
     def receive(self, *, silence: float | None = None) -> bytes | None:
         """Wait for a frame, and give its payload; None when the other end has closed.
 
@@ -62,7 +77,10 @@ class Channel:
         came = self._came
         while len(came) < size:
             self._socket.settimeout(silence)
-            chunk = self._socket.recv(READ_BYTES)
+            try:
+                chunk = self._socket.recv(READ_BYTES)
+            except BlockingIOError as error:  # with a silence of 0
+                raise TimeoutError from error
             if not chunk:
                 if came:
                     raise ProtocolError("the connection was closed in the middle of a frame")
@@ -106,6 +124,11 @@ class Channel:
             self._socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             return  # the other end was faster
+
+    def shut_reading(self) -> None:
+        """Take no more than what has come, also in a thread that waits for it."""
+        with suppress(OSError):  # the other end was faster
+            self._socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         """Give the descriptor back; in a forked child the parent's connection stays."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
 
 from softadastra.types import (
+    Change,
     Conflict,
     Entry,
     NodeInfo,
@@ -29,7 +31,29 @@ if TYPE_CHECKING:  # it brings the store, which a command that asks a node does 
 from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.vitals import Vitals
 
-__all__ = ["Operations"]
+__all__ = ["Operations", "Watching"]
+
+
+class Watching(Protocol):
+    """A watch of a node that is open, here or in another process; `softadastra.watch.Watch`."""
+
+    def get(self, timeout: float | None = None) -> Change | None:
+        """Give the next change; None when there is none in time."""
+
+    @property
+    def position(self) -> str:
+        """Where to go on."""
+
+    def __enter__(self) -> Self:
+        """End it with the block."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End it."""
 
 
 class Operations(Protocol):
@@ -61,6 +85,11 @@ class Operations(Protocol):
 
     def resolve(self, key: str, value: Storable, /) -> PutResult:
         """Settle a key's conflict."""
+
+    def watch(
+        self, prefix: str = "", *, since: str | None = None, max_bytes: int = ...
+    ) -> Watching:
+        """Give the changes of keys, in their order."""
 
     def tick(self, prune: bool = False) -> TickResult:
         """Send what is due now."""

@@ -16,6 +16,7 @@ from softadastra.control.connecting import connected, silent_node
 from softadastra.control.failures import failure_of
 from softadastra.control.frames import Reply, decode_reply, encode_request
 from softadastra.control.places import addresses, log_identity
+from softadastra.control.remote_watch import RemoteWatch
 from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError
 from softadastra.errors import SoftadastraError, StorageError
@@ -271,6 +272,21 @@ class RemoteNode:
     def resolve(self, key: str, value: Storable, /) -> PutResult:
         """Settle a key's conflict."""
         return self._ask(calls.RESOLVE, key=key, value=value)
+
+    def watch(
+        self,
+        prefix: str = "",
+        *,
+        since: str | None = None,
+        max_bytes: int | None = None,  # noqa: ARG002  its node has a limit of its own
+    ) -> RemoteWatch:
+        """Give the changes of keys, in their order."""
+        request = encode_request(
+            calls.WATCH.name, calls.WATCH.plain_arguments({"prefix": prefix, "since": since})
+        )
+        watch = RemoteWatch(self._connection(), self.about, silence=self._silence)
+        watch.begin(request)
+        return watch
 
     # Synchronization.
 

@@ -19,11 +19,12 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import closing
 from threading import Lock, Thread
 from typing import Any, Final
 
-from softadastra.control.calls import CALLS, About, Call, Served, Stream
+from softadastra.control.calls import CALLS, About, Call, Live, Served, Stream
 from softadastra.control.channel import Channel
 from softadastra.control.credentials import process_of
 from softadastra.control.failures import plain_failure
@@ -44,6 +45,9 @@ __all__ = ["ControlServer"]
 COMMANDS_MAX: Final = 64
 """Commands at a time. Each has a thread, mostly for as long as its process lives: a tenth of a
 second. More than a script starts side by side, and few enough for a node to carry."""
+
+WATCHES_MAX: Final = 32
+"""Of these, commands that watch, which may be there for days: others find their places."""
 
 ALIVE_SECONDS: Final = 1.0
 """How often a node that works on an answer says so; a command waits for five seconds."""
@@ -111,8 +115,11 @@ class ControlServer:
         until = time.monotonic() + END_SECONDS
         if self._attendant is not None:
             self._attendant.join(END_SECONDS)
-        for connection in self._connected():
-            if connection.thread is not None and not connection.is_stopping:
+        connections = [each for each in self._connected() if not each.is_stopping]
+        for connection in connections:
+            connection.channel.shut_reading()
+        for connection in connections:
+            if connection.thread is not None:
                 connection.thread.join(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
@@ -256,7 +263,7 @@ class ControlServer:
             bug = InternalError(f"the node failed to answer: {error!r:.200}; please report it")
             connection.send(encode_reply(Reply.ERROR, plain_failure(bug)))
         finally:
-            connection.is_running = False
+            connection.is_running = connection.is_watching = False
         if connection.is_stopping:
             # The command waits for the end of the connection, which is the end of the node.
             assert self._served.stop is not None, "refused by the call"
@@ -269,17 +276,40 @@ class ControlServer:
                 f"the node does not know the call {request.call!r}: use the softadastra that the"
                 " node runs"
             )
+        if isinstance(call, Live):
+            self._take_place(connection)
         found = call.answer(self._served, request.arguments)
-        if not isinstance(call, Stream):
+        if isinstance(call, Live):
+            with closing(found):
+                self._tell_elements(connection, call, found)
+        elif isinstance(call, Stream):
+            self._tell_elements(connection, call, found)
+        else:
             connection.send(encode_reply(Reply.RESULT, to_plain(call.result, found)))
-            return
+
+    def _tell_elements(
+        self, connection: _Connection, call: Stream[Any], found: Iterable[object]
+    ) -> None:
+        """Send the elements of an answer, and its end; None among them: no more is there yet."""
         parts = bytearray()
         for element in found:
-            parts += encode_reply(Reply.PART, to_plain(call.result, element))
-            if len(parts) >= PARTS_BYTES:
+            if element is not None:
+                parts += encode_reply(Reply.PART, to_plain(call.result, element))
+            elif self._is_withdrawn or connection.channel.has_left:
+                break
+            if len(parts) >= PARTS_BYTES or (element is None and parts):
                 connection.send(parts)
                 parts = bytearray()
         connection.send(parts + encode_reply(Reply.RESULT))
+
+    def _take_place(self, connection: _Connection) -> None:
+        with self._lock:
+            if sum(each.is_watching for each in self._connections) >= WATCHES_MAX:
+                raise InvalidStateError(
+                    f"node {self._served.about.node_id!r} has {WATCHES_MAX} commands that watch"
+                    " already: end one of them, or watch in the program that runs the node"
+                )
+            connection.is_watching = True
 
 
 def _started(name: str, run: Callable[[Any], None], argument: object) -> Thread:
@@ -299,7 +329,15 @@ def _started(name: str, run: Callable[[Any], None], argument: object) -> Thread:
 class _Connection:
     """A connection that was accepted."""
 
-    __slots__ = ("channel", "is_running", "is_stopping", "lock", "thread", "waiting_since")
+    __slots__ = (
+        "channel",
+        "is_running",
+        "is_stopping",
+        "is_watching",
+        "lock",
+        "thread",
+        "waiting_since",
+    )
 
     thread: Thread | None
 
@@ -313,6 +351,8 @@ class _Connection:
         """Whether a request of it is worked on."""
         self.is_stopping = False
         """Whether it has asked for the end of the node, and waits for that."""
+        self.is_watching = False
+        """Whether a request of it goes on for ever."""
         self.waiting_since: float | None = None
         """Since when the other end is waited for, to ask or to read."""
 

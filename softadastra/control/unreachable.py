@@ -1,10 +1,14 @@
-"""A node that runs and cannot be asked."""
+"""A node that cannot be asked."""
 
 from __future__ import annotations
 
 from softadastra.errors import TransportError
 
-__all__ = ["NodeGoneError", "NodeSilentError"]
+__all__ = ["NodeAbsentError", "NodeGoneError", "NodeSilentError"]
+
+
+class NodeAbsentError(TransportError):
+    """The node does not run, and has to for what is asked."""
 
 
 class NodeSilentError(TransportError):

@@ -21,7 +21,8 @@ import math
 import os
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -37,7 +38,7 @@ from softadastra.types import Event
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-__all__ = ["Events", "configure_logging"]
+__all__ = ["Events", "configure_logging", "logging_restored"]
 
 NESTING_MAX = 4
 """Levels of a field that are shown. No notice needs more than two; the limit ends cycles."""
@@ -113,6 +114,7 @@ def configure_logging(
     format: str = "console",  # noqa: A002  the word that users of logging libraries expect
     stream: TextIO | None = None,
     file: str | os.PathLike[str] | None = None,
+    colors: bool | None = None,
 ) -> None:
     """Send the events of all nodes in this process to a stream or a file.
 
@@ -126,6 +128,8 @@ def configure_logging(
             Events are written where they happen: a pipe that nobody reads holds up the node.
         file: a file to append to instead; reopened when it is rotated away. Its directory must
             exist.
+        colors: whether lines for people have colours; default: on a terminal that can show them,
+            unless the variable NO_COLOR is set.
 
     Raises:
         InvalidArgumentError: a value is none of these, or both stream and file are given.
@@ -146,7 +150,7 @@ def configure_logging(
     if format == "json":
         output = _Output(threshold=threshold, lines=JsonLines(handler, _shown))
     else:
-        renderers = (_for_people, _console(handler))
+        renderers = (_for_people, _console(handler, colors))
         logger = _wrap(_private_logger(handler), threshold, *renderers)
         output = _Output(threshold=threshold, logger=logger)
     # Closed by the last thread that lets go of it: a handler that is closed while an event is
@@ -154,6 +158,17 @@ def configure_logging(
     weakref.finalize(output, handler.close)
     global _output
     _output = output
+
+
+@contextmanager
+def logging_restored() -> Iterator[None]:
+    """Send events where they went before, when the block ends."""
+    global _output
+    before = _output
+    try:
+        yield
+    finally:
+        _output = before
 
 
 def _check_destination(stream: TextIO | None, file: str | os.PathLike[str] | None) -> None:
@@ -271,13 +286,14 @@ def _without_time_and_level(_: Any, __: str, event: EventDict) -> EventDict:
     return event
 
 
-def _console(handler: logging.Handler | None = None) -> Processor:
+def _console(handler: logging.Handler | None = None, colors: bool | None = None) -> Processor:
     """Make the renderer for people: aligned for a handler of ours, bare within a log record."""
     from structlog.dev import ConsoleRenderer
 
-    is_terminal = getattr(getattr(handler, "stream", None), "isatty", None)
+    if colors is None:
+        is_terminal = getattr(getattr(handler, "stream", None), "isatty", None)
+        is_able = is_terminal is not None and is_terminal() and os.environ.get("TERM") != "dumb"
+        colors = is_able and not os.environ.get("NO_COLOR")
     return ConsoleRenderer(
-        colors=is_terminal is not None and is_terminal() and not os.environ.get("NO_COLOR"),
-        sort_keys=False,
-        pad_event_to=0 if handler is None else 28,
+        colors=colors, sort_keys=False, pad_event_to=0 if handler is None else 28
     )

@@ -44,7 +44,11 @@ class Terminal:
         self._read = 0
 
     def read(self, pattern: str) -> re.Match[str]:
-        """Wait until something is shown, behind what was found before."""
+        """Wait until something is shown, behind what was found before.
+
+        A blank in the pattern is also the end of a line: sentences are broken where they must.
+        """
+        pattern = pattern.replace(" ", r"\s+")
         until = time.monotonic() + DEADLINE_SECONDS
         while not (found := re.search(pattern, self.text[self._read :])):
             assert time.monotonic() < until, f"{pattern!r} is not in:\n{self.text}"

@@ -406,6 +406,28 @@ def test_nothing_to_stop_and_nothing_to_list_are_told(run: Run) -> None:
     assert (listed.exit_code, listed.stdout) == (0, "No nodes are running.\n")
 
 
+@pytest.mark.parametrize(
+    "command", [("node", "stop"), ("sync", "retry"), ("peers", "remove", "b"), ("store", "watch")]
+)
+def test_programs_are_told_as_json_that_no_node_runs(run: Run, command: tuple[str, ...]) -> None:
+    found = run(*command, "--json")
+
+    assert found.exit_code == 4
+    error = document(found)["error"]
+    assert "node is not running" in error["message"]
+    assert error["context"] == {"node_id": "node-1"}
+
+
+def test_a_node_that_does_not_end_in_time_is_told(
+    run: Run, node: Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = run("node", "stop", *NODE, "--timeout", "0", "--json")
+
+    assert found.exit_code == 124
+    assert document(found)["error"]["context"] == {"node_id": "node-a", "pid": node.pid}
+    assert f"process {node.pid}, has not ended within 0 s" in found.stderr
+
+
 def test_list_shows_nodes_of_applications_too_and_fits_a_narrow_terminal(
     run: Run, node: Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,8 @@ from softadastra.cli.demo_story import named_characters
 from softadastra.cli.main import cli
 from softadastra.testing import LocalNode, wait_until
 
+from .json_documents import check
+
 DEADLINE_SECONDS = 60.0
 DEMO = [sys.executable, "-m", "softadastra", "demo", "--seed", "7"]
 
@@ -73,6 +75,7 @@ def test_the_json_document_tells_the_whole_story(tmp_path: Path) -> None:
     assert first["keys"] == second["keys"] > 50
     assert len(document["story"]) == 8
     assert (directory / "node-b.wal").exists()
+    check("demo", document)
 
 
 def test_a_lost_write_fails_the_demo_which_names_it_and_keeps_the_files(

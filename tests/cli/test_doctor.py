@@ -72,6 +72,32 @@ def test_a_damaged_log_is_a_problem(run: Run, directory: Path) -> None:
     assert "wal repair" in found["log"]["advice"]
 
 
+def test_damage_behind_the_header_is_a_problem_too(run: Run) -> None:
+    """Otherwise it would say that all is well of a node that does not start."""
+    for value in "123":
+        run("store", "put", "k", value)
+    path = Path("data/node-1.wal")
+    image = bytearray(path.read_bytes())
+    image[4200] ^= 0xFF
+    path.write_bytes(image)
+    found = run("doctor")
+
+    assert found.exit_code == 1
+    assert "is damaged at offset 4," in found.stdout
+    assert found.stderr == "Problems: log.\n"
+
+
+def test_a_path_alone_is_enough_also_where_nothing_says_whose_log_it_is(run: Run) -> None:
+    Path("half.wal").write_bytes(b"\x89SADWAL\n and no more")
+    doctor, status = run("doctor", "--wal", "half.wal"), run("status", "--wal", "half.wal")
+
+    assert (doctor.exit_code, status.exit_code) == (1, 6)
+    assert doctor.stderr == "Problems: log.\n"
+    assert status.stderr.startswith("error: the header of half.wal is damaged")
+    assert run("config", "--wal", "half.wal").exit_code == 0
+    assert run("logs", "--wal", "half.wal").stderr == "no log at half.wal.log\n"
+
+
 def test_the_log_of_another_node_is_a_problem(run: Run) -> None:
     run("store", "put", "k", "v", "--node-id", "till", "--wal", "a.wal")
     found = findings(run, "--node-id", "office", "--wal", "a.wal")

@@ -42,6 +42,15 @@ def test_init_makes_a_key_pair_that_show_shows_without_its_secret(run: Run) -> N
     assert stat.S_IMODE(key_of("node-1").path.stat().st_mode) == 0o600
 
 
+def test_a_script_gets_the_public_key_alone(run: Run) -> None:
+    run("keys", "init")
+    found = run("keys", "show", "--raw")
+
+    assert PublicKey.parse(found.stdout.strip()) == key_of("node-1").load().public
+    assert (found.stdout.count("\n"), found.stderr) == (1, "")
+    assert run("keys", "show", "--raw", "--json").exit_code == 2
+
+
 def test_a_key_pair_that_is_there_is_left_as_it_is(run: Run) -> None:
     run("keys", "init")
     before = key_of("node-1").path.read_bytes()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator
 
 import pytest
 
-from softadastra.cli.output import Output, as_time, encode, printable
+from softadastra.cli.output import Output, as_time, encode, printable, tell
 
 pytestmark = pytest.mark.usefixtures("plain_environment")
 
@@ -36,6 +37,49 @@ class Terminal(io.StringIO):
 
 def output(*, no_color: bool = False) -> Output:
     return Output(as_json=False, no_color=no_color, is_quiet=False)
+
+
+def test_sentences_are_broken_between_words_on_a_terminal_and_nowhere_else(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sentence = "the log holds a record that this version does not know: open it with " + "x" * 50
+    output().sentence(sentence)
+    piped = capsys.readouterr().out
+    terminal = Terminal.install(monkeypatch)
+    output().sentence(sentence)
+    lines = terminal.getvalue().splitlines()
+
+    assert piped == f"{sentence}\n"
+    assert " ".join(lines) == sentence
+    assert lines[-1] == "x" * 50
+    assert all(len(line) <= 40 for line in lines[:-1])
+
+
+def test_errors_are_broken_like_sentences_but_not_what_is_to_be_copied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    Terminal.install(monkeypatch)
+    errors = Terminal()
+    monkeypatch.setattr(sys, "stderr", errors)
+    command = "softadastra keys trust node-1 " + "k" * 56
+    tell("error: " + "word " * 20)
+    tell(command, is_folded=False)
+
+    assert max(map(len, errors.getvalue().splitlines()[:-1])) <= 40
+    assert errors.getvalue().splitlines()[-1] == command
+
+
+@pytest.mark.parametrize("columns", ["0", "nonsense", ""])
+def test_a_terminal_without_a_known_width_gets_lines_as_they_are(
+    monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    terminal = Terminal.install(monkeypatch)
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr(Terminal, "fileno", lambda _: 99, raising=False)
+    monkeypatch.setattr("os.get_terminal_size", lambda *_: os.terminal_size((0, 0)))
+    output().sentence("word " * 50)
+
+    assert len(terminal.getvalue().splitlines()) == 1
 
 
 def test_no_line_is_wider_than_a_terminal_of_40_columns(monkeypatch: pytest.MonkeyPatch) -> None:

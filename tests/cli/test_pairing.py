@@ -19,6 +19,7 @@ from softadastra.security.keys import PublicKey
 from softadastra.security.trust_file import TrustFile
 
 from .impostor import LOOPBACK, Impostor
+from .json_documents import check
 from .terminal import DEADLINE_SECONDS, Terminal
 from .tool import Run, Spawn
 
@@ -240,6 +241,7 @@ def test_the_result_is_json_on_request(terminals: Terminals) -> None:
     assert (till.ended(), office.ended()) == (0, 0)
 
     document = json.loads(office.text.strip().splitlines()[-1])
+    check("keys pair", dict(document))
     key = terminals.key("till")
     assert document["paired"] == {
         "node_id": "till",

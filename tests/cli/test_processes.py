@@ -8,10 +8,12 @@ import pty
 import secrets
 import signal
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from subprocess import Popen
+from subprocess import PIPE, Popen
 
 import pytest
 
@@ -72,6 +74,73 @@ def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
     assert found["transport"]["running"] is True
     assert found["transport"]["port"] > 0
     assert run("status").exit_code == 0
+
+
+@pytest.mark.parametrize("wait_ms", [5, 20, 100])
+def test_who_presses_ctrl_c_again_and_again_gets_an_orderly_end(
+    spawn: Spawn, run: Run, wait_ms: int
+) -> None:
+    process = spawn("node", "run", "--json")
+    started(process)
+    while process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        time.sleep(wait_ms / 1000)
+    code, _, errors = ended(process)
+
+    assert code in (0, 130)
+    assert "node.closed" in errors
+    assert "Traceback" not in errors
+    assert "Exception ignored" not in errors
+    assert run("wal", "verify").exit_code == 0
+
+
+INTERRUPTED_CLOSE = """
+import os, signal
+from softadastra import Client
+from softadastra.__main__ import main
+
+close = Client.close
+
+def interrupted(self):
+    Client.close = close
+    os.kill(os.getpid(), signal.SIGINT)
+    close(self)
+
+Client.close = interrupted
+main()
+"""
+
+
+def test_ctrl_c_while_a_node_is_closed_interrupts_nothing(directory: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTED_CLOSE, "node", "run", "--json"]
+    with Popen(command, stdout=PIPE, stderr=PIPE) as process:
+        started(process)
+        process.send_signal(signal.SIGTERM)
+        code, _, errors = ended(process)
+
+    assert code == 0
+    assert "Interrupted" not in errors
+
+
+INTERRUPTED_IMPORT = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, *_):
+        if name == "softadastra.cli.main":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+from softadastra.__main__ import main
+main()
+"""
+
+
+def test_ctrl_c_while_modules_are_imported_shows_no_traceback() -> None:
+    command = [sys.executable, "-c", INTERRUPTED_IMPORT]
+    found = subprocess.run(command, capture_output=True, timeout=DEADLINE_S)
+
+    assert (found.returncode, found.stdout, found.stderr) == (-signal.SIGINT, b"", b"")
 
 
 def test_the_log_is_json_on_request_and_never_on_standard_output(spawn: Spawn) -> None:
@@ -166,6 +235,24 @@ def test_an_unreachable_peer_exits_with_4_and_keeps_the_work(
     assert found.stderr == (f"Peer node-b@127.0.0.1:{port} is out of reach: connection refused.\n")
     assert document(found)["message"] == "No connected transport peers available."
     assert document(run("sync", "status", "--json"))["sync"]["queued_count"] == 1
+
+
+def test_a_tick_that_cannot_reach_who_dials_this_node_says_so(spawn: Spawn, run: Run) -> None:
+    node_a = spawn("node", "run", "--json", "--log-format", "json")
+    port = json.loads(started(node_a))["transport"]["port"]
+    node_b = spawn("node", "run", "--node-id", "node-b", "--peer", f"node-1@127.0.0.1:{port}")
+    wait_for_event(node_a, "peer.connected")
+    for process in (node_b, node_a):
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+    run("store", "put", "k", "v")
+    found = run("sync", "tick")
+
+    assert found.exit_code == 0
+    assert found.stdout.endswith("No connected transport peers available.\n")
+    assert found.stderr == (
+        "Peer node-b connects from its own side: it gets what it lacks when this node runs.\n"
+    )
 
 
 def test_a_port_in_use_is_a_clear_failure(run: Run) -> None:

@@ -215,6 +215,45 @@ def test_a_long_answer_is_waited_for_as_long_as_the_node_says_that_it_lives(
     assert time.monotonic() - begin >= 2.0
 
 
+def test_a_command_that_asks_nothing_holds_up_no_end(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "END_SECONDS", DEADLINE_SECONDS)
+    with asking(log) as remote:
+        remote.size()
+        begin = time.monotonic()
+        client.close()
+
+    assert time.monotonic() - begin < DEADLINE_SECONDS / 2
+
+
+def test_a_request_that_came_before_the_end_is_answered(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def blocking() -> None:
+        began.set()
+        assert end.wait(DEADLINE_SECONDS)
+
+    monkeypatch.setattr(server, "END_SECONDS", DEADLINE_SECONDS)
+    client.compact = blocking  # type: ignore[method-assign]
+    with connected(log) as connection:
+        connection.sendall(encode_request("compact", {}) + encode_request("size", {}))
+        assert began.wait(DEADLINE_SECONDS)
+        closing_client = threading.Thread(target=client.close)
+        closing_client.start()
+        end.set()
+        told = replies(connection)
+        closing_client.join(DEADLINE_SECONDS)
+
+    assert [kind for kind, _ in told if kind is not Reply.ALIVE] == [
+        Reply.HELLO,
+        Reply.RESULT,
+        Reply.RESULT,
+    ]
+
+
 def test_commands_are_bounded_and_one_too_many_is_told(
     client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
