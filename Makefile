@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults network lint types sim scale bench clean
+.PHONY: help demo test faults network lint types sim scale bench others clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -44,8 +44,15 @@ sim: $(READY) ## Run simulated clusters: SEEDS=500, or SEED=123 to replay one
 scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarter of an hour
 	$(BIN)/python -m tests.scale $(SCALE)
 
-bench: $(READY) ## Measure beside the bare parts; minutes
+bench: $(READY) ## Measure beside the bare parts, a quarter of an hour; BENCH="--group ycsb" others
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+others: $(READY) ## Measure beside LMDB, Redis, PouchDB and others, installing what pip and npm have
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) '.[others]'
+	mkdir -p build/pouchdb
+	cp tests/benchmarks/pouchdb/package.json build/pouchdb
+	! command -v npm >/dev/null || npm install --prefix build/pouchdb --no-audit --no-fund --no-package-lock
+	$(BIN)/python -m tests.benchmarks --group others $(BENCH)
 
 clean: ## Remove what make made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis
