@@ -111,6 +111,7 @@ def test_every_exit_code_is_listed() -> None:
 TYPES: dict[str, Any] = {
     "string": str,
     "integer": int,
+    "number": (int, float),
     "boolean": bool,
     "object": dict,
     "list": list,
@@ -125,7 +126,10 @@ def fields(name: str) -> dict[str, tuple[type, ...]]:
     text = DOCUMENT.read_text()
     (section,) = re.findall(rf"^### {name}\n(.*?)(?=^### |\Z)", text, re.DOTALL | re.MULTILINE)
     rows = re.findall(r"^\| `(\w+)` \| ([\w ,]+) \|", section, re.MULTILINE)
-    return {field: tuple(TYPES[each] for each in kinds.split(", ")) for field, kinds in rows}
+    return {
+        field: tuple(TYPES[each] for each in kinds.split(", "))  # a tuple of tuples is a type too
+        for field, kinds in rows
+    }
 
 
 def check(name: str, found: dict[str, Any]) -> None:
@@ -149,6 +153,14 @@ def test_objects_have_the_fields_that_are_listed(run: Run, running: None) -> Non
     check("tick", document(run("sync", "tick", "--json"))["tick"])
     check("check", document(run("doctor", "--json"))["checks"][0])
     check("log", document(run("wal", "inspect", "--json")))
+
+
+def test_what_the_bench_finds_has_the_fields_that_are_listed(run: Run) -> None:
+    found = document(run("bench", "--seconds", "0.1", "--json"))
+
+    check("bench", found)
+    for measure in found["measures"]:
+        check("measure", measure)
 
 
 def test_a_node_that_does_not_run_has_the_same_fields(run: Run) -> None:
