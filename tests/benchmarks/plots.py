@@ -21,7 +21,7 @@ LEFT, RIGHT, TOP, BOTTOM = 64, 120, 34, 34
 """Room for the numbers, for the words at the limits, for the title and for the commits."""
 MARGIN = 1.15
 """Above the greatest and below the least, as a factor."""
-LABELS_MAX = 8
+LABELS_MAX = 6
 """Commits that fit beside each other."""
 
 STYLE = """\

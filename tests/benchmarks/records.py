@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .groups import GROUPS
 from .report import ROOT
 
 __all__ = ["RECORDS", "Point", "history", "keep", "newest", "read_all"]
@@ -58,16 +59,27 @@ def read_all(folder: Path = RECORDS) -> list[dict[str, Any]]:
 
 
 def history(records: Sequence[Mapping[str, Any]]) -> dict[str, list[Point]]:
-    """Give each figure's points by its title, the oldest first, in the order of the rows."""
-    points: dict[str, list[Point]] = {}
+    """Give each figure's points by its title, the oldest first, in the order of the groups.
+
+    What no group has any more stays in its records, and is shown no more.
+    """
+    points: dict[str, list[Point]] = {title: [] for title in _titles()}
     for record in records:
         for row in record["rows"]:
             for figure in row["figures"]:
                 point = Point(record, row, figure)
-                points.setdefault(point.title, []).append(point)
-    return points
+                if point.title in points:
+                    points[point.title].append(point)
+    return {title: found for title, found in points.items() if found}
 
 
 def newest(records: Sequence[Mapping[str, Any]]) -> list[Point]:
     """Give the newest point of each figure: a run may be of some rows only."""
     return [points[-1] for points in history(records).values()]
+
+
+def _titles() -> Iterator[str]:
+    for rows in GROUPS.values():
+        for row in rows:
+            for figure in row.figures:
+                yield f"{row.name} {figure.name}".rstrip()

@@ -105,6 +105,12 @@ def test_of_each_row_the_newest_record_that_has_it_counts() -> None:
     assert [p.figure["median"] for p in history(found)["put"]] == [0.5, 0.6]
 
 
+def test_figures_are_in_the_order_of_the_groups_and_one_that_is_gone_is_not_shown() -> None:
+    found = [record(1, name="open"), record(2, name="no-such-row"), record(3, name="put")]
+
+    assert list(history(found)) == ["put", "open"]
+
+
 def test_a_plot_shows_each_run_with_its_spread_and_what_is_asked() -> None:
     found = history([record(day, ratio=day / 10) for day in (1, 2, 3)])["put"]
 
