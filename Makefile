@@ -44,7 +44,7 @@ sim: $(READY) ## Run simulated clusters: SEEDS=500, or SEED=123 to replay one
 scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarter of an hour
 	$(BIN)/python -m tests.scale $(SCALE)
 
-bench: $(READY) ## Measure beside the bare parts, a quarter of an hour; BENCH="--group ycsb" others
+bench: $(READY) ## Measure beside the bare parts, 20 minutes; BENCH="--group ycsb" others
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 others: $(READY) ## Measure beside LMDB, Redis, PouchDB and others, installing what pip and npm have

@@ -23,7 +23,7 @@ from .counting_relay import CountingRelay
 from .nodes import fill, options_of, wait_acknowledged
 from .processes import Channel, Child
 from .visibility import echo
-from .workload import DEADLINE_SECONDS, each_write
+from .workload import DEADLINE_SECONDS, FILL_WRITES, each_write
 
 __all__ = ["CHANGES", "catch_up", "greet", "ideal", "reconnect"]
 
@@ -81,7 +81,7 @@ def _peer(channel: Channel[Any, Any], directory: Path) -> None:
 def _comes_back(channel: Channel[Any, Any], directory: Path, count: int) -> None:
     with Client(options_of(directory, "node-a")) as client:
         client.start_transport()
-        fill(client, each_write(count))
+        fill(client, each_write(count), FILL_WRITES)
         port = channel.recv()
         direct = Peer.local("node-b", port)
         client.connect(direct)

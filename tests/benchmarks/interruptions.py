@@ -17,7 +17,7 @@ from softadastra import Client, Peer
 from .nodes import fill, options_of
 from .percentiles import of_seconds
 from .processes import Channel, Child
-from .workload import DEADLINE_SECONDS, each_write
+from .workload import DEADLINE_SECONDS, FILL_WRITES, each_write
 
 __all__ = ["alone", "while_compacting", "while_syncing"]
 
@@ -55,7 +55,7 @@ class _Puts:
     """Puts into a filled node, with the time that each took."""
 
     def __init__(self, client: Client, count: int) -> None:
-        fill(client, each_write(count))
+        fill(client, each_write(count), FILL_WRITES)
         self._client = client
         self._next = count
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-__all__ = ["BATCH_WRITES", "DEADLINE_SECONDS", "each_write", "writes"]
+__all__ = ["BATCH_WRITES", "DEADLINE_SECONDS", "FILL_WRITES", "each_write", "writes"]
 
 DEADLINE_SECONDS = 600.0
 """For one answer of a measurement. The slowest takes a minute; beyond this it hangs."""
 
 BATCH_WRITES = 256
 """Of writes that are made to be there, not to be measured: enough that a batch costs nothing."""
+
+FILL_WRITES = 4_096
+"""Of writes that are made durable before anything is measured, so that few syncs are waited for."""
 
 SCATTERING = 1_000_003
 """A prime: its multiples go through all numbers below any count that it does not divide."""

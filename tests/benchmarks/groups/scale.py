@@ -26,7 +26,7 @@ ROWS = (
     Row(
         name="first-sync-peak",
         work="first sync of 1,000,000 keys, and the memory of both sides at its peak",
-        note="The receiver's processor; memory is that of the keys, and of batches on their way.",
+        note="Both processors; memory is that of the keys, and of batches on their way.",
         figures=(
             Figure(name="rate", unit="keys/s", is_absolute=True),
             Figure(name="sender", unit="MB", is_less_better=True, is_absolute=True),
