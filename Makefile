@@ -48,7 +48,7 @@ bench: $(READY) ## Measure beside the bare parts, 20 minutes; BENCH="--group ycs
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 others: $(READY) ## Measure beside LMDB, Redis, PouchDB and others, installing what pip and npm have
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) '.[others]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,others]'
 	mkdir -p build/pouchdb
 	cp tests/benchmarks/pouchdb/package.json build/pouchdb
 	! command -v npm >/dev/null || npm install --prefix build/pouchdb --no-audit --no-fund --no-package-lock
