@@ -63,6 +63,7 @@ def test_forty_columns_show_every_number_whole(run: Run, monkeypatch: pytest.Mon
 
     assert max(map(len, lines)) <= 40
     assert sum(re.search(r"[\d,]+/s$", line) is not None for line in lines) == len(NAMES)
+    assert sum(re.fullmatch(r"  [█#]{5,}", line) is not None for line in lines) == len(NAMES)
 
 
 def test_the_document_has_every_measurement_with_its_reason(run: Run, directory: Path) -> None:
@@ -98,8 +99,11 @@ def test_when_one_of_several_threads_fails_the_bench_does(
 def test_ctrl_c_ends_the_threads_that_put(tmp_path: Path) -> None:
     """Left alone they would go on for their share of the time, and be waited for."""
 
+    def is_putting() -> bool:
+        return any(each.name.startswith("ThreadPool") for each in threading.enumerate())
+
     def interrupt() -> None:
-        wait_until((tmp_path / "threads.wal").exists, DEADLINE_SECONDS)
+        wait_until(is_putting, DEADLINE_SECONDS)
         signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
     interrupting = threading.Thread(target=interrupt)
