@@ -89,6 +89,11 @@ def _count(row: Row, arguments: argparse.Namespace) -> int:
     return max(row.count // _QUICK_DIVISOR, 1) if arguments.quick else row.count
 
 
+def _pairs(row: Row, arguments: argparse.Namespace) -> int:
+    is_whole = not arguments.quick and arguments.count is None
+    return max(arguments.pairs, row.pairs_min) if is_whole else int(arguments.pairs)
+
+
 def _show_rows() -> None:
     for name, rows in GROUPS.items():
         print(name)
@@ -120,7 +125,7 @@ def main() -> int:
             comparison = measure(
                 row,
                 count=_count(row, arguments),
-                pairs=arguments.pairs,
+                pairs=_pairs(row, arguments),
                 directory=arguments.directory,
             )
             comparisons.append(comparison)
@@ -128,7 +133,7 @@ def main() -> int:
     is_quick = arguments.quick or arguments.count is not None or arguments.pairs < _PAIRS
     results = document(comparisons, directory=arguments.directory, is_quick=is_quick)
     arguments.output.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    print(f"\nmedians of {arguments.pairs} pairs; all figures in {arguments.output}")
+    print(f"\nmedians of pairs; all figures in {arguments.output}")
     if arguments.record:
         try:
             print(f"kept as {keep(results)}")

@@ -60,6 +60,8 @@ class Row:
     figures: tuple[Figure, ...]
     product: Side
     bare: Side | None = None
+    pairs_min: int = 1
+    """So many pairs at least, but with `--quick`: more where the two sides differ by little."""
 
 
 @dataclass(frozen=True, slots=True)
