@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults network lint types sim scale bench others clean
+.PHONY: help demo test faults network lint types sim scale screenshots bench others clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ sim: $(READY) ## Run simulated clusters: SEEDS=500, or SEED=123 to replay one
 
 scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarter of an hour
 	$(BIN)/python -m tests.scale $(SCALE)
+
+screenshots: $(READY) ## Take the pictures of docs/dashboard.md anew; needs chromium
+	SCREENSHOTS=docs/images BROWSER_MUST_RUN=1 $(BIN)/python -m pytest tests/dashboard/test_pictures.py
 
 bench: $(READY) ## Measure beside the bare parts, 20 minutes; BENCH="--group ycsb" others
 	$(BIN)/python -m tests.benchmarks $(BENCH)

@@ -41,8 +41,10 @@ if TYPE_CHECKING:
         WalCorruptionError,
         WatchOverflowError,
     )
-    from softadastra.explanation import KeyExplanation, PeerExplanation
+    from softadastra.explanation import KeyExplanation, PeerExplanation, Readiness
     from softadastra.findings import Cause, Finding
+    from softadastra.health.exposition import exposition
+    from softadastra.health.readiness import readiness
     from softadastra.options import ClientOptions
     from softadastra.runtime.events import configure_logging
     from softadastra.runtime.listening import Subscription
@@ -105,6 +107,7 @@ __all__ = [
     "ProtocolError",
     "PutResult",
     "Rates",
+    "Readiness",
     "SoftadastraError",
     "Storable",
     "StorageError",
@@ -123,6 +126,8 @@ __all__ = [
     "WatchOverflowError",
     "__version__",
     "configure_logging",
+    "exposition",
+    "readiness",
 ]
 
 HOMES = {
@@ -133,10 +138,13 @@ HOMES = {
     "KeyExplanation": "explanation",
     "PeerExplanation": "explanation",
     "Rates": "vitals",
+    "Readiness": "explanation",
     "Vitals": "vitals",
     "Subscription": "runtime.listening",
     "Watch": "watch",
     "configure_logging": "runtime.events",
+    "exposition": "health.exposition",
+    "readiness": "health.readiness",
 }
 
 

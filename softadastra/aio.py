@@ -309,9 +309,11 @@ class AsyncClient:
         """See `Client.conflicts`."""
         return self._client.conflicts()
 
-    async def resolve(self, key: str, value: Storable) -> PutResult:
+    async def resolve(
+        self, key: str, value: Storable, *, seen: Iterable[str] | None = None
+    ) -> PutResult:
         """See `Client.resolve`; cancelled, as `put`."""
-        return await in_thread(lambda: self._client.resolve(key, value))
+        return await in_thread(lambda: self._client.resolve(key, value, seen=seen))
 
     # Synchronization.
 

@@ -222,15 +222,6 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         with node.lock:
             return conflicts(node.replica)
 
-    def resolve(self, key: str, value: Storable) -> PutResult:
-        """Settle a key's conflict with a value, which supersedes all that this node has seen.
-
-        Raises:
-            NotFoundError: the key has no conflict.
-            InvalidArgumentError, InvalidStateError, StorageError: as `put`.
-        """
-        return PutResult._make(self._opened().resolve(key, value))
-
     # Synchronization.
 
     def tick(self, prune: bool = False) -> TickResult:

@@ -46,6 +46,7 @@ class Examining(Lifecycle):
                 is_writing=moment.is_writing,
                 transport_port=node.transport_port,
                 discovery_running=node.discovery.is_running,
+                has_failed=node.has_failed,
             ),
             store=store_vitals(pulse, holds),
             log=node.log_vitals(),

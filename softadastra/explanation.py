@@ -8,7 +8,7 @@ from softadastra.findings import Finding
 from softadastra.sentences import advice_on, sentence
 from softadastra.vitals import PeerVitals
 
-__all__ = ["KeyExplanation", "KeyWrite", "PeerExplanation"]
+__all__ = ["KeyExplanation", "KeyWrite", "PeerExplanation", "Readiness"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,4 +70,29 @@ class PeerExplanation:
     @property
     def advice(self) -> list[str]:
         """What people can do about them, a sentence each; none when nothing has to be done."""
+        return advice_on(self.findings)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readiness:
+    """Whether a node does what it is there for, and if not, why."""
+
+    observed_ms: int
+    """When this was found, in milliseconds since 1970."""
+    findings: tuple[Finding, ...]
+    """What is wrong, worst first; none when nothing is."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.findings
+
+    @property
+    def sentences(self) -> list[str]:
+        """What is wrong in words, a sentence each."""
+        return [sentence(finding, self.observed_ms) for finding in self.findings]
+
+    @property
+    def advice(self) -> list[str]:
+        """What people can do about it, a sentence each."""
         return advice_on(self.findings)

@@ -1,8 +1,8 @@
-"""Values that are made of the one before, as one step."""
+"""Values that are made of those before, as one step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from softadastra.lifecycle import Lifecycle
@@ -14,7 +14,7 @@ __all__ = ["Modifying"]
 
 
 class Modifying(Lifecycle):
-    """What a `Client` does with a value and the one before it."""
+    """What a `Client` does with a value and those before it."""
 
     def modify(
         self, key: str, function: Callable[[Any], Storable], default: object = None
@@ -56,3 +56,21 @@ class Modifying(Lifecycle):
             for result in node.write([node.assignment(checked, value)], is_unchanged):
                 assert result is not None, "a put always has a result"
                 return PutResult._make(result)
+
+    def resolve(self, key: str, value: Storable, *, seen: Iterable[str] | None = None) -> PutResult:
+        """Settle a key's conflict with a value, which supersedes all that this node has seen.
+
+        Args:
+            key: a key that `conflicts()` lists.
+            value: what it is to have.
+            seen: the `sync_id` of each value that the choice was made of. When another one stands
+                by now, as a peer may just have brought it, nothing is written. None: whatever
+                stands is superseded.
+
+        Raises:
+            NotFoundError: the key has no conflict.
+            InvalidStateError: it was written meanwhile; nothing has changed. Or as `put`.
+            InvalidArgumentError, StorageError: as `put`.
+        """
+        known = None if seen is None else frozenset(seen)
+        return PutResult._make(self._opened().resolve(key, value, known))

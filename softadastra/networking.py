@@ -25,8 +25,8 @@ def listening_transport(options: ClientOptions) -> tuple[Transport, int]:
     With `security`, the node's key pair is made when there is none.
 
     Raises:
-        TransportError: the address cannot be bound, this libzmq has no CURVE, or nothing shows that
-            strangers are refused.
+        TransportError: the address cannot be bound, this libzmq has no CURVE, nothing shows that
+            strangers are refused, or too few descriptors are left.
         StoreError: others can read the key pair or change the list of trusted keys, or one of the
             two cannot be read.
         StorageError: the system refused one of the files.

@@ -6,7 +6,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -37,12 +37,12 @@ from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
 from softadastra.sync.records import Placed, Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.sync.status import conflicting_value
+from softadastra.sync.status import conflicting_value, standing_ids
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource
 from softadastra.vitals import LogVitals
-from softadastra.wal.disk import OsDisk
+from softadastra.wal.disk import OsDisk, free_bytes
 from softadastra.wal.log import WriteAheadLog
 
 __all__ = ["Node"]
@@ -158,16 +158,21 @@ class Node:
         assert result is not None, "a put always has a result"
         return result
 
-    def resolve(self, key: object, value: object) -> Assigned:
-        """Commit a write that settles a conflict."""
+    def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
+        """Commit a write that settles a conflict, unless it has more values than were seen."""
         key, packed, _ = self.assignment(key, value)
         replica = self.replica
         with self.lock:
             if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
                 raise NotFoundError(f"key {key!r} has no conflict", key=key)
-        (result,) = self.write([(key, packed, RESOLUTION)])
-        assert result is not None, "a resolution is always written"
-        return result
+        guard = None if seen is None else (lambda: set(standing_ids(replica, key)).issubset(seen))
+        for result in self.write([(key, packed, RESOLUTION)], guard):
+            assert result is not None, "a resolution is always written"
+            return result
+        raise InvalidStateError(
+            f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",
+            key=key,
+        )
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""
@@ -176,7 +181,7 @@ class Node:
     def _tell(self) -> None:
         """Emit what there is to tell, when there is no reactor to do it."""
         with self.lock:
-            notices = self.engine.notices.take()
+            notices = self.engine.notices.take_together()
         self.events.emit(*notices)
 
     def emit(self, level: Level, event: str, **fields: object) -> None:
@@ -190,6 +195,12 @@ class Node:
         """The port that is bound; None when the transport does not run, or has failed."""
         reactor = self._reactor
         return self._port if reactor is not None and reactor.is_running else None
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a bug has ended the reactor, and nobody has started another one since."""
+        reactor = self._reactor
+        return reactor is not None and reactor.has_failed
 
     def _start(self) -> None:
         """Start what runs beside the callers."""
@@ -412,7 +423,8 @@ class Node:
         """Give how the log is; None without one."""
         if self._log is None or self._compactor is None:
             return None
-        return log_vitals(self._log, self.committer, self._compactor.compaction)
+        free = free_bytes(self._options.resolved_wal_path())
+        return log_vitals(self._log, self.committer, self._compactor.compaction, free_bytes=free)
 
     def compact(self) -> None:
         """Rewrite the log without what is obsolete."""

@@ -26,6 +26,12 @@ SENTENCES: Final[Mapping[Cause, str]] = {
     Cause.ALONE: "No peer is known: all of it is on this node alone.",
     Cause.UNHEARD: "What {peer} has is not known: nobody has told since this node opened.",
     Cause.NOT_WRITING: "This node says nothing to anybody: its disk failed, and it writes no more.",
+    Cause.DISK_FULL: "The log of this node found no room{since}{reason}.",
+    Cause.READ_ONLY: "The log of this node could not be written{since}{reason}.",
+    Cause.LOG_REFUSED: "The disk refused what this node wrote to its log{since}{reason}.",
+    Cause.REACTOR_FAILED: "A bug ended this node's thread: it is offline; local reads and writes"
+    " go on.",
+    Cause.STOPPED: "This node does not run.",
     Cause.OFFLINE: "This node is offline: its transport does not run.",
     Cause.HELD: "This node holds {writes} back, by auto_queue=False.",
     Cause.UNTICKED: "Nothing leaves this node before the next tick, by auto_tick=False.",
@@ -65,6 +71,13 @@ SENTENCES: Final[Mapping[Cause, str]] = {
 ADVICE: Final[Mapping[Cause, str]] = {
     Cause.CONFLICT: "Choose a value with resolve(key, value).",
     Cause.NOT_WRITING: "See what the disk says, then close this node and open it again.",
+    Cause.DISK_FULL: "Free space for the log: then writes work again by themselves.",
+    Cause.READ_ONLY: "Make the file system of the log writable, then close this node and open it"
+    " again.",
+    Cause.LOG_REFUSED: "See what the disk says: the next write tries again.",
+    Cause.REACTOR_FAILED: "Report the event reactor.failed, and start the transport, or the node,"
+    " again.",
+    Cause.STOPPED: "Start it: softadastra node run, or open() of its client.",
     Cause.OFFLINE: "Start the node's transport: start_transport(), or softadastra node run.",
     Cause.HELD: "Let them go with queue_pending().",
     Cause.UNTICKED: "Call tick(), or leave auto_tick on.",

@@ -2,20 +2,26 @@
 
 It is JSON-able: `dataclasses.asdict` gives str, int, float, bool, None, lists and dicts only. What
 rises for ever is a total; a rate is the difference of two of these (`Vitals.rates_since`).
+
+Fields that came later have a default: a command may ask a node of an older version.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from softadastra.types import PeerSource, PeerState, SyncState, TombstoneHold
 
 __all__ = [
+    "LogRefusal",
     "LogVitals",
     "NodeVitals",
     "PeerVitals",
     "Rates",
+    "RefusalKind",
     "StoreVitals",
+    "SyncBucket",
     "TrafficTotals",
     "Vitals",
 ]
@@ -37,6 +43,8 @@ class NodeVitals:
     transport_port: int | None
     """The port that is bound; None when the transport does not run."""
     discovery_running: bool
+    has_failed: bool = False
+    """Whether a bug has ended its thread: it is offline, local reads and writes go on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +67,37 @@ class StoreVitals:
     """Who holds them back, since when."""
 
 
+class RefusalKind(StrEnum):
+    """Why the disk does not take what is written."""
+
+    FULL = "full"
+    """No room: on the disk, in the quota, or below the limit on file sizes."""
+    READ_ONLY = "read_only"
+    """The file system cannot be written."""
+    FAILED = "failed"
+    """The device failed, or anything else did."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRefusal:
+    """The disk refused the last append or sync of the log."""
+
+    kind: RefusalKind
+    since_ms: int
+    """When the first one was refused since an append worked, in milliseconds since 1970."""
+    detail: str
+    """What the last one was, in words."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncBucket:
+    """How many syncs took longer than the bucket before, and no longer than this one."""
+
+    up_to_ms: float | None
+    """None: the last one, for all that took longer still."""
+    count: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogVitals:
     """Its write-ahead log."""
@@ -79,6 +118,14 @@ class LogVitals:
     """When the last time was; None: not since then."""
     rewritten_from_bytes: int | None
     rewritten_to_bytes: int | None
+    sync_total_ms: float = 0.0
+    """How long all syncs of commits took together."""
+    sync_buckets: tuple[SyncBucket, ...] = ()
+    """All of them, by how long they took; quickest first."""
+    free_bytes: int | None = None
+    """What is free for this user on its file system. None: the system does not tell."""
+    refusal: LogRefusal | None = None
+    """None: the last append worked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,15 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from softadastra.wal.disk import OsDisk
+from softadastra.wal.lock import holder_of
 
 from .programs import Program
 
@@ -102,9 +106,13 @@ class Reader:
             check_regular(terminal, self._running.pop(terminal).press_ctrl_c())
 
     def abandon(self) -> None:
-        """Kill what still runs, after a failure."""
+        """Kill what still runs, after a failure: nodes in the background, too."""
         for program in self._running.values():
             program.kill()
+        for lock in self._directory.rglob("*.lock"):
+            holder = holder_of(lock.with_suffix(""), disk=OsDisk())
+            if holder is not None and holder.pid is not None:
+                os.kill(holder.pid, signal.SIGKILL)
 
     def _run(self, command: str, shown: str) -> None:
         done = subprocess.run(

@@ -38,6 +38,7 @@ LAYERS = {
     "runtime": {*VALUES, "vitals", "store", "sync", "transport.links", "discovery.changes"},
     "arguments": VALUES,
     "views": VALUES,
+    "tagged_json": VALUES,
     "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},
     "modifying": {*VALUES, "lifecycle", "store"},
@@ -111,11 +112,28 @@ LAYERS = {
     "inspection": {*VALUES, "store", "sync", "wal", "runtime"},
     "tracing": VALUES,
     "repair": {*VALUES, "inspection", "store", "sync", "wal"},
+    "dashboard": {
+        *VALUES,
+        "aio",
+        "client",
+        "explanation",
+        "health.exposition",
+        "health.readiness",
+        "runtime.listening",
+        "scans",
+        "security.private_files",
+        "sync.notices",
+        "sync.status",
+        "tagged_json",
+        "vitals",
+        "watch",
+    },
     "cli": {
         *VALUES,
         "options",
         "client",
         "control",
+        "dashboard",
         "settings",
         "node_settings",
         "inspection",
@@ -123,9 +141,11 @@ LAYERS = {
         "pairing",
         "repair",
         "explanation",
+        "health",
         "runtime.events",
         "security",
         "sentences",
+        "tagged_json",
         "testing",
         "tracing",
         "vitals",
@@ -157,6 +177,8 @@ ONLY_IN = {
     "structlog": "runtime",
     "zeroconf": "discovery",
     "ifaddr": "discovery",
+    "starlette": "dashboard",
+    "uvicorn": "dashboard",
 }
 """Third-party packages that one part alone may import."""
 
@@ -254,6 +276,7 @@ def test_importing_the_package_loads_nothing_heavy():
     code = (
         "import sys, softadastra; from softadastra import Client, ClientOptions, Peer; "
         "heavy = {'zmq', 'structlog', 'zeroconf', 'asyncio', 'click', 'rich', 'http'}; "
+        "heavy |= {'starlette', 'uvicorn'}; "
         "print(sorted(heavy & sys.modules.keys()))"
     )
 

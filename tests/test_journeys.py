@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -144,3 +147,24 @@ def test_the_tool_shows_it_and_no_value(told: tuple[Path, dict[str, str]]) -> No
     assert shown.exit_code == 0
     assert "│   ├──▶│" in shown.stdout
     assert not any("secret" in text for text in (shown.output, *pages))
+
+
+KILLED = """
+import os, signal, sys
+from softadastra import Client, ClientOptions, configure_logging
+configure_logging("debug", "json", file="till.log")
+client = Client(ClientOptions.persistent("till", "till.wal")).open()
+for number in range(100):
+    client.put(f"sale/{number}", number)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_process_that_is_killed_has_logged_every_durable_write_that_returned(tmp_path):
+    done = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, timeout=DEADLINE_SECONDS)
+    events = [json.loads(line) for line in (tmp_path / "till.log").read_text().splitlines()]
+
+    assert done.returncode == -signal.SIGKILL
+    assert [event["sync_id"] for event in events if event["event"] == "write.accepted"] == [
+        f"till-{number + 1}" for number in range(100)
+    ]

@@ -54,6 +54,19 @@ def test_the_catalogue_has_all_events_of_the_code_and_their_levels():
     assert found == EVENTS
 
 
+def test_a_callback_is_called_with_each_write_of_those_that_are_told_together(client):
+    told: list[Event] = []
+    client.on("write.accepted", told.append, level="debug")
+    with client.batch() as batch:
+        for number in range(3):
+            batch.put(f"key/{number}", number)
+
+    until(lambda: len(told) == 3)
+    assert [(each.fields["sync_id"], each.fields["key"]) for each in told] == [
+        (f"node-a-{number + 1}", f"key/{number}") for number in range(3)
+    ]
+
+
 def test_a_callback_is_called_with_the_events_it_names(client):
     told: list[Event] = []
     client.on("transport.started", told.append)

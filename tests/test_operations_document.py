@@ -1,4 +1,8 @@
-"""What docs/operations.md shows is a unit of systemd, and the tool speaks with systemd."""
+"""What docs/operations.md shows is a unit of systemd, and the tool speaks with systemd.
+
+Its tables say what to do about every error and every event that is more than a note. Its commands
+are typed by tests/test_documents.py.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from softadastra import errors
 from softadastra.cli.main import cli
 from softadastra.cli.notifying import notify
+from softadastra.runtime.catalogue import EVENTS
+from softadastra.sync.notices import Level
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "operations.md"
 DEADLINE_SECONDS = 60.0
@@ -30,6 +37,39 @@ def unit() -> str:
 def command() -> list[str]:
     (line,) = re.findall(r"^ExecStart=(.*)$", unit(), re.MULTILINE)
     return shlex.split(line)
+
+
+def table(first: str) -> list[list[str]]:
+    """The cells of the table whose first column is called so."""
+    text = DOCUMENT.read_text()
+    lines = text[text.index(f"| {first} | ") :].partition("\n\n")[0].splitlines()[2:]
+    return [line.removeprefix("| ").removesuffix(" |").split(" | ") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("first", "expected"),
+    [
+        ("error", [name for name in errors.__all__ if name != "ErrorCode"]),
+        ("event", [name for name, level in EVENTS.items() if level >= Level.WARNING]),
+    ],
+)
+def test_the_tables_say_what_to_do_about_everything_that_is_more_than_a_note(
+    first: str, expected: list[str]
+) -> None:
+    rows = table(first)
+
+    assert sorted(name.strip("`") for name, *_ in rows) == sorted(expected)
+    assert all(len(row) == 3 and all(row) for row in rows)
+
+
+def test_what_is_found_has_its_table_in_the_document_that_is_linked() -> None:
+    """tests/test_health_document.py holds that table to the code."""
+    link = re.search(r"\(health\.md#([\w-]+)\) has a row for each", DOCUMENT.read_text())
+    assert link is not None
+    health = (DOCUMENT.parent / "health.md").read_text()
+    headings = [title.lower() for title in re.findall(r"^#+ (.+)$", health, re.MULTILINE)]
+
+    assert link[1] in [re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in headings]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")

@@ -21,6 +21,7 @@ from softadastra.errors import (
     StoreError,
 )
 from softadastra.options import ClientOptions
+from softadastra.sentences import advice_on
 from softadastra.types import PeerState, PeerStatus
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "check_peers",
     "check_place",
     "check_port",
+    "check_readiness",
     "check_settings",
 ]
 
@@ -212,6 +214,16 @@ def check_port(options: ClientOptions) -> Iterator[Finding]:
             )
         else:
             yield Finding(check="port", state=State.OK, found=f"{host}:{port} is free")
+
+
+def check_readiness(node: Operations) -> Iterator[Finding]:
+    """Whether a node that runs takes writes and keeps them, and meets its peers."""
+    from softadastra.health.readiness import readiness
+
+    found = readiness(node.vitals())
+    for fault, sentence in zip(found.findings, found.sentences, strict=True):
+        advice = " ".join(advice_on([fault])).removesuffix(".")
+        yield Finding(check="node", state=State.PROBLEM, found=sentence, advice=advice)
 
 
 def check_peers(node: Operations) -> Iterator[Finding]:

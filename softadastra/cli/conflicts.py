@@ -12,9 +12,9 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
 from softadastra.cli.output import as_time, encode
 from softadastra.cli.reaching import reach_node
-from softadastra.cli.tagged_json import to_json
 from softadastra.cli.values import read_value
 from softadastra.errors import InvalidArgumentError, NotFoundError
+from softadastra.tagged_json import to_json
 from softadastra.types import Conflict, ConflictingValue, Value
 
 __all__ = ["conflicts", "list_conflicts", "resolve", "show"]

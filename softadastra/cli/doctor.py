@@ -18,6 +18,7 @@ from softadastra.cli.checks import (
     check_peers,
     check_place,
     check_port,
+    check_readiness,
     check_settings,
 )
 from softadastra.cli.command import Command
@@ -91,6 +92,7 @@ def _findings(options: ClientOptions) -> Iterator[Finding]:
     with closing(running):
         about = running.about
         yield Finding(check="node", state=State.OK, found=f"it runs as process {about.pid}")
+        yield from check_readiness(running)
         yield from check_peers(running)
         yield check_outbox(running)
         yield check_conflicts(running)

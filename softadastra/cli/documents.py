@@ -19,7 +19,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from softadastra.cli.tagged_json import to_json
+from softadastra.tagged_json import to_json
 from softadastra.types import Entry, PeerSource, PeerState, PeerStatus, SyncState, TombstoneHold
 
 if TYPE_CHECKING:

@@ -167,6 +167,9 @@ cli = Root(
             "softadastra.cli.top:top",
             "Watch a node work: its store, log and outbox, and how each peer stands.",
         ),
+        "metrics": Lazy(
+            "softadastra.cli.metrics:metrics", "Print what Prometheus scrapes of this node."
+        ),
         "node": Lazy("softadastra.cli.node:node", "Describe this node, run it, and stop it."),
         "store": Lazy("softadastra.cli.store:store", "Read and write the keys of this node."),
         "sync": Lazy(

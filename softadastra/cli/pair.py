@@ -22,7 +22,7 @@ from softadastra.errors import InvalidArgumentError, InvalidStateError
 from softadastra.pairing import Meeting
 from softadastra.pairing import pair as pair_with
 from softadastra.security.exchange import Party, Role
-from softadastra.security.window import WINDOW_SECONDS_MAX
+from softadastra.security.window import WINDOW_SECONDS_MAX, shown_name
 from softadastra.types import Peer
 
 __all__ = ["pair"]
@@ -134,7 +134,7 @@ class _AtTerminal:
         assert self._me is not None
         tell("")
         tell(f"  this node   {self._me.key.fingerprint}  {self._me.node_id}")
-        tell(f"  other node  {other.key.fingerprint}  {other.node_id}")
+        tell(f"  other node  {other.key.fingerprint}  {shown_name(other.node_id)}")
         tell(f"  code        {code}")
         tell("")
         tell("Both nodes have to show the same. Type the code that the other one shows, or no:")

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from softadastra.cli.output import as_count
-from softadastra.cli.tagged_json import JsonSyntaxError, parse_json
 from softadastra.errors import InvalidArgumentError
+from softadastra.tagged_json import JsonSyntaxError, parse_json
 from softadastra.types import Value
 
 __all__ = ["LINE_BYTES_MAX", "BadRowError", "Row", "read_csv", "read_json_lines"]

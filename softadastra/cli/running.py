@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,11 +23,19 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.notifying import notify
 from softadastra.cli.numbers import Number
 from softadastra.cli.reaching import Reached, load_options, open_when_free, opened_here
+from softadastra.cli.showing import (
+    DASHBOARD_OPTIONS,
+    Shown,
+    announce_dashboard,
+    shown,
+)
 from softadastra.errors import DiscoveryError, InvalidArgumentError, TransportError
 from softadastra.types import Peer
 
 if TYPE_CHECKING:
     from softadastra import ClientOptions
+    from softadastra.dashboard import Dashboard
+    from softadastra.dashboard.addresses import Address
 
 __all__ = ["Given", "run", "run_options", "run_until_stopped"]
 
@@ -63,6 +72,22 @@ class Given:
     insecure: bool | None
     log_level: str | None
     log_format: str | None
+    dashboard_address: Address | None
+    dashboard_token_file: Path | None
+    dashboard_names: tuple[str, ...]
+
+    @property
+    def dashboard(self) -> Shown:
+        """What it says of a dashboard.
+
+        Raises:
+            click.UsageError: its options do not go together.
+        """
+        return Shown(
+            address=self.dashboard_address,
+            token_file=self.dashboard_token_file,
+            names=self.dashboard_names,
+        )
 
     def options(self, invocation: Invocation) -> ClientOptions:
         """Read the settings of the node.
@@ -95,6 +120,7 @@ class Given:
             *(f"{name}={value}" for name, value in valued.items() if value is not None),
             *(f"--peer={peer}" for peer in self.peers),
             *(name for name, is_given in flags.items() if is_given),
+            *self.dashboard.arguments(),
         ]
 
 
@@ -161,6 +187,7 @@ RUN_OPTIONS = (
         type=click.Choice(["console", "json"]),
         help="For people, or one JSON object a line (default: console; json when detached).",
     ),
+    *DASHBOARD_OPTIONS,
 )
 
 
@@ -180,20 +207,26 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
     """Run the node that the command line names, until it is asked to end."""
     from softadastra import Client, configure_logging
 
-    options = given.options(invocation)
+    options, asked = given.options(invocation), given.dashboard
     configure_logging(
         level=given.log_level or _log_level(invocation.verbosity),
         format=given.log_format or "console",
     )
     with closing(_Ending()) as ending:
-        client = open_when_free(Client(options, stop=ending.ask))
-        with closing(client), ending.on_signals():
+        client = Client(options, stop=ending.ask)
+        # First of all, so that a node whose port is taken does nothing; and until the very end.
+        with (
+            shown(asked, client) as dashboard,
+            closing(open_when_free(client)),
+            ending.on_signals(),
+        ):
             client.start_transport()
             if options.enable_discovery:
                 with suppress(DiscoveryError):  # told as the event discovery.failed
                     client.start_discovery()
             wal_path = options.resolved_wal_path() if options.enable_wal else None
-            _announce(invocation, opened_here(client, wal_path, pid=os.getpid()))
+            reached = opened_here(client, wal_path, pid=os.getpid())
+            _announce(invocation, reached, asked, dashboard)
             notify("READY=1")
             while not ending.is_asked():
                 if not client.transport_running:
@@ -233,7 +266,9 @@ def _log_level(verbosity: int) -> str:
             return "debug"
 
 
-def _announce(invocation: Invocation, reached: Reached) -> None:
+def _announce(
+    invocation: Invocation, reached: Reached, asked: Shown, dashboard: Dashboard | None
+) -> None:
     """Say who runs and where, at once: a script waits for the line to read the port from it."""
     peers, options = reached.node.peers(), reached.options
     transport = transport_document(reached, peers)
@@ -243,6 +278,7 @@ def _announce(invocation: Invocation, reached: Reached) -> None:
                 "node": node_document(reached),
                 "transport": transport,
                 "discovery": discovery_document(reached, peers),
+                "dashboard": asked.document(dashboard),
             }
         )
     else:
@@ -251,6 +287,7 @@ def _announce(invocation: Invocation, reached: Reached) -> None:
         invocation.output.line(
             f"Softadastra node running. Node {options.node_id} on {place}, {kept}"
         )
+        announce_dashboard(invocation.output, asked, dashboard)
     sys.stdout.flush()
     if options.security is not None and not _trusts_anybody(options):
         invocation.output.note(

@@ -23,6 +23,7 @@ from softadastra.cli.numbers import Number
 from softadastra.cli.output import tell
 from softadastra.cli.reaching import Reached, find_running, reached_there
 from softadastra.cli.running import Given, run_options, run_until_stopped
+from softadastra.cli.showing import Shown
 from softadastra.errors import InvalidStateError, StorageError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def start(
         run_until_stopped(invocation, given)
         return
     options = given.options(invocation)
+    given.dashboard.check_detached()
     if not options.enable_wal:
         raise InvalidStateError(
             f"node {options.node_id!r} keeps nothing on disk (enable_wal is false), so no command"
@@ -99,7 +101,7 @@ def start(
             )
             raise click.exceptions.Exit(ExitCode.TIMED_OUT)
     with closing(running):
-        _show(invocation, reached_there(running, options), path, title)
+        _show(invocation, reached_there(running, options), path, title, given.dashboard)
 
 
 class _Child:
@@ -184,7 +186,9 @@ def _is_event(line: str) -> bool:
         return False
 
 
-def _show(invocation: Invocation, reached: Reached, log: Path | None, title: str) -> None:
+def _show(
+    invocation: Invocation, reached: Reached, log: Path | None, title: str, shown: Shown
+) -> None:
     transport = transport_document(reached, reached.node.peers())
     if invocation.json:
         invocation.output.document(
@@ -193,6 +197,7 @@ def _show(invocation: Invocation, reached: Reached, log: Path | None, title: str
                 "node": node_document(reached),
                 "transport": transport,
                 "log_file": None if log is None else str(log),
+                "dashboard": None if log is None else shown.document(),
             }
         )
         return
@@ -202,6 +207,6 @@ def _show(invocation: Invocation, reached: Reached, log: Path | None, title: str
         ("pid", reached.pid),
         ("address", address),
         ("wal", reached.wal_path),
-        *(() if log is None else (("log_file", log),)),
+        *(() if log is None else (("log_file", log), *shown.rows())),
     ]
     invocation.output.table(title, ("Field", "Value"), rows)

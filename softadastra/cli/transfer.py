@@ -21,8 +21,8 @@ from softadastra.cli.invocation import Invocation
 from softadastra.cli.output import Output, as_count, encode
 from softadastra.cli.reaching import reach_node
 from softadastra.cli.rows import BadRowError, Row, read_csv, read_json_lines
-from softadastra.cli.tagged_json import to_json
 from softadastra.errors import InvalidArgumentError, SoftadastraError
+from softadastra.tagged_json import to_json
 
 if TYPE_CHECKING:
     from softadastra.control.operations import Operations

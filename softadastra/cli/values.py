@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from softadastra.cli.input import STANDARD_INPUT, open_input
-from softadastra.cli.tagged_json import parse_json
 from softadastra.errors import InvalidArgumentError
+from softadastra.tagged_json import parse_json
 from softadastra.types import Value
 
 __all__ = ["read_value"]

@@ -111,13 +111,15 @@ class Multicast:
         self._broadcast: object = None
         """The announcing that is under way, which only we keep from being collected."""
         self._look_ups: set[asyncio.Task[None]] = set()
-        self._told_error = ""
+        self._told_problem = ""
+        """Why a look-up failed, as it was last told."""
         self._started = _closed_gate()
         self._ended = _closed_gate()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
         self._start_error: Exception | None = None
+        self._has_started = False
         self._is_running = False
         self._thread = Thread(target=self._run, name="softadastra-discovery", daemon=True)
 
@@ -158,13 +160,15 @@ class Multicast:
         try:
             asyncio.run(self._main())
         except Exception as error:  # nobody is above: it is told, and the node goes on without
-            if self._started.locked():
-                self._start_error = error
+            if self._has_started:
+                self._observer.failed(
+                    f"discovery has ended: {_words(error)}; start_discovery() begins it anew"
+                )
             else:
-                self._observer.failed(f"discovery has ended: {_words(error)}")
+                self._start_error = error
         finally:
             self._is_running = False
-            if self._started.locked():
+            if not self._has_started:
                 self._started.release()
             self._ended.release()
 
@@ -176,7 +180,7 @@ class Multicast:
         )
         try:
             await multicast.zeroconf.async_wait_for_start()
-            self._is_running = True
+            self._has_started = self._is_running = True
             self._started.release()
             async with asyncio.TaskGroup() as group:
                 work = [
@@ -205,6 +209,7 @@ class Multicast:
         """Keep sockets and announcement as the interfaces are."""
         slept_ms = read_slept_ms()
         settled_ms = 0
+        problem = ""
         while True:
             before_ms, slept_ms = slept_ms, read_slept_ms()
             has_slept = slept_ms - before_ms >= SLEPT_MS
@@ -219,9 +224,13 @@ class Multicast:
                     self._woken.set()
                 if now_ms < settled_ms:
                     await self._settle(multicast, is_late=has_slept)
-            except (OSError, Error) as error:
+            except Exception as error:  # ifaddr asserts, and each system has interfaces of its own
                 settled_ms = now_ms + SETTLING_MS
-                self._tell_error(f"cannot use an interface for multicast: {_words(error)}")
+                before, problem = problem, _words(error)
+                if problem != before:
+                    self._observer.failed(f"cannot use an interface for multicast: {problem}")
+            else:
+                problem = ""
             await asyncio.sleep(INTERFACES_INTERVAL_SECONDS)
 
     async def _settle(self, multicast: AsyncZeroconf, *, is_late: bool) -> None:
@@ -310,8 +319,10 @@ class Multicast:
     def _look_up_ended(self, task: asyncio.Task[None]) -> None:
         self._look_ups.discard(task)
         error = None if task.cancelled() else task.exception()
-        if error is not None:
-            self._tell_error(f"a look-up failed: {_words(error)}")
+        problem = f"a look-up failed: {_words(error)}" if error is not None else ""
+        if problem and problem != self._told_problem:
+            self._told_problem = problem
+            self._observer.failed(problem)
 
     def _records_of(self, service: AsyncServiceInfo) -> Records:
         is_short = len(service.text) <= TEXT_BYTES_MAX
@@ -321,12 +332,6 @@ class Multicast:
             port=service.port or 0,
             addresses=reachable(service.parsed_scoped_addresses(), self._places),
         )
-
-    def _tell_error(self, error: str) -> None:
-        """Tell what went wrong, once in a row."""
-        if error != self._told_error:
-            self._told_error = error
-            self._observer.failed(error)
 
 
 class Ear(RecordUpdateListener):

@@ -2,7 +2,8 @@
 
 In reading order: `standing.py` how a peer stands; `holds.py` who holds tombstones back;
 `pulse.py` all of a node but its log; `obstacles.py` what keeps a write from a peer; `keys.py` and
-`peers.py` the explanation of a key and of a peer. The values are `softadastra/vitals.py` and
+`peers.py` the explanation of a key and of a peer; `readiness.py` whether the node is in order;
+`metrics.py` and `exposition.py` what Prometheus reads. The values are `softadastra/vitals.py` and
 `softadastra/explanation.py`; `softadastra/sentences.py` puts findings into words.
 """
 

@@ -72,6 +72,7 @@ EVENTS: Final[dict[str, Level]] = {
     "control.refused": Level.WARNING,
     "control.dropped": Level.DEBUG,
     "control.faulted": Level.ERROR,
+    "dashboard.faulted": Level.ERROR,
     "node.closed": Level.INFO,
     "listener.failed": Level.WARNING,
     "listener.overflowed": Level.WARNING,

@@ -20,13 +20,13 @@ from typing import TypeVar
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
+from softadastra.runtime.refusals import Refusals
 from softadastra.runtime.sync_times import SyncTimes
 from softadastra.runtime.tickets import Ticket, copy_of, is_alone_on_its_keys
 from softadastra.runtime.waiting import Waiters, closed_gate, open_gate
 from softadastra.runtime.watchers import Watchers
 from softadastra.store.writes import Assigned, Assignment, decide_writes
 from softadastra.sync.engine import Engine
-from softadastra.sync.notices import Level
 from softadastra.sync.records import Lived, Record, RecordEncoder
 
 __all__ = ["Committer"]
@@ -75,9 +75,9 @@ class Committer:
         self._synced = engine.replica.top
         """The own writes up to this one are durable, with `flush` off."""
         self.sync_times = SyncTimes()
+        self.refusals = Refusals(engine.notices)
         self._broken: str | None = None
-        self._is_closed = False
-        self._is_dirty = False
+        self._is_closed = self._is_dirty = False
 
     @property
     def is_dirty(self) -> bool:
@@ -263,8 +263,9 @@ class Committer:
             else:
                 log.append_many([self._encode(record) for record in records])
         except StorageError as error:
-            self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
+            self.refusals.note(error, self.wall_ms())
             raise
+        self.refusals.stands = None
         if log.size_bytes > self.size_max:
             self.size_max = sys.maxsize
             self.outgrown()
@@ -273,7 +274,7 @@ class Committer:
         try:
             self._gathering.sync_seconds = self.sync_times.measure(log.sync)
         except StorageError as error:
-            self.engine.notices.note(Level.ERROR, "wal.failed", error=error.message)
+            self.refusals.note(error, self.wall_ms())
             raise
 
     def _gather(self, group: list[Ticket]) -> None:

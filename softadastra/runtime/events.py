@@ -17,7 +17,6 @@ shown as their length only, because packed user data is bytes; notices carry no 
 from __future__ import annotations
 
 import logging
-import logging.handlers
 import math
 import os
 import time
@@ -29,9 +28,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, TextIO
 
 from softadastra.errors import InvalidArgumentError, StorageError
+from softadastra.runtime.event_file import EventFile
 from softadastra.runtime.json_lines import RESERVED_NAMES, JsonLines
-from softadastra.runtime.listening import Listeners
-from softadastra.sync.notices import Level, Notice
+from softadastra.runtime.listening import NOBODY, Listeners
+from softadastra.sync.notices import Level, Told, each
 from softadastra.types import Event
 
 if TYPE_CHECKING:
@@ -78,31 +78,33 @@ class Events:
         """Tell whether an event of this level goes anywhere, to save the work of making it."""
         return level >= _output.threshold or level >= self.listeners.least
 
-    def emit(self, *notices: Notice) -> None:
+    def emit(self, *notices: Told) -> None:
         """Write events, in the calling thread, and hand them to who listens. Never raises."""
         self.log(*notices)
-        for notice in notices:
-            if notice.level >= self.listeners.least:
-                event = Event(
-                    name=notice.event,
-                    level=notice.level.name.lower(),
-                    node_id=self._node_id,
-                    timestamp_ms=time.time_ns() // 1_000_000,
-                    fields={name: _shown(value) for name, value in notice.fields.items()},
-                )
-                self.listeners.offer(event)
+        least = self.listeners.least
+        if least == NOBODY:
+            return
+        for notice in each(told for told in notices if told.level >= least):
+            event = Event(
+                name=notice.event,
+                level=notice.level.name.lower(),
+                node_id=self._node_id,
+                timestamp_ms=time.time_ns() // 1_000_000,
+                fields={name: _shown(value) for name, value in notice.fields.items()},
+            )
+            self.listeners.offer(event)
 
-    def log(self, *notices: Notice) -> None:
+    def log(self, *notices: Told) -> None:
         """Write events, in the calling thread, those whose level is enabled. Never raises."""
         output = _output
-        enabled = [notice for notice in notices if notice.level >= output.threshold]
+        enabled = [told for told in notices if told.level >= output.threshold]
         if not enabled:
             return
         if output.lines is not None:
             output.lines.write(self._node_id, enabled)
             return
         logger = output.logger or _default_logger()
-        for level, event, fields in enabled:
+        for level, event, fields in each(enabled):
             logger.log(level, event, node_id=self._node_id, fields=fields)
 
 
@@ -170,7 +172,7 @@ def _open_handler(stream: TextIO | None, file: str | os.PathLike[str] | None) ->
     if file is None:
         return logging.StreamHandler(stream)  # None means standard error
     try:
-        return logging.handlers.WatchedFileHandler(file, encoding="utf-8")
+        return EventFile(file)
     except OSError as error:
         raise StorageError(
             f"cannot append to the log file {os.fspath(file)!r}: {error.strerror}",

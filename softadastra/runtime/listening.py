@@ -22,7 +22,7 @@ from softadastra.runtime.lookout import Lookout
 from softadastra.sync.notices import Level, Notice
 from softadastra.types import Event
 
-__all__ = ["EVENTS_MAX", "Listeners", "Subscription", "level_named"]
+__all__ = ["EVENTS_MAX", "NOBODY", "Listeners", "Subscription", "level_named"]
 
 EVENTS_MAX: Final = 1_024
 """How many events wait for a callback: a burst, as of a peer with as many conflicts."""

@@ -5,21 +5,32 @@ from __future__ import annotations
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.compaction import Compaction, live_bytes
 from softadastra.runtime.log_port import Log
-from softadastra.vitals import LogVitals
+from softadastra.runtime.sync_times import BOUNDS_MS
+from softadastra.vitals import LogVitals, SyncBucket
 
 __all__ = ["log_vitals"]
 
 
-def log_vitals(log: Log, committer: Committer, compaction: Compaction) -> LogVitals:
-    """Give how a log is now; from any thread."""
+def log_vitals(
+    log: Log, committer: Committer, compaction: Compaction, *, free_bytes: int | None
+) -> LogVitals:
+    """Give how a log is now; from any thread.
+
+    Args:
+        log: which one.
+        committer: who writes it.
+        compaction: who rewrites it.
+        free_bytes: what is free on its file system; None: nobody knows.
+    """
     with committer.lock:
         live = live_bytes(committer.engine)
-    times = committer.sync_times.sorted()
+    sync_times = committer.sync_times
+    times = sync_times.sorted()
     last = compaction.last
     return LogVitals(
         size_bytes=log.size_bytes,
         live_bytes=live,
-        syncs=committer.sync_times.count,
+        syncs=sync_times.count,
         sync_p50_ms=quantile_ms(times, 0.5),
         sync_p99_ms=quantile_ms(times, 0.99),
         sync_max_ms=quantile_ms(times, 1.0),
@@ -27,6 +38,13 @@ def log_vitals(log: Log, committer: Committer, compaction: Compaction) -> LogVit
         rewritten_ms=last.wall_ms if last else None,
         rewritten_from_bytes=last.bytes_before if last else None,
         rewritten_to_bytes=last.bytes_after if last else None,
+        sync_total_ms=round(sync_times.total_seconds * 1000, 3),
+        sync_buckets=tuple(
+            SyncBucket(up_to_ms=bound, count=count)
+            for bound, count in zip((*BOUNDS_MS, None), sync_times.buckets, strict=True)
+        ),
+        free_bytes=free_bytes,
+        refusal=committer.refusals.stands,
     )
 
 

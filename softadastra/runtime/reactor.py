@@ -55,6 +55,8 @@ class Reactor:
         self._events = events
         self._calls: deque[Call[object]] = deque()
         self._is_stopping = False
+        self.has_failed = False
+        """Whether a bug ended the thread."""
         self._is_over = False
         """Whether the thread runs no more calls."""
         self._end = closed_gate()
@@ -112,6 +114,7 @@ class Reactor:
                 self._turn()
             self._driver.close()
         except Exception as error:  # nobody is above: it is told, and the node is offline
+            self.has_failed = True
             fields: dict[str, object] = {"error": repr(error)}
             fields["traceback"] = "".join(traceback.format_exception(error))
             self._events.emit(Notice(Level.ERROR, "reactor.failed", fields))
@@ -144,7 +147,7 @@ class Reactor:
     def _report(self) -> None:
         """Emit what there is to tell, and wake who waits for a change."""
         with self._committer.lock:
-            notices = self._engine.notices.take()
+            notices = self._engine.notices.take_together()
             self._engine.notices.is_traced = self._events.is_enabled(Level.DEBUG)
             self._committer.changed.notify_all()
         self._events.emit(*notices)

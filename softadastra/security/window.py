@@ -45,6 +45,7 @@ __all__ = [
     "Send",
     "Show",
     "Window",
+    "shown_name",
 ]
 
 WINDOW_SECONDS_MAX: Final = 120.0
@@ -55,6 +56,17 @@ CODES_MAX: Final = 4
 
 EXCHANGES_MAX: Final = 16
 """Exchanges at once without a code, the oldest one out first: to begin one costs nothing."""
+
+NAME_CHARACTERS_MAX: Final = 40
+"""How much of a stranger's node id is shown: with its fingerprint a line of 80. Terminals break
+longer lines, and what comes then could pass for a code."""
+SAYS_NO: Final = "the person there says no"
+HAS_GONE: Final = "the person there has gone"
+IS_CLOSED: Final = "the window is closed"
+IS_PAIRED: Final = "another node was paired"
+SAID: Final = frozenset({SAYS_NO, HAS_GONE, IS_CLOSED, IS_PAIRED})
+"""Of what anybody may say when he refuses, this alone is shown where codes are compared. Other
+words could look like a code, and be read out to the person at the other node."""
 
 LAST_WORD_MS: Final = 5_000
 """How long a node that has pinned waits to hear that the other one has."""
@@ -193,13 +205,15 @@ class Window:
         try:
             message = decode(frame)
             if isinstance(message, Refuse):
-                self._fail(link, f"{_name(exchange)} refused: {message.words}")
+                is_shown = self._role is Role.DIALLER or message.words in SAID
+                said = f": {message.words}" if is_shown else ""
+                self._fail(link, f"{_name(exchange)} refused{said}")
                 return
             self._check(message)
             answers = exchange.receive(message)
         except AlreadyExistsError as error:
             self._send(link, [Refuse(error.message)])
-            self._object(error.message)
+            self._object(message, error.message)
             self._fail(link, error.message)
             return
         except ProtocolError as error:
@@ -231,7 +245,7 @@ class Window:
             self._say("Nobody has asked yet.")
         elif line.strip().lower() in ("no", "n"):
             for link, exchange in shown.items():
-                self._send(link, [Refuse("the person there says no")])
+                self._send(link, [Refuse(SAYS_NO)])
                 self._fail(link, f"{_name(exchange)} was refused here")
         elif any(each.is_confirmed_here for each in shown.values()):
             self._say("That is confirmed already. To take it back: no")
@@ -249,7 +263,7 @@ class Window:
     def leave(self) -> None:
         """The person has gone: everybody is refused."""
         for link in list(self._exchanges):
-            self._end(link, "the person there has gone")
+            self._end(link, HAS_GONE)
         self.is_closed = True
 
     # The clock, and the list of trusted keys.
@@ -263,14 +277,14 @@ class Window:
             self._close(Paired(_party(pinned), is_mutual=False))
             return
         for link in list(self._exchanges):
-            self._end(link, "the window is closed")
+            self._end(link, IS_CLOSED)
         self._close(Closed())
 
     def pinned(self, link: int, now_ms: int) -> None:
         """A node is trusted now, as `Pin` asked for."""
         exchange = self._exchanges[link]
         for other in [each for each in self._exchanges if each != link]:
-            self._end(other, "another node was paired")
+            self._end(other, IS_PAIRED)
         self._closes_ms = now_ms + LAST_WORD_MS
         self._send(link, exchange.pinned())
         if exchange.stage is Stage.DONE:
@@ -332,10 +346,14 @@ class Window:
         elif exchange.code:
             self._say(f"{words}. Nothing was trusted; the window stays open.")
 
-    def _object(self, words: str) -> None:
+    def _object(self, message: Message, words: str) -> None:
         """Tell the person of somebody who is not let in as who it says it is."""
         if self._role is Role.LISTENER and self._objections < CODES_MAX:
             self._objections += 1
+            assert isinstance(message, Introduction)
+            if message.node_id not in (self._me.node_id, *self._trusted.by_node):
+                name = shown_name(message.node_id)
+                words = f"{name!r} has a key that is that of this node, or of another one"
             self._say(f"Somebody was refused: {words}")
 
     def _end(self, link: int, words: str) -> None:
@@ -359,5 +377,12 @@ def _party(exchange: Exchange) -> Party:
     return exchange.other
 
 
+def shown_name(node_id: str) -> str:
+    """Give of a node id that anybody may have made up what stays in its line."""
+    if len(node_id) <= NAME_CHARACTERS_MAX:
+        return node_id
+    return f"{node_id[: NAME_CHARACTERS_MAX - 1]}…"
+
+
 def _name(exchange: Exchange) -> str:
-    return repr(exchange.other.node_id) if exchange.other else "the other node"
+    return repr(shown_name(exchange.other.node_id)) if exchange.other else "the other node"

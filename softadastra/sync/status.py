@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
@@ -34,9 +34,13 @@ __all__ = [
     "conflicts",
     "holders",
     "last_error",
+    "lost_by_key",
+    "lost_conflict",
+    "open_conflict",
     "peer_status",
     "peer_statuses",
     "shown_members",
+    "standing_ids",
     "sync_state",
     "tombstone_holds",
 ]
@@ -80,42 +84,63 @@ def sync_state(engine: Engine) -> SyncState:
 
 def conflicts(replica: Replica) -> list[Conflict]:
     """Give the keys that have several values, by name, then those where a write lost."""
-    found = [
-        Conflict(
-            key=key,
-            policy=replica.policies.of(key).value,
-            is_open=True,
-            values=tuple(
-                conflicting_value(replica, s)
-                for s in sorted(
-                    shown(siblings_of(replica.entries[key])),
-                    key=lambda s: (bool(s[4]), replica.rank(s)),
-                    reverse=True,
-                )
-            ),
-        )
-        for key in sorted(replica.conflicted)
-    ]
+    waiting = [open_conflict(replica, key) for key in sorted(replica.conflicted)]
+    return waiting + [lost_conflict(replica, *row) for row in sorted(lost_by_key(replica).items())]
+
+
+def open_conflict(replica: Replica, key: str) -> Conflict:
+    """Give a key that has several values."""
+    siblings = sorted(
+        shown(siblings_of(replica.entries[key])),
+        key=lambda s: (bool(s[4]), replica.rank(s)),
+        reverse=True,
+    )
+    return _conflict(replica, key, siblings, is_open=True)
+
+
+def lost_conflict(replica: Replica, key: str, items: Sequence[Lost]) -> Conflict:
+    """Give a key where these writes lost: what won, then what lost, the latest first."""
+    siblings = [items[-1].winner, *(item.loser for item in reversed(items))]
+    return _conflict(replica, key, siblings, is_open=False)
+
+
+def lost_by_key(replica: Replica) -> dict[str, list[Lost]]:
+    """Give the writes that lost, the latest last, by their keys."""
     lost: dict[str, list[Lost]] = {}
     for item in replica.lost:
         lost.setdefault(item.key, []).append(item)
-    for key, items in sorted(lost.items()):
-        siblings = [items[-1].winner, *(item.loser for item in reversed(items))]
-        values = tuple(conflicting_value(replica, sibling) for sibling in siblings)
-        policy = replica.policies.of(key).value
-        found.append(Conflict(key=key, policy=policy, is_open=False, values=values))
-    return found
+    return lost
+
+
+def standing_ids(replica: Replica, key: str) -> list[str]:
+    """Give the sync ids of the writes of a key that a write would supersede now."""
+    return [sync_id_of(replica, s) for s in shown(siblings_of(replica.entries.get(key)))]
+
+
+def sync_id_of(replica: Replica, sibling: Sibling) -> str:
+    """Name a write for people."""
+    return f"{replica.origins[sibling[0]].node_id}-{sibling[1]}"
+
+
+def _conflict(
+    replica: Replica, key: str, siblings: Iterable[Sibling], *, is_open: bool
+) -> Conflict:
+    return Conflict(
+        key=key,
+        policy=replica.policies.of(key).value,
+        is_open=is_open,
+        values=tuple(conflicting_value(replica, sibling) for sibling in siblings),
+    )
 
 
 def conflicting_value(replica: Replica, sibling: Sibling) -> ConflictingValue:
     """Show a sibling to people."""
-    number, n, stamp, version, packed, _ = sibling
-    origin = replica.origins[number].node_id
+    number, _, stamp, version, packed, _ = sibling
     return ConflictingValue(
         value=unpack_value(packed) if packed else None,
         is_removed=not packed,
-        origin=origin,
-        sync_id=f"{origin}-{n}",
+        origin=replica.origins[number].node_id,
+        sync_id=sync_id_of(replica, sibling),
         version=version,
         timestamp_ms=milliseconds(stamp),
     )

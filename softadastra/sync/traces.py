@@ -26,7 +26,7 @@ from softadastra.sync.messages import (
     SnapshotCommit,
     SnapshotRange,
 )
-from softadastra.sync.notices import Level, Notice, Notices
+from softadastra.sync.notices import Accepted, Level, Notices
 from softadastra.sync.records import Arrived
 from softadastra.sync.session import Payload, Session
 
@@ -43,22 +43,27 @@ class Traces:
         notices: where to tell it.
     """
 
-    __slots__ = ("_notices", "_replica")
+    __slots__ = ("_notices", "_replica", "_run")
 
     def __init__(self, replica: Replica, notices: Notices) -> None:
         self._replica = replica
         self._notices = notices
+        self._run = Accepted(replica.node_id, 0, [], durable=False)
+        """The last own writes that were told of; they may be told to others by now."""
 
     def accepted(self, results: Iterable[Assigned | None], *, durable: bool) -> bool:
         """Tell of own writes that are committed; give whether there was nothing to tell before."""
-        # Without `note`, which takes longer than all else that a put without a sync has to tell.
         waiting = self._notices.waiting
         is_first = not waiting
+        run = self._run
         for result in results:
             if result is not None and result[2] != "unchanged":
                 key, _, _, node_id, n = result
-                facts = {"sync_id": f"{node_id}-{n}", "key": key, "durable": durable}
-                waiting.append(Notice(Level.DEBUG, "write.accepted", facts))
+                if waiting and waiting[-1] is run and n == run.first + len(run.keys):
+                    run.keys.append(key)
+                else:
+                    run = self._run = Accepted(node_id, n, [key], durable=durable)
+                    waiting.append(run)
         return is_first and bool(waiting)
 
     def sent(self, session: Session | None, message: Message) -> None:

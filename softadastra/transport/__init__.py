@@ -9,6 +9,7 @@ Reading order:
 - `curve.py`, `gate.py`, `guard.py`: with keys: whom we dial, who comes in, and who may stay
 - `callers.py`, `intake.py`: who has connected and how many, and who stuffs libzmq
 - `proof.py`, `severing.py`: knocking at our own door, and ending a connection that came in
+- `descriptors.py`: whether there are enough of them to begin with
 - `sockets.py`: the options and limits that both kinds of socket share
 - `addresses.py`: host names to numeric addresses, without blocking
 - `probe.py`: why a connection could not be made

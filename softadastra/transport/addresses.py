@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import NamedTuple
 
-__all__ = ["Address", "Answer", "NameResolver", "numeric_address", "resolve"]
+__all__ = ["Address", "Answer", "NameResolver", "numeric_address", "plain_host", "resolve"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +74,14 @@ def numeric_address(host: str, port: int) -> Address | None:
     return next(iter(resolve(host, port, socket.AI_NUMERICHOST)), None)
 
 
+def plain_host(host: str) -> str:
+    """Give an IPv4 address as such, also where the system writes it as an IPv6 one.
+
+    On a socket of both kinds it does (RFC 4291, section 2.5.5.2), as "::ffff:192.0.2.7".
+    """
+    return host.removeprefix("::ffff:") if "." in host else host
+
+
 def _numeric(place: Sequence[object]) -> str:
     """Write the host of a socket address; a link-local one (RFC 4007) with its interface."""
     host, scope = place[0], place[3] if len(place) > 3 else 0
@@ -85,24 +93,30 @@ class NameResolver:
 
     Asking for a name that is in flight joins that look-up, so there are never more threads
     than distinct names. The threads are daemons: nothing can interrupt `getaddrinfo`, and
-    nobody shall wait for it.
+    nobody shall wait for it. An answer that came too late is there for the next who asks.
 
     Args:
         answered: called from a look-up's thread when there is something in `answers()`.
     """
 
-    __slots__ = ("_answered", "_answers", "_asked")
+    __slots__ = ("_answered", "_answers", "_asked", "_late")
 
     def __init__(self, answered: Callable[[], None]) -> None:
         self._answered = answered
         self._answers: SimpleQueue[Answer] = SimpleQueue()
         self._asked: set[tuple[str, int]] = set()
+        self._late: dict[tuple[str, int], Answer] = {}
 
     def ask(self, host: str, port: int) -> None:
         """Begin a look-up; its answer comes in `answers()`."""
         if (host, port) in self._asked:
             return
         self._asked.add((host, port))
+        late = self._late.pop((host, port), None)
+        if late is not None:
+            self._answers.put(late)
+            self._answered()
+            return
         Thread(
             target=self._look_up, args=(host, port), name=f"softadastra-resolve-{host}", daemon=True
         ).start()
@@ -116,6 +130,11 @@ class NameResolver:
                 return
             self._asked.discard((answer.host, answer.port))
             yield answer
+
+    def keep(self, answer: Answer) -> None:
+        """Keep an answer that nobody waits for any more. From the thread that asks."""
+        if answer.addresses:
+            self._late[answer.host, answer.port] = answer
 
     def _look_up(self, host: str, port: int) -> None:
         self._answers.put(Answer(host, port, resolve(host, port)))

@@ -52,15 +52,14 @@ _NUMBERS: Final = itertools.count(1)
 class Caller:
     """One connection that came in."""
 
-    __slots__ = ("accepted_ms", "connection", "has_spoken", "intake", "is_claimed", "is_leaving")
+    __slots__ = ("accepted_ms", "connection", "has_spoken", "intake", "is_leaving")
 
     def __init__(self, connection: Connection, accepted_ms: int) -> None:
         self.connection = connection
         self.accepted_ms = accepted_ms
         self.intake = Intake(connection)
         self.has_spoken = False
-        self.is_claimed = False
-        """Whether it is known which of the messages are its own."""
+        """Whether there was a message that is surely its own."""
         self.is_leaving = False
 
     @property
@@ -98,7 +97,7 @@ class Callers:
         self._router = router
         self._by_descriptor: dict[int, Caller] = {}
         self._ghosts: dict[int, int] = {}
-        """Descriptors of connections that ended before they were claimed -> when. Something that
+        """Descriptors of connections that ended before they had spoken -> when. Something that
         they said may still come, and must not pass for what the next one of that number says: else
         somebody who comes and goes could have another one cut. With keys only friends speak."""
         self._newest_ms = -NEW_MS
@@ -147,11 +146,10 @@ class Callers:
         caller = self._by_descriptor.get(descriptor)
         if caller is None:
             return None
-        caller.has_spoken = True
         # Also when it is not sure: a message too many excuses what somebody else's would not.
         caller.intake.heard(len(frame))
-        caller.is_claimed = caller.is_claimed or descriptor not in self._ghosts
-        return caller if caller.is_claimed else None
+        caller.has_spoken = caller.has_spoken or descriptor not in self._ghosts
+        return caller if caller.has_spoken else None
 
     def leave(self, caller: Caller, now_ms: int) -> None:
         """Cut somebody soon, unless it goes by itself."""
@@ -199,7 +197,7 @@ class Callers:
         descriptor = happening.value
         if happening.event is zmq.Event.DISCONNECTED:
             gone = self._by_descriptor.pop(descriptor, None)
-            if not self._is_guarded and (gone is None or not gone.is_claimed):
+            if not self._is_guarded and (gone is None or not gone.has_spoken):
                 self._ghosts[descriptor] = now_ms
             return
         connection = Connection.accepted(descriptor, port)

@@ -18,6 +18,7 @@ import zmq
 
 from softadastra.security.keyring import Keyring
 from softadastra.security.keys import KEY_BYTES, PublicKey
+from softadastra.transport.addresses import plain_host
 from softadastra.transport.curve import ZAP_DOMAIN
 from softadastra.transport.sockets import Context, Socket
 
@@ -94,4 +95,4 @@ class Gate:
             return None
         client = PublicKey(key)
         is_let_in = self._keyring.node_of(client) is not None
-        return Knock(client, address.decode(errors="replace"), is_let_in)
+        return Knock(client, plain_host(address.decode(errors="replace")), is_let_in)

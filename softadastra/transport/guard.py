@@ -59,11 +59,13 @@ class Guard:
         now_ms: the monotonic time, as in every call here.
     """
 
-    __slots__ = ("_keyring", "_repeats", "_strangers", "due_ms", "gate")
+    __slots__ = ("_dials", "_keyring", "_knocks", "_strangers", "due_ms", "gate")
 
     def __init__(self, context: Context, keyring: Keyring, now_ms: int) -> None:
         self._keyring = keyring
-        self._repeats = Repeats()
+        self._dials = Repeats()
+        self._knocks = Repeats()
+        """Apart, so that strangers cannot use up what is told of those who are dialled."""
         self._strangers: OrderedDict[tuple[str, PublicKey], int] = OrderedDict()
         """Address and key -> when it was last here."""
         self.gate = Gate(context, keyring)
@@ -149,7 +151,8 @@ class Guard:
         self._strangers.move_to_end((address, key))
         if len(self._strangers) > STRANGERS_MAX:
             self._strangers.popitem(last=False)
-        return self._tell("", address, "stranger", key.fingerprint, "", now_ms)
+        count = self._knocks.note((address, key), now_ms)
+        return _told(AuthFailed("", address, "stranger", key.fingerprint, "", count))
 
     def _seen_from(self, host: str, now_ms: int) -> str:
         """Give the one unknown key that knocked from a host of late; empty: none or several."""
@@ -163,7 +166,10 @@ class Guard:
     def _tell(
         self, peer: str, address: str, reason: str, seen: str, expected: str, now_ms: int
     ) -> list[TransportEvent]:
-        count = self._repeats.note((peer, address, reason, seen), now_ms)
-        if not count:
-            return []
-        return [AuthFailed(peer, address, reason, seen, expected, count)]
+        count = self._dials.note((peer, address, reason, seen), now_ms)
+        return _told(AuthFailed(peer, address, reason, seen, expected, count))
+
+
+def _told(failure: AuthFailed) -> list[TransportEvent]:
+    """Give what there is to tell of a failure: nothing, when it is not the time."""
+    return [failure] if failure.count else []

@@ -54,16 +54,12 @@ MESSAGE_OVERHEAD_BYTES: Final = 9 + OVERHEAD_BYTES
 class Intake:
     """What came over one connection beside its whole messages."""
 
-    __slots__ = ("_base", "_received", "_taken", "connection", "is_suspected", "pending_bytes")
+    __slots__ = ("_base", "connection", "is_suspected", "pending_bytes")
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._base = 0
-        """How much of what came is accounted for."""
-        self._received = 0
-        """How much had come at the last look."""
-        self._taken = 0
-        """The bytes of the messages since."""
+        """How much of what came is accounted for, or more since the last look."""
         self.pending_bytes = 0
         """At the last look."""
         self.is_suspected = False
@@ -71,7 +67,8 @@ class Intake:
 
     def heard(self, size_bytes: int) -> None:
         """Note that a whole message was taken."""
-        self._taken += size_bytes + MESSAGE_OVERHEAD_BYTES
+        self._base += size_bytes + MESSAGE_OVERHEAD_BYTES
+        self.is_suspected = False
 
     def look(self) -> None:
         """Ask the system."""
@@ -79,12 +76,8 @@ class Intake:
         if received is None:
             self.pending_bytes, self.is_suspected = 0, False
             return
-        if self._taken:
-            # They may have come before the last look, and excuse as much of what came since: nobody
-            # is wronged. Were all of it excused, one message would hide 100 ms of stuffing.
-            self._base = min(received, self._received + self._taken)
-            self._taken, self.is_suspected = 0, False
-        self._received = received
+        # Most messages take less than they are counted with, which shall excuse nothing to come.
+        self._base = min(received, self._base)
         self.pending_bytes = received - self._base
         if self.pending_bytes > ONE_BYTES_MAX:
             self.pending_bytes -= self.connection.unread_bytes()
@@ -95,7 +88,8 @@ def stuffed(intakes: Iterable[Intake], *, is_drained: bool) -> list[Intake]:
 
     Args:
         intakes: of all connections.
-        is_drained: whether all whole messages were taken since the last look.
+        is_drained: whether of each all whole messages were taken since the last look, or at least
+            one, if it had any.
     """
     known = list(intakes)
     for intake in known:

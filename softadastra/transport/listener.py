@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 import zmq
 
 from softadastra.errors import TransportError
-from softadastra.transport.addresses import Address, resolve
+from softadastra.transport.addresses import Address, plain_host, resolve
 from softadastra.transport.callers import Caller, Callers
 from softadastra.transport.curve import OVERHEAD_BYTES, serve
 from softadastra.transport.guard import NOBODY, REVOKED, Guard
@@ -79,6 +79,7 @@ class Listener:
         "_inbound",
         "_links",
         "_next_link",
+        "_taken",
         "address",
         "callers",
         "socket",
@@ -99,9 +100,12 @@ class Listener:
         """The connections that came in."""
         self._next_link = next_link
         self._guard = guard
+        self._taken = 0
+        """Messages since `went_round`."""
         self._inbound: dict[Link, _Inbound] = {}
         self._links: dict[bytes, Link] = {}
-        self._ended: dict[bytes, None] = {}
+        self._ended: dict[bytes, Caller | None] = {}
+        """Routing ids of links that are over, and their connections, as far as these are known."""
 
     @classmethod
     def open(
@@ -168,6 +172,17 @@ class Listener:
                 intakes[inbound.caller.intake] = link
         return intakes
 
+    def went_round(self) -> bool:
+        """Whether each connection that has a whole message has had a turn since this was last so.
+
+        libzmq lets them take turns. So this comes about also while others always have more to
+        give; the number is doubled for those that libzmq knows and are not counted yet.
+        """
+        if self._taken <= 2 * len(self.callers):
+            return False
+        self._taken = 0
+        return True
+
     def receive(self, now_ms: int) -> tuple[TransportEvent, ...]:
         """Take the next message.
 
@@ -182,6 +197,7 @@ class Listener:
         """
         route = self.socket.recv(zmq.NOBLOCK)
         frame = self.socket.recv(zmq.NOBLOCK, copy=False)
+        self._taken += 1
         link = self._links.get(route)
         if link is not None:
             inbound = self._inbound[link]
@@ -196,7 +212,7 @@ class Listener:
             return (read_payload(self.socket, frame, link),)
         if route in self._ended:
             skip_rest(self.socket, frame)
-            self._ended[route] = self._ended.pop(route)
+            self._overhear(route, frame, now_ms)
             return ()
         return self._receive_first(route, frame, now_ms)
 
@@ -239,7 +255,7 @@ class Listener:
         """Remember not to listen to a link; give its connection."""
         inbound = self._inbound.pop(link)
         del self._links[inbound.route]
-        self._ignore(inbound.route)
+        self._ignore(inbound.route, inbound.caller)
         return inbound.caller
 
     def _receive_first(
@@ -256,7 +272,7 @@ class Listener:
             fault = "a peer whose key is not trusted"
         if fault:
             skip_rest(self.socket, frame)
-            self._ignore(route)
+            self._ignore(route, caller)
             if caller is not None:
                 caller.connection.sever()
             return came_up, Refused(link, fault), LinkDown(link, DownReason.TURNED_AWAY.value)
@@ -269,8 +285,22 @@ class Listener:
         assert self._guard is not None
         return self._guard.node_of(frame) == self._inbound[link].node_id
 
-    def _ignore(self, route: bytes) -> None:
-        self._ended[route] = None
+    def _overhear(self, route: bytes, frame: zmq.Frame, now_ms: int) -> None:
+        """Account for a message that is thrown away; end its connection, if it is known only now.
+
+        Not asked for anew when it is known: the descriptor may be another one's by now.
+        """
+        caller = self._ended.pop(route)
+        if caller is not None:
+            caller.intake.heard(len(frame))
+        else:
+            caller = self.callers.of(frame, self.port, now_ms)
+            if caller is not None:
+                self.callers.leave(caller, now_ms)
+        self._ended[route] = caller
+
+    def _ignore(self, route: bytes, caller: Caller | None) -> None:
+        self._ended[route] = caller
         if len(self._ended) > ENDED_ROUTES_MAX:
             del self._ended[next(iter(self._ended))]
 
@@ -278,7 +308,7 @@ class Listener:
 def _peer_address(frame: zmq.Frame) -> str:
     """Read where a message came from; empty when the connection does not say."""
     try:
-        return str(frame.get("Peer-Address"))
+        return plain_host(str(frame.get("Peer-Address")))
     except zmq.ZMQError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
-import zmq
+from softadastra.transport.addresses import plain_host
 
 __all__ = ["Connection"]
 
@@ -39,19 +39,6 @@ class Connection(NamedTuple):
     """Address and port of the other end, as the system writes them."""
 
     @classmethod
-    def of(cls, frame: zmq.Frame, port: int) -> Connection | None:
-        """Name the connection that a message came on; None when it has ended since.
-
-        Args:
-            frame: of the message.
-            port: where the node listens.
-        """
-        try:
-            return cls.accepted(int(frame.get(zmq.SRCFD)), port)
-        except zmq.ZMQError:  # of an old version of ZMTP, where nobody knows
-            return None
-
-    @classmethod
     def accepted(cls, descriptor: int, port: int) -> Connection | None:
         """Name a connection that came in to a port; None when it has ended since."""
         found = _ends_of(descriptor)
@@ -66,7 +53,7 @@ class Connection(NamedTuple):
     @property
     def host(self) -> str:
         """The IP address of the other end."""
-        return str(self.peer[0])
+        return plain_host(str(self.peer[0]))
 
     def received_bytes(self) -> int | None:
         """Give how many bytes have come over it so far, read by libzmq or not.

@@ -23,6 +23,7 @@ from softadastra.errors import InvalidStateError
 from softadastra.security.keyring import Keyring
 from softadastra.transport.addresses import NameResolver, numeric_address
 from softadastra.transport.curve import new_key_pair
+from softadastra.transport.descriptors import require_descriptors
 from softadastra.transport.dialled import Dialled, Stage
 from softadastra.transport.guard import REVOKED, Guard
 from softadastra.transport.intake import LOOK_INTERVAL_MS, SUSPECT_INTERVAL_MS, Intake, stuffed
@@ -62,9 +63,13 @@ class ZeroMQTransport(Transport):
 
     Args:
         keyring: whose key it proves, and whom it lets in; None: it does not ask.
+
+    Raises:
+        TransportError: this process has too few descriptors left.
     """
 
     def __init__(self, keyring: Keyring | None = None) -> None:
+        require_descriptors()
         # A context of its own: an application's other ZeroMQ sockets share nothing with it.
         self._context: Context = zmq.Context()
         self._guard = None if keyring is None else Guard(self._context, keyring, _monotonic_ms())
@@ -82,8 +87,8 @@ class ZeroMQTransport(Transport):
         """Whether a link has changed what it needs polled since the poller was made."""
         self._turns = 0
         self._looked_ms = 0
+        """When it was last looked who stuffs libzmq."""
         self._is_anyone_suspected = False
-        """When to look for who stuffs libzmq."""
         self._is_drained = False
         """Whether all messages were taken since that."""
 
@@ -254,10 +259,11 @@ class ZeroMQTransport(Transport):
         if self._listener is not None and self._listener.callers.monitor in ready:
             self._listener.follow(now_ms)
         # Each link once: a second step would ask a probe that has only just begun.
-        stepping = {self._stepping[item]: None for item in ready if item in self._stepping}
-        stepping |= {link: None for link in self._dialled.values() if link.is_due(now_ms)}
-        for dialled in stepping:
-            events += self._changed(dialled, dialled.step(now_ms))
+        stepping = [self._stepping[item] for item in ready if item in self._stepping]
+        stepping += [link for link in self._dialled.values() if link.is_due(now_ms)]
+        for dialled in dict.fromkeys(stepping):
+            if dialled.stage is not Stage.DOWN:  # it may have been cut off in this very turn
+                events += self._changed(dialled, dialled.step(now_ms))
         sources = deque(self._sources[item] for item in ready if item in self._sources)
         events += self._take_messages(sources, now_ms)
         return events + self._look(now_ms)
@@ -269,15 +275,23 @@ class ZeroMQTransport(Transport):
             return events
         self._looked_ms = now_ms
         is_drained, self._is_drained = self._is_drained, False
-        intakes: dict[Intake, Link | None] = {
+        made: dict[Intake, Link | None] = {
             dialled.intake: dialled.link
             for dialled in self._dialled.values()
             if dialled.intake is not None
         }
+        came: dict[Intake, Link | None] = {}
+        went_round = False
         if self._listener is not None:
             self._listener.callers.tidy(now_ms)
-            intakes |= self._listener.intakes()
-        for intake in stuffed(intakes, is_drained=is_drained):
+            came = self._listener.intakes()
+            went_round = self._listener.went_round()
+        if is_drained or not went_round:
+            guilty = stuffed([*made, *came], is_drained=is_drained)
+        else:
+            guilty = stuffed(came, is_drained=True) + stuffed(made, is_drained=False)
+        intakes = made | came
+        for intake in guilty:
             link = intakes[intake]
             if link is not None:
                 events.append(Refused(link, ENDLESS))
@@ -320,10 +334,16 @@ class ZeroMQTransport(Transport):
     def _take_answers(self, now_ms: int) -> list[TransportEvent]:
         """Connect the links whose names have been looked up."""
         events: list[TransportEvent] = []
-        for host, port, addresses in self._resolver.answers():
-            for dialled in list(self._dialled.values()):
-                if dialled.stage is Stage.RESOLVING and dialled.name == (host, port):
-                    events += self._changed(dialled, dialled.connect(addresses, now_ms))
+        for answer in self._resolver.answers():
+            waiting = [
+                dialled
+                for dialled in self._dialled.values()
+                if dialled.stage is Stage.RESOLVING and dialled.name == (answer.host, answer.port)
+            ]
+            if not waiting:
+                self._resolver.keep(answer)
+            for dialled in waiting:
+                events += self._changed(dialled, dialled.connect(answer.addresses, now_ms))
         return events
 
     def _take_messages(

@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable
@@ -33,6 +34,7 @@ __all__ = [
     "OsDisk",
     "aside_of",
     "copy_file",
+    "free_bytes",
     "replace_file",
     "write_all",
 ]
@@ -316,6 +318,14 @@ def _mode_of(path: Path) -> int | None:
         return None
     except OSError as error:
         raise _refused("examine", path, error) from error
+
+
+def free_bytes(path: Path) -> int | None:
+    """Give what this user may still write on the file system of a file; None: it does not tell."""
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return None
 
 
 def write_all(file: File, data: Bytes, offset: int) -> None:

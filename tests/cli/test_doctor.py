@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from softadastra import Client, ClientOptions, Peer
+from softadastra.vitals import LogRefusal, RefusalKind
 
 from .tool import Run, Spawn, document
 
@@ -150,6 +151,21 @@ def test_a_node_that_hangs_is_a_problem(
 
     assert shown.exit_code == 1
     assert "does not answer within 0.3 s" in shown.stdout
+
+
+def test_a_node_whose_disk_refuses_is_a_problem(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Client(ClientOptions.persistent("node-1", "data/node-1.wal")) as client:
+        refusal = LogRefusal(kind=RefusalKind.FULL, since_ms=0, detail="no space left")
+        assert client._node is not None
+        client._node.committer.refusals.stands = refusal
+        found = document(run("doctor", "--json"))
+
+    (problem,) = [each for each in found["checks"] if each["state"] == "problem"]
+    assert problem["check"] == "node"
+    assert "found no room" in problem["found"]
+    assert problem["advice"] == "Free space for the log: then writes work again by themselves"
 
 
 def test_a_runtime_directory_of_others_is_warned_of(

@@ -13,7 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions, StorageError, configure_logging
+from softadastra import (
+    Cause,
+    Client,
+    ClientOptions,
+    StorageError,
+    configure_logging,
+    readiness,
+)
 from softadastra.testing import LocalCluster, wait_until
 from softadastra.wal import OsDisk, WriteAheadLog
 from tests.faults.mounts import tmpfs
@@ -67,9 +74,11 @@ def test_a_write_that_a_full_disk_refused_leaves_nothing_and_works_when_there_is
         assert dict(client) == held == content_of_a_copy(path, tmp_path / "copy.wal")
         with pytest.raises(StorageError, match="free some space"):
             client.put("large", VALUE * 10)
+        assert [found.cause for found in readiness(client.vitals()).findings] == [Cause.DISK_FULL]
 
         ballast.unlink()
         client.put("key/0", "after")
+        assert readiness(client.vitals()).ok
         held["key/0"] = "after"
         assert dict(client) == held == content_of_a_copy(path, tmp_path / "copy-2.wal")
     with Client(ClientOptions.persistent("a", path)) as client:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions, StorageError
+from softadastra import Cause, Client, ClientOptions, StorageError, readiness
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.errors import InvalidStateError
 from tests.faults.mounts import loop_mount
@@ -30,6 +30,8 @@ def test_a_node_whose_file_system_turns_read_only_writes_no_more_and_reads_go_on
             with pytest.raises((StorageError, InvalidStateError), match="open it again"):
                 client.put("refused too", 3)
             assert dict(client) == {"before": 1}
+            found = [each.cause for each in readiness(client.vitals()).findings]
+            assert found == [Cause.NOT_WRITING, Cause.READ_ONLY]
 
         mounted.unmount()
         mounted.mount()

@@ -130,6 +130,26 @@ def test_a_node_that_stops_discovery_keeps_its_connections_and_may_start_again(
     assert told("discovery.clashed") == []
 
 
+def test_discovery_that_has_ended_by_itself_says_how_to_begin_it_anew(
+    stack, cluster, told, monkeypatch
+):
+    def broken() -> None:
+        raise RuntimeError("zeroconf is broken")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(multicast, "question", broken)
+        a = started(stack, "node-a", cluster)
+        eventually(lambda: not a.discovery_running)
+    (failure,) = told("discovery.failed", node_id="node-a")
+    assert failure["error"] == (
+        "discovery has ended: zeroconf is broken; start_discovery() begins it anew"
+    )
+
+    a.start_discovery()
+    started(stack, "node-b", cluster)
+    eventually(lambda: connected(a) == {"node-b"})
+
+
 def test_the_end_of_the_transport_is_the_end_of_discovery(stack, cluster):
     a = started(stack, "node-a", cluster)
 

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from softadastra import Client, ClientOptions, Peer, TransportError
+from softadastra import Cause, Client, ClientOptions, Peer, TransportError, readiness
 from tests.eventually import DEADLINE_SECONDS, eventually
 
 
@@ -450,9 +450,11 @@ def test_a_reactor_that_fails_is_told_of_and_takes_no_data_with_it(stack, monkey
     assert a.peers()[0].state != "connected"
     a.put("k", 2)
     assert a.wait_synced(5) is False  # at once: nobody is there to bring it about
+    assert [found.cause for found in readiness(a.vitals()).findings] == [Cause.REACTOR_FAILED]
 
     monkeypatch.setattr(Driver, "turn", turn)
     a.start_transport()
+    assert readiness(a.vitals()).ok
     assert a.wait_synced(DEADLINE_SECONDS)
     assert b.get("k") == 2
 

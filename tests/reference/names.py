@@ -19,7 +19,7 @@ __all__ = ["errors", "public_names"]
 
 MODULES = [
     name
-    for name in ("softadastra", "softadastra.aio", "softadastra.testing")
+    for name in ("softadastra", "softadastra.aio", "softadastra.dashboard", "softadastra.testing")
     if find_spec(name) is not None
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import threading
 import time
@@ -16,6 +17,7 @@ from softadastra.runtime.tickets import Ticket
 from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
+from softadastra.vitals import LogRefusal, RefusalKind
 from tests.engines import OPTIONS
 from tests.interrupts import every_interrupt, in_time, one_signal
 
@@ -233,6 +235,57 @@ def test_a_failed_sync_shows_nothing(disk):
 
     assert keys(of) == set()
     assert [n.event for n in of.engine.notices.take()] == ["wal.failed"]
+
+
+@pytest.mark.parametrize("flush", [True, False])
+def test_what_the_disk_refused_stands_until_an_append_works(disk, flush):
+    of = committer(disk, flush=flush)
+    times = iter([1_000, 1_000, 2_000, 2_000])
+    of.wall_ms = lambda: next(times)
+    found = []
+
+    def refuse():
+        raise StorageError("no space", errno=errno.ENOSPC)
+
+    disk.on_append = refuse
+    for _ in range(2):
+        with pytest.raises(StorageError):
+            of.write([("k", VALUE, 0)])
+        found.append(of.refusals.stands)
+    disk.on_append = lambda: None
+    of.wall_ms = lambda: 3_000
+    of.write([("k", VALUE, 0)])
+
+    full = LogRefusal(kind=RefusalKind.FULL, since_ms=1_000, detail="no space")
+    assert found == [full, full]
+    assert of.refusals.stands is None
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, RefusalKind.FULL),
+        (errno.EDQUOT, RefusalKind.FULL),
+        (errno.EFBIG, RefusalKind.FULL),
+        (errno.EROFS, RefusalKind.READ_ONLY),
+        (errno.EIO, RefusalKind.FAILED),
+        (None, RefusalKind.FAILED),
+    ],
+)
+def test_a_failed_sync_says_why_also_when_the_log_then_refuses_everything(disk, number, kind):
+    of = committer(disk)
+
+    def refuse(words, with_number):
+        raise StorageError(words, errno=with_number)
+
+    disk.on_sync = partial(refuse, "lost", number)
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+    disk.on_append = partial(refuse, "an earlier failure left its end unknown", None)
+    with pytest.raises(StorageError):
+        of.write([("k", VALUE, 0)])
+
+    assert of.refusals.stands == LogRefusal(kind=kind, since_ms=1_000, detail="lost")
 
 
 def test_writers_that_come_during_a_sync_share_the_next_one(disk):
@@ -577,6 +630,36 @@ def test_a_write_is_told_with_whether_it_is_durable_and_who_tells_is_woken_once(
     assert woken == [True]
     of.write([("k", b"\x02", 0)])
     assert woken == [True, True]
+
+
+def test_writes_are_told_together_until_something_else_is_told_or_they_are_taken(disk):
+    of, _ = traced(disk, flush=False)
+    for number in range(3):
+        of.write([(f"key/{number}", VALUE, 0)])
+    of.write([("key/0", VALUE, 0)])  # unchanged
+    of.sync()
+    of.write([("key/3", VALUE, 0)])
+    of.write([("key/4", VALUE, 0), ("key/5", VALUE, 0)])
+    first = of.engine.notices.take_together()
+    of.write([("key/6", VALUE, 0)])
+    second = of.engine.notices.take_together()
+
+    assert [(each.event, getattr(each, "keys", None)) for each in (*first, *second)] == [
+        ("write.accepted", ["key/0", "key/1", "key/2"]),
+        ("wal.synced", None),
+        ("write.accepted", ["key/3", "key/4", "key/5"]),
+        ("write.accepted", ["key/6"]),
+    ]
+    assert [each.first for each in (first[0], first[2], second[0])] == [1, 4, 7]
+
+
+def test_writes_whose_numbers_do_not_follow_each_other_keep_their_numbers(disk):
+    """As those before and after a new incarnation."""
+    of, _ = traced(disk, flush=True)
+    for n in (8, 9, 1, 2):
+        of.engine.traces.accepted([(f"key/{n}", 1, "created", "a", n)], durable=True)
+
+    assert [fields["sync_id"] for _, fields in told(of)] == ["a-8", "a-9", "a-1", "a-2"]
 
 
 def test_a_write_without_a_sync_is_told_with_the_sync_that_is_to_come(disk):

@@ -12,7 +12,7 @@ from softadastra.runtime.driver import Driver
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Ack, Batch, Have, Message
-from softadastra.sync.notices import Level
+from softadastra.sync.notices import Level, each
 from softadastra.sync.output import Push
 from softadastra.sync.settings import Now
 from softadastra.sync.wire import decode, encode
@@ -160,7 +160,7 @@ def test_after_a_failed_sync_nothing_speaks_of_what_it_left_unsynced(driven):
 
 
 def events(driven, name):
-    notices = driven.committer.engine.notices.waiting
+    notices = each(driven.committer.engine.notices.waiting)
     return [notice for notice in notices if notice.event == name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-import logging.handlers
+import os
 import subprocess
 import sys
 import threading
@@ -18,10 +18,11 @@ import pytest
 import structlog
 
 from softadastra.errors import InvalidArgumentError, StorageError
-from softadastra.runtime import events
+from softadastra.runtime import event_file, events
+from softadastra.runtime.event_file import EventFile
 from softadastra.runtime.events import Events, configure_logging
 from softadastra.runtime.json_lines import RESERVED_NAMES
-from softadastra.sync.notices import Level, Notice
+from softadastra.sync.notices import Accepted, Level, Notice, Told
 
 
 @pytest.fixture(autouse=True)
@@ -269,7 +270,10 @@ def test_unwritable_file_is_a_storage_error_that_names_it(tmp_path: Path) -> Non
     assert caught.value.errno
 
 
-def test_file_is_appended_to_and_followed_when_it_is_rotated(tmp_path: Path) -> None:
+def test_file_is_appended_to_and_followed_when_it_is_rotated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_file, "LOOK_SECONDS", 0)
     path = tmp_path / "node.log"
     path.write_text("earlier\n")
     configure_logging("info", "json", file=path)
@@ -283,17 +287,50 @@ def test_file_is_appended_to_and_followed_when_it_is_rotated(tmp_path: Path) -> 
     assert json.loads(path.read_text())["n"] == 2
 
 
+def test_a_file_is_followed_a_moment_later_and_what_comes_before_is_in_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: seconds[0])
+    path = tmp_path / "node.log"
+    configure_logging("info", "json", file=path)
+    Events("node-a").emit(connected(n=0))
+    path.rename(tmp_path / "node.log.1")
+    for n in (1, 2, 3):
+        Events("node-a").emit(connected(n=n))
+        seconds[0] += event_file.LOOK_SECONDS / 2 + 0.001
+
+    rotated = (tmp_path / "node.log.1").read_text().splitlines()
+    assert [json.loads(line)["n"] for line in rotated] == [0, 1, 2]
+    assert json.loads(path.read_text())["n"] == 3
+
+
+def test_an_event_that_comes_after_the_file_was_closed_opens_it_again(tmp_path: Path) -> None:
+    """As at the end of a process, when Python's logging closes its handlers."""
+    path = tmp_path / "node.log"
+    handler = EventFile(path)
+    handler.append("early")
+    handler.close()
+    handler.close()
+    with (tmp_path / "another").open("w") as another:
+        handler.append("late")
+        handler.close()
+
+    assert path.read_text() == "early\nlate\n"
+    assert (another.closed, (tmp_path / "another").read_text()) == (True, "")
+
+
 def test_replaced_file_is_closed_and_a_callers_stream_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     files = []
+    opened = EventFile._open
 
-    class RecordedFile(logging.handlers.WatchedFileHandler):
-        def _open(self) -> io.TextIOWrapper:
-            files.append(super()._open())
-            return files[-1]
+    def recorded(self: EventFile) -> io.TextIOWrapper:
+        files.append(opened(self))
+        return files[-1]
 
-    monkeypatch.setattr(logging.handlers, "WatchedFileHandler", RecordedFile)
+    monkeypatch.setattr(EventFile, "_open", recorded)
     configure_logging(file=tmp_path / "node.log")
     stream = io.StringIO()
     configure_logging(stream=stream)
@@ -332,6 +369,25 @@ def test_json_lines_are_those_that_a_plain_encoder_makes() -> None:
     assert {name: event[name] for name in fields} == fields
 
 
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_writes_that_are_told_together_have_the_lines_that_each_would_have(
+    form: str, durable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 1_795_420_323_537_000_000)
+    together = Accepted('node-"a', 9, ["plain", 'é"\\\n', ""], durable=durable)
+    apart = list(together.notices())
+    streams = [io.StringIO(), io.StringIO()]
+    told: tuple[list[Told], list[Told]] = ([together], [*apart])
+    for stream, notices in zip(streams, told, strict=True):
+        configure_logging("debug", form, stream)
+        Events('node-"a').emit(*notices)
+
+    assert [notice.fields["sync_id"] for notice in apart] == [f'node-"a-{n}' for n in (9, 10, 11)]
+    assert streams[0].getvalue() == streams[1].getvalue()
+    assert streams[0].getvalue().count("\n") == 3
+
+
 def test_json_lines_do_without_structlog() -> None:
     finished = run_python(
         "import io, sys\n"
@@ -358,6 +414,73 @@ def test_stream_that_fails_is_reported_on_stderr_and_does_not_raise(
     Events("node-a").emit(connected())
 
     assert "No space left on device" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_a_log_whose_directory_goes_is_reported_and_written_again_when_it_is_back(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    form: str,
+) -> None:
+    monkeypatch.setattr(event_file, "LOOK_SECONDS", 0)
+    folder = tmp_path / "logs"
+    folder.mkdir()
+    path = folder / "node.log"
+    configure_logging(format=form, file=path)
+    path.unlink()
+    folder.rmdir()
+    for _ in range(2):
+        Events("node-a").emit(connected(n=1))
+    reported = capsys.readouterr().err
+    folder.mkdir()
+    Events("node-a").emit(connected(n=2))
+
+    assert reported.count("--- Logging error ---") == 2
+    assert "No such file or directory" in reported
+    assert len(path.read_text().splitlines()) == 1
+
+
+def test_what_a_full_disk_cuts_off_spoils_no_other_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "node.log"
+    configure_logging("info", "json", file=path)
+    write, room = os.write, [7]
+
+    def until_it_is_full(descriptor: int, data: bytes) -> int:
+        if not room[0]:
+            raise OSError(28, "No space left on device")
+        taken = write(descriptor, data[: room[0]])
+        room[0] -= taken
+        return taken
+
+    Events("node-a").emit(connected(n=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("os.write", until_it_is_full)
+        Events("node-a").emit(connected(n=2))
+        Events("node-a").emit(connected(n=3))
+    Events("node-a").emit(connected(n=4), connected(n=5))
+    Events("node-a").emit(connected(n=6))
+
+    first, cut, *rest = path.read_text().splitlines()
+    assert json.loads(first)["n"] == 1
+    assert cut == first[:7]
+    assert [json.loads(line)["n"] for line in rest] == [4, 5, 6]
+    assert capsys.readouterr().err.count("--- Logging error ---") == 2
+
+
+def test_a_file_that_takes_a_part_at_a_time_gets_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "node.log"
+    configure_logging("info", "json", file=path)
+    write = os.write
+    monkeypatch.setattr("os.write", lambda descriptor, data: write(descriptor, data[:10]))
+    Events("node-a").emit(connected(n=1), connected(n=2))
+    Events("node-a").emit(connected(n=3))
+
+    assert [json.loads(line)["n"] for line in path.read_text().splitlines()] == [1, 2, 3]
 
 
 def test_threads_write_whole_lines_while_the_output_is_replaced(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from softadastra.runtime.finding import Finding
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.members import Member
-from softadastra.sync.notices import Notice
+from softadastra.sync.notices import Notice, Told, each
 from softadastra.sync.settings import Now
 from softadastra.types import Peer
 from tests.engines import OPTIONS
@@ -21,7 +21,7 @@ from tests.engines import OPTIONS
 FOUND = Found("b", (("10.0.0.2", 4041), ("fe80::2%3", 4041)))
 
 
-class Told(Events):
+class Kept(Events):
     """Keeps the events."""
 
     __slots__ = ("notices",)
@@ -30,13 +30,13 @@ class Told(Events):
         super().__init__("a")
         self.notices: list[Notice] = []
 
-    def emit(self, *notices: Notice) -> None:
-        self.notices += notices
+    def emit(self, *notices: Told) -> None:
+        self.notices += each(notices)
 
 
 @pytest.fixture
-def told() -> Told:
-    return Told()
+def told() -> Kept:
+    return Kept()
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def finding(engine: Engine, told: Told, woken: list[bool]) -> Finding:
+def finding(engine: Engine, told: Kept, woken: list[bool]) -> Finding:
     committer = Committer(engine, None, flush=False, wall_ms=lambda: 1_000)
     wake: Callable[[], None] = lambda: woken.append(True)  # noqa: E731
     return Finding(committer, told, now=lambda: Now(500, 1_000), wake=wake)

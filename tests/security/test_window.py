@@ -25,6 +25,7 @@ from softadastra.security.window import (
     Send,
     Show,
     Window,
+    shown_name,
 )
 
 from .samples import public_key
@@ -410,3 +411,29 @@ def test_a_node_that_could_not_write_it_down_says_so() -> None:
 
     assert office.outcome == Failed("the disk is full")
     assert office.take_sent(1) == [Refuse("it could not be written down there")]
+
+
+def test_nothing_is_shown_of_a_stranger_that_could_look_like_a_code() -> None:
+    """A terminal breaks long lines, so that blanks would put what he says where the code stands.
+
+    Somebody in between could let the person here read out the code that the other node shows.
+    """
+    _, till = met()
+    padding = "\N{BRAILLE PATTERN BLANK}" * 60
+    till.hear(1, Refuse(f"no{padding}code  123 456"))
+    for link, party in enumerate(
+        [
+            Party(f"office{padding}code  123 456", till.me.key),
+            Party(f"office{padding}code  123 456", public_key(3)),
+        ],
+        start=2,
+    ):
+        till.window.up(link)
+        till.hear(link, Introduction(*party, bytes(32), b""))
+        till.hear(link, Refuse("no"))
+
+    assert till.said[0] == "'office' refused. Nothing was trusted; the window stays open."
+    assert len(till.said) == 2
+    assert not any("123" in words for words in till.said)
+    assert len(shown_name(f"office{padding}")) == 40
+    assert shown_name("office") == "office"

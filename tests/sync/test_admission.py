@@ -11,6 +11,7 @@ from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
 from softadastra.sync.messages import Message, Ping, Pong, Reject, RejectReason
+from softadastra.sync.notices import each
 from softadastra.sync.output import Push
 from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.status import peer_statuses
@@ -89,7 +90,7 @@ class Door:
         return {s.node_id: s for s in peer_statuses(self.engine, self.node.now)}[name]
 
     def events(self, event: str) -> list[dict[str, object]]:
-        return [n.fields for n in self.engine.notices.waiting if n.event == event]
+        return [n.fields for n in each(self.engine.notices.waiting) if n.event == event]
 
 
 def busy(messages: list[Message]) -> str:

@@ -16,7 +16,7 @@ from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
 from softadastra.store.siblings import siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.sync.batches import Limits
-from softadastra.sync.notices import Level
+from softadastra.sync.notices import Level, each
 from tests.described import described
 from tests.engines import OPTIONS, Network, Node
 
@@ -146,7 +146,7 @@ def play(seed: int, *, loses: bool, suspends: bool, policies: Policies) -> None:
         errors = [
             notice
             for node in history.nodes
-            for notice in node.engine.notices.waiting
+            for notice in each(node.engine.notices.waiting)
             if notice.level >= Level.ERROR
         ]
         assert not errors

@@ -11,7 +11,7 @@ from softadastra.store.changes import OWN, Committed, Writes
 from softadastra.store.origins import Origin
 from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
-from softadastra.sync.notices import Level
+from softadastra.sync.notices import Level, each
 from softadastra.sync.output import Push
 from softadastra.sync.records import Pruned, Released
 from softadastra.sync.session import GAPS_MAX, Session
@@ -536,7 +536,7 @@ def test_a_silent_peer_is_asked_and_then_dropped():
     network.advance(5_000)
 
     assert network["a"].engine.connections.active == {}
-    assert any(n.event == "peer.lost" for n in network["a"].engine.notices.waiting)
+    assert any(n.event == "peer.lost" for n in each(network["a"].engine.notices.waiting))
 
 
 def test_a_connection_that_never_greets_is_dropped():
@@ -561,7 +561,7 @@ def test_nodes_of_different_clusters_refuse_each_other():
     assert network.links == {}
     reasons = [
         n.fields["reason"]
-        for n in network["a"].engine.notices.waiting
+        for n in each(network["a"].engine.notices.waiting)
         if n.event == "peer.rejected"
     ]
     assert "different_cluster" in str(reasons)

@@ -22,6 +22,7 @@ from softadastra.sync.messages import (
     SnapshotCommit,
     SnapshotRange,
 )
+from softadastra.sync.notices import each
 from softadastra.sync.snapshots import LAST_KEY
 from softadastra.sync.status import conflicts
 from softadastra.sync.wire import encode
@@ -78,7 +79,7 @@ def restore(node: Node, copy: list[tuple[int, bytes]]) -> None:
 
 
 def told(node: Node, event: str) -> list[dict[str, object]]:
-    return [n.fields for n in node.engine.notices.waiting if n.event == event]
+    return [n.fields for n in each(node.engine.notices.waiting) if n.event == event]
 
 
 @pytest.mark.parametrize("writes", [0, 1, 3, 5])

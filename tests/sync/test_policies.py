@@ -10,6 +10,7 @@ from softadastra.store.policies import Policies, Policy
 from softadastra.store.siblings import RESOLUTION
 from softadastra.store.values import pack_value
 from softadastra.sync.messages import Batch, Hello
+from softadastra.sync.notices import each
 from softadastra.sync.status import conflicts
 from tests.engines import Network
 
@@ -217,7 +218,7 @@ def test_nodes_of_different_policies_refuse_each_other_by_name():
     assert network.links == {}
     (words,) = [
         str(n.fields["reason"])
-        for n in network["a"].engine.notices.waiting
+        for n in each(network["a"].engine.notices.waiting)
         if n.event == "peer.rejected"
     ]
     assert "policy_mismatch" in words

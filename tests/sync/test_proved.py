@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from softadastra.sync.messages import Hello
+from softadastra.sync.notices import each
 from softadastra.sync.status import peer_statuses
 from softadastra.types import Peer
 from tests.engines import Network
@@ -20,7 +21,7 @@ def join_proved(network: Network, *, says_dialler: str, says_listener: str) -> i
 
 
 def reasons(network: Network, node: str, event: str) -> list[str]:
-    notices = network[node].engine.notices.waiting
+    notices = each(network[node].engine.notices.waiting)
     return [str(each.fields["reason"]) for each in notices if each.event == event]
 
 

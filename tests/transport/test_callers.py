@@ -14,7 +14,7 @@ import zmq
 from softadastra.transport import callers
 from softadastra.transport.callers import CALLERS_MAX, Callers
 from softadastra.transport.dealer import Happening
-from softadastra.transport.links import CallerCut, SendResult
+from softadastra.transport.links import FRAME_BYTES_MAX, CallerCut, SendResult
 
 from .conftest import Open, OpenRaw
 from .ends import LOOPBACK, PATIENCE_SECONDS, End, join, raw_connection, silent_node, until
@@ -146,6 +146,41 @@ def test_a_dropped_link_has_a_second_to_go_by_itself(open_end: Open) -> None:
     assert 0.999 <= time.monotonic() - dropped < 2
 
 
+def test_a_link_that_was_dropped_before_it_was_known_whose_it_is_has_that_second_too(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when somebody has come and gone on the same descriptor just before it."""
+    listener = open_end()
+    with monkeypatch.context() as unsure, silent_node(listener.listen()) as connection:
+        unsure.setattr(Callers, "of", lambda *_: None)
+        until(listener.came_up, listener)
+        listener.transport.drop(listener.came_up()[0].link)
+        unsure.undo()
+        connection.sendall(b"\x00\x05again")
+        began = time.monotonic()
+        until(lambda: not is_open(connection), listener)
+
+        assert time.monotonic() - began < 5
+
+
+def test_what_a_dropped_link_still_says_is_not_taken_for_a_message_without_an_end(
+    open_end: Open, open_raw: OpenRaw
+) -> None:
+    """Of two connections with one node, one is dropped while batches are on their way."""
+    listener, dialler = open_end(), open_raw(zmq.DEALER)
+    dialler.setsockopt(zmq.RECONNECT_IVL, -1)
+    dialler.connect(f"tcp://{LOOPBACK}:{listener.listen()}")
+    dialler.send(b"first")
+    until(listener.came_up, listener)
+    listener.transport.drop(listener.came_up()[0].link)
+    for _ in range(8):
+        dialler.send(bytes(FRAME_BYTES_MAX))
+    until(lambda: callers_of(listener) == 0, listener)
+
+    assert listener.poll(200) == []
+    assert listener.told == []
+
+
 def test_what_is_cut_is_told_at_once_and_then_once_a_minute(
     open_end: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,36 +214,58 @@ class FrameOn:
         return self._descriptor
 
 
+class Number:
+    """A descriptor on which one connection follows another one, of which no message was taken."""
+
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
+        context = stack.enter_context(zmq.Context())
+        router = stack.enter_context(context.socket(zmq.ROUTER))
+        self.callers = Callers(context, router, is_guarded=False)
+        stack.callback(self.callers.close)
+        self._server = stack.enter_context(socket.create_server((LOOPBACK, 0)))
+        self.port = self._server.getsockname()[1]
+        gone, _ = self._come()
+        descriptor = gone.fileno()
+        self.frame = cast(zmq.Frame, FrameOn(descriptor))
+        self._happened(zmq.Event.ACCEPTED, descriptor, 1)
+        self._happened(zmq.Event.DISCONNECTED, descriptor, 2)
+        self.next_one, self.far_end = self._come()
+        gone.close()
+        os.dup2(self.next_one.fileno(), descriptor)
+        stack.callback(os.close, descriptor)
+        self._happened(zmq.Event.ACCEPTED, descriptor, 2)
+
+    def _come(self) -> tuple[socket.socket, socket.socket]:
+        far_end = self._stack.enter_context(socket.create_connection((LOOPBACK, self.port)))
+        return self._stack.enter_context(self._server.accept()[0]), far_end
+
+    def _happened(self, event: zmq.Event, descriptor: int, now_ms: int) -> None:
+        self.callers._happened(Happening(event, descriptor), self.port, now_ms)
+
+
 def test_what_somebody_said_who_has_gone_is_not_taken_for_the_next_one_of_its_number() -> None:
     """Else he would only have to say something bad, and go, to have that one cut."""
     with ExitStack() as stack:
-        context = stack.enter_context(zmq.Context())
-        router = stack.enter_context(context.socket(zmq.ROUTER))
-        made = Callers(context, router, is_guarded=False)
-        stack.callback(made.close)
-        server = stack.enter_context(socket.create_server((LOOPBACK, 0)))
-        port = server.getsockname()[1]
-
-        def come() -> socket.socket:
-            stack.enter_context(socket.create_connection((LOOPBACK, port)))
-            return stack.enter_context(server.accept()[0])
-
-        gone = come()
-        descriptor = gone.fileno()
-        frame = cast(zmq.Frame, FrameOn(descriptor))
-        made._happened(Happening(zmq.Event.ACCEPTED, descriptor), port, 1)
-        made._happened(Happening(zmq.Event.DISCONNECTED, descriptor), port, 2)
-        next_one = come()
-        gone.close()
-        os.dup2(next_one.fileno(), descriptor)
-        stack.callback(os.close, descriptor)
-        made._happened(Happening(zmq.Event.ACCEPTED, descriptor), port, 2)
-
-        assert made.of(frame, port, 2) is None
+        number = Number(stack)
+        made, port = number.callers, number.port
+        assert made.of(number.frame, port, 2) is None
         made.drained(2)
-        assert made.of(frame, port, 2) is None
+        assert made.of(number.frame, port, 2) is None
         made.drained(3)
-        found = made.of(frame, port, 3)
+        found = made.of(number.frame, port, 3)
 
         assert found is not None
-        assert found.connection.peer == next_one.getpeername()
+        assert found.connection.peer == number.next_one.getpeername()
+
+
+def test_what_may_have_been_said_by_somebody_else_does_not_make_room_for_who_says_nothing() -> None:
+    """Nobody could cut it by its messages, and it would have its place for good."""
+    with ExitStack() as stack:
+        number = Number(stack)
+        made = number.callers
+        assert made.of(number.frame, number.port, 2) is None
+        made.tidy(2 + callers.FIRST_WORD_MS)
+
+        assert not is_open(number.far_end)
+        assert len(made) == 0

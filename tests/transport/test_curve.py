@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from zmq.utils import z85
 from softadastra.errors import TransportError
 from softadastra.security.keyring import Keyring
 from softadastra.security.keys import KeyPair
+from softadastra.security.repeats import TELLINGS_MAX
 from softadastra.security.trust_file import TrustFile
 from softadastra.transport import gate, guard, listener, proof
 from softadastra.transport.curve import new_key_pair, public_key_of
@@ -32,7 +34,7 @@ from softadastra.transport.links import (
 )
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, End, raw_connection, until
+from .ends import LOOPBACK, End, await_monitor, join, raw_connection, until
 
 
 class Node(End):
@@ -209,6 +211,19 @@ def test_the_key_that_knocked_from_there_is_named_as_the_one_that_was_seen(
     assert f"expected {b.fingerprint}, seen {impostor.fingerprint}" in reason
 
 
+def test_a_host_is_the_same_one_however_it_reaches_a_listener_of_both_kinds(
+    open_node: OpenNode,
+) -> None:
+    """On "::" the system calls it "::ffff:127.0.0.1"."""
+    a, b, _ = friends(open_node)
+    impostor = open_node("b-anew")
+    impostor.trusts(a)
+    end_of(impostor, dial(impostor, a, a.listen("::")), a)
+    reason = end_of(a, dial(a, b, impostor.listen()), impostor)
+
+    assert f"expected {b.fingerprint}, seen {impostor.fingerprint}" in reason
+
+
 def test_of_two_strangers_from_one_host_none_is_named_as_the_one_that_was_seen(
     open_node: OpenNode,
 ) -> None:
@@ -281,6 +296,20 @@ def test_a_revoked_node_is_cut_off_at_once_though_it_was_dialled(open_node: Open
     assert end_of(a, link, b) == guard.REVOKED
     until(lambda: b.transport.send(there, b"?") is SendResult.GONE, a, b)
     assert end_of(a, dial(a, b, port)).startswith("auth_failed: no key of 'b'")
+
+
+def test_a_node_is_revoked_in_the_turn_in_which_its_connection_ends(open_node: OpenNode) -> None:
+    """As when each of two nodes revokes the other one."""
+    a, b, port = friends(open_node)
+    link, _ = connect(a, b, port)
+    a.revokes(b)
+    inside = a.transport._guard
+    assert inside is not None
+    inside.due_ms = 0
+    b.transport.close()
+    await_monitor(a, link)
+
+    assert end_of(a, link) == guard.REVOKED
 
 
 def test_a_node_with_a_new_key_is_cut_off_with_the_old_one(open_node: OpenNode) -> None:
@@ -385,6 +414,36 @@ def test_the_largest_frame_passes_and_a_larger_one_ends_its_link(
     dealer.send(bytes(FRAME_BYTES_MAX + 1))
     until(lambda: b.transport.send(b.came_up()[-1].link, b"?") is SendResult.GONE, b)
     assert max(len(payload) for payload in b.payloads()) == FRAME_BYTES_MAX
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+@pytest.mark.parametrize("is_secure", [False, True])
+def test_whatever_a_node_says_is_accounted_for_to_the_last_byte_but_its_handshake(
+    open_node: OpenNode, open_end: Open, is_secure: bool
+) -> None:
+    """Else what is missing would add up, until an honest node is taken for one that stuffs."""
+    if is_secure:
+        a, b, port = friends(open_node)
+        link, there = connect(a, b, port)
+        ends: tuple[End, End] = a, b
+    else:
+        ends = open_end(), open_end()
+        link, there = join(*ends, ends[1].listen())
+    sizes = [1, 200, 221, 222, 223, 255, 256, 65_536] * 50
+    for n, size in enumerate(sizes, start=2):
+        assert ends[0].transport.send(link, bytes(size)) is SendResult.SENT
+        assert ends[1].transport.send(there, bytes(size)) is SendResult.SENT
+        until(lambda n=n: len(ends[1].payloads(there)) == n, *ends)  # type: ignore[misc]
+        until(lambda n=n: len(ends[0].payloads(link)) == n - 1, *ends)  # type: ignore[misc]
+    inside = ends[1].transport._listener
+    outside = ends[0].transport._dialled[link].intake
+    assert inside is not None
+    assert outside is not None
+    (intake,) = inside.callers.intakes()
+
+    for each in (intake, outside):
+        each.look()
+        assert 0 <= each.pending_bytes < 1_000
 
 
 def test_a_node_proves_before_it_listens_that_a_random_key_is_refused(
@@ -527,3 +586,20 @@ def test_strangers_by_the_hundred_leave_friends_connected(
 
     assert len(b.came_up()) == 1
     assert len(b.failures()) == 16  # the rest is counted, and fills no log
+
+
+def test_strangers_do_not_keep_it_from_being_told_that_a_peer_is_not_who_it_was(
+    open_node: OpenNode, open_raw: OpenRaw
+) -> None:
+    """As many are told of as are told of in a minute, and the one that matters comes then."""
+    a, b, _ = friends(open_node)
+    port = a.listen()
+    dealers = [stranger(open_raw, a, port) for _ in range(2 * TELLINGS_MAX)]
+    for dealer in dealers:
+        dealer.send(b"let me in")
+    until(lambda: len(a.failures()) == TELLINGS_MAX, a)
+    impostor = open_node("impostor")
+    impostor.trusts(a)
+    end_of(a, dial(a, b, impostor.listen()), impostor)
+
+    assert a.failures()[-1].reason == "not_proved"

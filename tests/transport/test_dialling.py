@@ -195,6 +195,48 @@ def test_a_name_that_is_never_answered_is_given_up(
     assert dialler.poll(50) == []
 
 
+def test_closing_does_not_wait_for_a_look_up_whose_answer_then_concerns_nobody(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing ends `getaddrinfo`, which may hang for half a minute."""
+    raised: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", raised.append)
+    names = SlowNames(Address(socket.AF_INET, LOOPBACK, 1))
+    monkeypatch.setattr(addresses, "resolve", names.resolve)
+    dialler = open_end()
+    dialler.transport.dial("slow.example", 4041)
+    (look_up,) = [each for each in threading.enumerate() if each.name.endswith("slow.example")]
+    dialler.transport.close()
+    assert look_up.is_alive()
+    names.release.set()
+    look_up.join(PATIENCE_SECONDS)
+
+    assert not look_up.is_alive()
+    assert raised == []
+
+
+def test_a_name_whose_look_up_lasts_longer_than_a_dial_is_there_for_the_next_one(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when the first of two name servers is away: glibc goes on to the second after 5 s."""
+    dialler, listener = open_end(), open_end()
+    port = listener.listen()
+    names = SlowNames(Address(socket.AF_INET, LOOPBACK, port))
+    monkeypatch.setattr(addresses, "resolve", names.resolve)
+    monkeypatch.setattr(dialled, "CONNECT_TIMEOUT_MS", 200)
+
+    dialler.transport.dial("slow.example", port)
+    until(dialler.went_down, dialler)
+    names.release.set()
+    until(lambda: not dialler.transport._resolver._asked, dialler)
+    names.release.clear()
+    link = dialler.transport.dial("slow.example", port)
+    until(lambda: len(dialler.events) == 2, dialler)
+
+    assert dialler.events[1] == LinkUp(link, True, f"{LOOPBACK}:{port}")
+    names.release.set()
+
+
 def test_a_failed_dial_leaves_other_links_up(open_end: Open, closed_port: int) -> None:
     dialler, listener = open_end(), open_end()
     there, here = join(dialler, listener, listener.listen())

@@ -305,6 +305,32 @@ def test_a_message_without_an_end_of_who_never_ended_one_is_cut(open_end: Open) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+def test_a_message_without_an_end_is_found_though_others_always_have_more_to_take(
+    open_end: Open, open_raw: OpenRaw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several who flood keep the node from ever having taken all that is whole."""
+    monkeypatch.setattr("softadastra.transport.zeromq.MESSAGES_PER_POLL_MAX", 4)
+    listener = open_end()
+    port = listener.listen()
+    for number in range(1, 9):
+        busy = open_raw(zmq.DEALER)
+        busy.sndhwm = 0
+        busy.connect(f"tcp://{LOOPBACK}:{port}")
+        for _ in range(10_000):
+            busy.send(b"busy")
+        until(lambda number=number: len(listener.came_up()) == number, listener)  # type: ignore[misc]
+    frame = b"\x03" + struct.pack(">Q", 1_000_000) + bytes(1_000_000)
+    with silent_node(port) as hostile:
+        hostile.settimeout(PATIENCE_SECONDS)
+        sending = Thread(target=hostile.sendall, args=(frame * 3,))
+        sending.start()
+        until(listener.refused, listener)
+        sending.join(PATIENCE_SECONDS)
+
+    assert listener.refused() == [Refused(listener.came_up()[-1].link, ENDLESS)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
 def test_a_dialled_peers_message_without_an_end_is_refused_and_its_connection_cut(
     open_end: Open,
 ) -> None:

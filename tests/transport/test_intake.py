@@ -70,17 +70,35 @@ def test_a_message_between_two_looks_clears_of_suspicion():
 
 def test_a_message_excuses_as_much_as_it_is_and_not_what_comes_beside_it():
     counts, intake = counted()
-    intake.heard(1_000)
-    counts.received = 1_000 + QUEUED_BYTES_MAX
-    assert stuffed([intake], is_drained=True) == []
-    counts.received += 1_000 + MESSAGE_OVERHEAD_BYTES
+    counts.received = 1_000 + MESSAGE_OVERHEAD_BYTES + QUEUED_BYTES_MAX
     intake.heard(1_000)
     assert stuffed([intake], is_drained=True) == []
-    assert intake.pending_bytes == 0
-    counts.received += 100 + QUEUED_BYTES_MAX
-    intake.heard(1)
+    assert intake.pending_bytes == QUEUED_BYTES_MAX
+    counts.received += 1_001 + MESSAGE_OVERHEAD_BYTES
+    intake.heard(1_000)
 
     assert stuffed([intake], is_drained=True) == [intake]
+
+
+def test_a_message_that_is_taken_late_does_not_excuse_what_came_behind_it():
+    """A full queue of one small message, and the beginning of one that does not end."""
+    counts, intake = counted()
+    counts.received = QUEUED_BYTES_MAX
+    assert stuffed([intake], is_drained=False) == []
+    intake.heard(1)
+
+    assert look_twice(intake) == [intake]
+
+
+def test_what_is_more_than_what_came_excuses_nothing_later():
+    counts, intake = counted()
+    for _ in range(1_000):
+        counts.received = (counts.received or 0) + 3
+        intake.heard(1)
+    assert look_twice(intake) == []
+    counts.received = 3_000 + ONE_BYTES_MAX + 1
+
+    assert look_twice(intake) == [intake]
 
 
 def test_while_messages_wait_to_be_taken_a_full_queue_is_no_fault():

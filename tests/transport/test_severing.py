@@ -6,10 +6,8 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, cast
 
 import pytest
-import zmq
 
 from softadastra.transport.severing import Connection
 
@@ -17,7 +15,7 @@ from .ends import LOOPBACK, PATIENCE_SECONDS
 
 
 class Pair:
-    """A TCP connection, of which a frame says that it came on it."""
+    """A TCP connection."""
 
     def __init__(self, stack: ExitStack) -> None:
         server = stack.enter_context(socket.create_server((LOOPBACK, 0)))
@@ -25,17 +23,6 @@ class Pair:
         self.there = stack.enter_context(socket.create_connection((LOOPBACK, self.port)))
         self.there.settimeout(PATIENCE_SECONDS)
         self.here = stack.enter_context(server.accept()[0])
-
-    @property
-    def frame(self) -> zmq.Frame:
-        descriptor = self.here.fileno()
-
-        class Frame:
-            def get(self, option: Any) -> int:
-                assert option == zmq.SRCFD
-                return descriptor
-
-        return cast(zmq.Frame, Frame())
 
     def is_open(self) -> bool:
         self.here.send(b"?")
@@ -50,7 +37,7 @@ def stack() -> Iterator[ExitStack]:
 
 def test_a_connection_is_ended_both_ways(stack: ExitStack) -> None:
     pair = Pair(stack)
-    connection = Connection.of(pair.frame, pair.port)
+    connection = Connection.accepted(pair.here.fileno(), pair.port)
     assert connection is not None
     assert pair.is_open()
     connection.sever()
@@ -62,7 +49,7 @@ def test_a_connection_is_ended_both_ways(stack: ExitStack) -> None:
 
 def test_a_descriptor_that_is_another_connections_by_now_is_left_alone(stack: ExitStack) -> None:
     pair, other = Pair(stack), Pair(stack)
-    connection = Connection.of(pair.frame, pair.port)
+    connection = Connection.accepted(pair.here.fileno(), pair.port)
     assert connection is not None
     renumbered = connection._replace(descriptor=other.here.fileno())
     renumbered.sever()
@@ -74,7 +61,7 @@ def test_a_connection_to_another_port_is_not_taken_for_one_of_the_node(stack: Ex
     """The number may have become that of a connection of the application's own."""
     pair, other = Pair(stack), Pair(stack)
 
-    assert Connection.of(other.frame, pair.port) is None
+    assert Connection.accepted(other.here.fileno(), pair.port) is None
 
 
 def test_a_descriptor_that_is_no_connection_of_tcp_by_now_is_left_alone() -> None:
@@ -88,7 +75,7 @@ def test_a_descriptor_that_is_no_connection_of_tcp_by_now_is_left_alone() -> Non
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
 def test_what_has_come_over_a_connection_is_told_read_or_not(stack: ExitStack) -> None:
     pair = Pair(stack)
-    connection = Connection.of(pair.frame, pair.port)
+    connection = Connection.accepted(pair.here.fileno(), pair.port)
     assert connection is not None
     pair.there.sendall(bytes(1_000))
     assert len(pair.here.recv(600, socket.MSG_WAITALL)) == 600
@@ -99,9 +86,9 @@ def test_what_has_come_over_a_connection_is_told_read_or_not(stack: ExitStack) -
 
 def test_what_has_ended_already_is_no_error(stack: ExitStack) -> None:
     pair = Pair(stack)
-    connection, frame = Connection.of(pair.frame, pair.port), pair.frame
+    connection, descriptor = Connection.accepted(pair.here.fileno(), pair.port), pair.here.fileno()
     assert connection is not None
     pair.here.close()
 
-    assert Connection.of(frame, pair.port) is None
+    assert Connection.accepted(descriptor, pair.port) is None
     connection.sever()

@@ -121,7 +121,8 @@ LIMITS: Final = [
     Limit("bytes of a message that has not ended", ONE_BYTES_MAX, "bytes",
           "the connection is cut, on Linux; a bad message"),
     Limit("connections that came in", CALLERS_MAX, "",
-          "one is cut that has said nothing yet, of the host with most of them; else the new one"),
+          "one is cut that has said nothing yet, of the host with most of them; else the new one. "
+          "Fewer where a process may have few descriptors: a quarter of them"),
     Limit("connected peers", CONNECTED_MAX, "",
           "`busy`; a peer that people have named takes the place of one that nobody named"),
     Limit("known peers, met or named", KNOWN_MAX, "", "`busy`, unless people have named it"),

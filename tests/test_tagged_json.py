@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from softadastra.cli.tagged_json import parse_json, to_json
 from softadastra.errors import InvalidArgumentError
+from softadastra.tagged_json import parse_json, to_json
 from softadastra.types import Value
 
 OFFSETS = st.integers(-23 * 60, 23 * 60).map(lambda m: timezone(timedelta(minutes=m)))
