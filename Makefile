@@ -8,7 +8,7 @@ CONSTRAINTS := .ci/constraints.txt
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults network lint types sim scale screenshots bench clean
+.PHONY: help demo test faults network lint types sim scale screenshots bench others clean
 
 help: ## Show what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -47,8 +47,15 @@ scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarte
 screenshots: $(READY) ## Take the pictures of docs/dashboard.md anew; needs chromium
 	SCREENSHOTS=docs/images BROWSER_MUST_RUN=1 $(BIN)/python -m pytest tests/dashboard/test_pictures.py
 
-bench: $(READY) ## Measure beside the bare parts; minutes
+bench: $(READY) ## Measure beside the bare parts, 20 minutes; BENCH="--group ycsb" others
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+others: $(READY) ## Measure beside LMDB, Redis, PouchDB and others, installing what pip and npm have
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev,others]'
+	mkdir -p build/pouchdb
+	cp tests/benchmarks/pouchdb/package.json build/pouchdb
+	! command -v npm >/dev/null || npm install --prefix build/pouchdb --no-audit --no-fund --no-package-lock
+	$(BIN)/python -m tests.benchmarks --group others $(BENCH)
 
 clean: ## Remove what make made
 	rm -rf $(VENV) build .mypy_cache .pytest_cache .ruff_cache .hypothesis

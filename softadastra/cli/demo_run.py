@@ -7,11 +7,9 @@ given or something went wrong.
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,12 +17,11 @@ from softadastra.cli.console import ToolConsole
 from softadastra.cli.demo_stage import Stage
 from softadastra.cli.demo_story import CONVERGENCE_SECONDS, Ending, Story, named_characters
 from softadastra.cli.invocation import Invocation
+from softadastra.cli.stop_signals import stopped_as_by_ctrl_c
 from softadastra.errors import SoftadastraError
 from softadastra.testing import LocalCluster
 
 __all__ = ["run_demo"]
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 VIOLATIONS_SHOWN = 10
 """More than that are one fault many times over."""
@@ -45,7 +42,7 @@ def run_demo(
     Returns:
         Whether all nodes are equal and nothing is lost.
     """
-    with _stopped_as_by_ctrl_c(), ExitStack() as removal:
+    with stopped_as_by_ctrl_c(), ExitStack() as removal:
         kept = directory
         if kept is None:
             kept = Path(tempfile.mkdtemp(prefix="softadastra-demo-"))
@@ -64,22 +61,6 @@ def run_demo(
         for line in _summary(ending, nodes=nodes, directory=kept):
             invocation.output.line(line)
     return ending.is_good
-
-
-@contextmanager
-def _stopped_as_by_ctrl_c() -> Iterator[None]:
-    """Let SIGTERM, and the SIGHUP of a terminal that closes, end the demo as Ctrl-C does.
-
-    Left alone they end the process at once, with the nodes' files where they are.
-    """
-    signals = [each for each in STOP_SIGNALS if signal.getsignal(each) is signal.SIG_DFL]
-    for each in signals:
-        signal.signal(each, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        for each in signals:
-            signal.signal(each, signal.SIG_DFL)
 
 
 def _perform(

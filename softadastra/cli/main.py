@@ -245,6 +245,10 @@ cli = Root(
             "softadastra.cli.demo:demo",
             "Watch node processes replicate through a stop and a crash.",
         ),
+        "bench": Lazy(
+            "softadastra.cli.bench:bench",
+            "Measure a node on this disk and this machine, and say what limits it.",
+        ),
         "version": Lazy("softadastra.cli.about:version", "Show the version."),
         "help": Lazy(
             "softadastra.cli.about:show_help", "Show the help of the tool, or of a command."

@@ -24,20 +24,20 @@ __all__ = ["open_compacted", "open_log", "read_stream"]
 def open_log(directory: Path, count: int) -> float:
     """Open a log of single puts that was never compacted; puts per second."""
     in_process(_make_log, directory, count)
-    return in_process(_open, directory, count)
+    return float(in_process(_open, directory, count))
 
 
 def open_compacted(directory: Path, count: int) -> float:
     """Open the same log, compacted; puts per second."""
     in_process(_make_log, directory, count)
     in_process(_compact, directory)
-    return in_process(_open, directory, count)
+    return float(in_process(_open, directory, count))
 
 
 def read_stream(directory: Path, count: int) -> float:
     """Unpack records into a dict with the collector off; records per second."""
     in_process(_make_stream, directory, count)
-    return in_process(_read, directory, count)
+    return float(in_process(_read, directory, count))
 
 
 def _options(directory: Path) -> ClientOptions:

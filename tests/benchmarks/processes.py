@@ -10,6 +10,8 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+from .measure import LeftOutError
+from .profiles import is_profiling, profiled_role
 from .workload import DEADLINE_SECONDS
 
 __all__ = ["Channel", "Child", "in_process"]
@@ -17,12 +19,20 @@ __all__ = ["Channel", "Child", "in_process"]
 Channel = Connection
 """A child's end of the pipe to the benchmark."""
 
+PROFILE_SECONDS = 10.0
+"""For a child that has answered to end by itself, while it is profiled."""
+
 _spawn = multiprocessing.get_context("spawn")  # a forked ZeroMQ context does not work
 
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
     traceback: str
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    reason: str
 
 
 class Child:
@@ -46,6 +56,7 @@ class Child:
         """Wait for the child's next answer.
 
         Raises:
+            LeftOutError: the child cannot do here what it is to measure.
             RuntimeError: the child failed, ended or was silent for `DEADLINE_SECONDS`.
         """
         if not self._channel.poll(DEADLINE_SECONDS):
@@ -57,6 +68,8 @@ class Child:
         match answer:
             case _Failure(traceback=trace):
                 raise RuntimeError(f"{self._name} failed:\n{trace}")
+            case _LeftOut(reason=reason):
+                raise LeftOutError(reason)
             case _:
                 return answer
 
@@ -70,19 +83,21 @@ class Child:
         trace: TracebackType | None,
     ) -> None:
         self._channel.close()
+        if is_profiling() and exception is None:
+            self._process.join(PROFILE_SECONDS)  # it writes its profile when it is done
         self._process.terminate()
         self._process.join()
         self._process.close()
 
 
-def in_process(work: Callable[..., float], *arguments: object) -> float:
+def in_process(work: Callable[..., Any], *arguments: object) -> Any:
     """Run a measurement in a new process and return its result."""
     with Child(_measure, work, arguments) as child:
-        return float(child.receive())
+        return child.receive()
 
 
 def _measure(
-    channel: Channel[Any, Any], work: Callable[..., float], arguments: tuple[object, ...]
+    channel: Channel[Any, Any], work: Callable[..., Any], arguments: tuple[object, ...]
 ) -> None:
     channel.send(work(*arguments))
 
@@ -90,7 +105,11 @@ def _measure(
 def _run(
     channel: Channel[Any, Any], role: Callable[..., None], arguments: tuple[object, ...]
 ) -> None:
+    name = getattr(arguments[0], "__name__", "") if role is _measure else role.__name__
     try:
-        role(channel, *arguments)
+        with profiled_role(name.strip("_")):
+            role(channel, *arguments)
+    except LeftOutError as reason:
+        channel.send(_LeftOut(str(reason)))
     except Exception:
         channel.send(_Failure(traceback.format_exc()))

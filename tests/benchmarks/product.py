@@ -16,6 +16,7 @@ __all__ = [
     "durable_put_logged",
     "durable_put_threads",
     "put",
+    "put_in_memory",
     "put_logged",
 ]
 
@@ -28,6 +29,11 @@ def durable_put(directory: Path, count: int) -> float:
 def put(directory: Path, count: int) -> float:
     """Put one write at a time without a sync."""
     return _put_all(_options(directory, auto_flush=False), count)
+
+
+def put_in_memory(_: Path, count: int) -> float:
+    """Put one write at a time into a node without a log."""
+    return _put_all(ClientOptions.memory_only("bench"), count)
 
 
 def durable_put_logged(directory: Path, count: int) -> float:

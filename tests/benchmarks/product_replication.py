@@ -11,17 +11,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from softadastra import Client, ClientOptions, Peer
+from softadastra import Client, Peer
 from softadastra.networking import own_keys
 from softadastra.security.trust_file import TrustFile
 
+from .nodes import fill, options_of, wait_acknowledged
 from .processes import Channel, Child
-from .workload import DEADLINE_SECONDS, writes
+from .workload import writes
 
-__all__ = ["replicate_backlog", "replicate_encrypted", "replicate_live"]
-
-BATCH_WRITES = 256
-"""How many writes node A puts into a `batch()`."""
+__all__ = ["replicate_backlog", "replicate_encrypted", "replicate_in_memory", "replicate_live"]
 
 
 def replicate_backlog(directory: Path, count: int) -> float:
@@ -34,21 +32,26 @@ def replicate_live(directory: Path, count: int) -> float:
     return _replicate(_send_live, directory, count)
 
 
+def replicate_in_memory(directory: Path, count: int) -> float:
+    """As `replicate_backlog`, between nodes without a log."""
+    return _replicate(_send_backlog, directory, count, enable_wal=False)
+
+
 def replicate_encrypted(directory: Path, count: int) -> float:
     """As `replicate_backlog`, with CURVE."""
-    options = [_options(directory, node_id, "curve") for node_id in ("node-a", "node-b")]
+    options = [options_of(directory, node_id, security="curve") for node_id in ("node-a", "node-b")]
     keys = [own_keys(each).public for each in options]
     for each, other, key in zip(options, reversed(options), reversed(keys), strict=True):
         TrustFile(each.resolved_trust_path()).trust(other.node_id, key)
-    return _replicate(_send_backlog, directory, count, "curve")
+    return _replicate(_send_backlog, directory, count, security="curve")
 
 
 def _replicate(
-    sender_role: Callable[..., None], directory: Path, count: int, security: str | None = None
+    sender_role: Callable[..., None], directory: Path, count: int, **settings: Any
 ) -> float:
     with (
-        Child(_receiver, directory, security) as receiver,
-        Child(sender_role, directory, count, security) as sender,
+        Child(_receiver, directory, settings) as receiver,
+        Child(sender_role, directory, count, settings) as sender,
     ):
         port = receiver.receive()
         sender.receive()
@@ -61,8 +64,8 @@ def _replicate(
     return count / float(seconds)
 
 
-def _receiver(channel: Channel[Any, Any], directory: Path, security: str | None) -> None:
-    with Client(_options(directory, "node-b", security)) as client:
+def _receiver(channel: Channel[Any, Any], directory: Path, settings: dict[str, Any]) -> None:
+    with Client(options_of(directory, "node-b", **settings)) as client:
         client.start_transport()
         channel.send(client.transport_port)
         channel.recv()
@@ -70,49 +73,30 @@ def _receiver(channel: Channel[Any, Any], directory: Path, security: str | None)
 
 
 def _send_backlog(
-    channel: Channel[Any, Any], directory: Path, count: int, security: str | None
+    channel: Channel[Any, Any], directory: Path, count: int, settings: dict[str, Any]
 ) -> None:
-    with Client(_options(directory, "node-a", security)) as client:
+    with Client(options_of(directory, "node-a", **settings)) as client:
         client.start_transport()
-        _put_batches(client, writes(count))
+        fill(client, writes(count))
         channel.send("ready")
         peer = Peer.local("node-b", channel.recv())
         start = time.perf_counter()
         client.connect(peer)
-        _wait_acknowledged(client, count)
+        wait_acknowledged(client, count)
         channel.send((time.perf_counter() - start, (client.size(), client.digest())))
 
 
 def _send_live(
-    channel: Channel[Any, Any], directory: Path, count: int, security: str | None
+    channel: Channel[Any, Any], directory: Path, count: int, settings: dict[str, Any]
 ) -> None:
     pairs = writes(count)
-    with Client(_options(directory, "node-a", security)) as client:
+    with Client(options_of(directory, "node-a", **settings)) as client:
         client.start_transport()
         channel.send("ready")
         client.connect(Peer.local("node-b", channel.recv()))
         client.put("connected", True)
-        _wait_acknowledged(client, 1)
+        wait_acknowledged(client, 1)
         start = time.perf_counter()
-        _put_batches(client, pairs)
-        _wait_acknowledged(client, count + 1)
+        fill(client, pairs)
+        wait_acknowledged(client, count + 1)
         channel.send((time.perf_counter() - start, (client.size(), client.digest())))
-
-
-def _options(directory: Path, node_id: str, security: str | None) -> ClientOptions:
-    path = directory / f"{node_id}.wal"
-    return ClientOptions.persistent(node_id, path, security=security).with_local_transport(0)
-
-
-def _put_batches(client: Client, pairs: list[tuple[str, str]]) -> None:
-    for first in range(0, len(pairs), BATCH_WRITES):
-        with client.batch() as batch:
-            for key, value in pairs[first : first + BATCH_WRITES]:
-                batch.put(key, value)
-
-
-def _wait_acknowledged(client: Client, count: int) -> None:
-    client.wait_synced(DEADLINE_SECONDS)
-    state = client.sync_state()
-    if state.acknowledged_count != count:
-        raise RuntimeError(f"{state.acknowledged_count} of {count} writes are acknowledged")

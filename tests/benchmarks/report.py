@@ -1,4 +1,4 @@
-"""The results, as a table for people and as JSON with all that is needed to judge them."""
+"""The results on the terminal, and as the document that holds all that is needed to judge them."""
 
 from __future__ import annotations
 
@@ -6,56 +6,75 @@ import importlib.metadata
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import zmq
 
-from .measure import Comparison
+from .measure import Comparison, Results
 
-__all__ = ["document", "heading", "line"]
+__all__ = ["SOURCES", "commit_of_sources", "document", "heading", "lines", "number"]
+
+ROOT = Path(__file__).parents[2]
+SOURCES = ("softadastra", "tests/benchmarks", "pyproject.toml", ".ci/constraints.txt")
+"""What the results depend on: a change of any other file makes no other commit of them."""
 
 _PACKAGES = ("softadastra", "pyzmq", "msgpack", "structlog", "sortedcontainers", "xxhash")
-_FORMAT = "{:<19} {:>11} {:>11}  {:>5} {:>14}  {:>5} {:>5} {:>5}  {}"
+_FORMAT = "{:<31} {:>10} {:>10} {:<9} {:>7} {:>17}  {:>6} {:>6}  {}"
 
 
 def heading() -> str:
-    """Name the columns of `line`."""
+    """Name the columns of `lines`."""
     return _FORMAT.format(
-        "row", "product/s", "bare/s", "ratio", "(min..max)", "half", "floor", "aim", "reaches"
+        "row", "product", "beside", "unit", "median", "(min..max)", "floor", "aim", "reaches"
     )
 
 
-def line(comparison: Comparison) -> str:
-    """Show one row: medians, the median ratio with its range, and what is asked for."""
-    row = comparison.row
-    least, greatest = comparison.ratio_range
-    return _FORMAT.format(
-        row.name,
-        f"{comparison.product:,.0f}",
-        f"{comparison.bare:,.0f}",
-        f"{comparison.ratio:.2f}",
-        f"({least:.2f}..{greatest:.2f})",
-        f"{row.floor / 2:.3g}",
-        f"{row.floor:.3g}",
-        f"{row.aim:.3g}",
-        _reached(comparison),
-    )
+def lines(comparison: Comparison) -> Iterator[str]:
+    """Show a row: of each figure the medians, what is judged with its spread, and what is asked."""
+    name = comparison.row.name
+    if comparison.left_out:
+        yield f"{name:<31} left out: {comparison.left_out}"
+    for results in comparison.results:
+        figure = results.figure
+        least, greatest = results.spread
+        yield _FORMAT.format(
+            f"{name} {figure.name}".rstrip(),
+            number(results.product),
+            number(results.bare),
+            figure.unit,
+            number(results.median),
+            f"({number(least)}..{number(greatest)})",
+            number(figure.floor),
+            number(figure.aim),
+            results.reached,
+        )
+
+
+def number(value: float | None) -> str:
+    """Write a number with three digits that count, None as "-"."""
+    if value is None:
+        return "-"
+    if abs(value) >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
 
 
 def document(
     comparisons: Sequence[Comparison], *, directory: Path, is_quick: bool
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """Collect the results with the commit, the machine and the versions."""
     return {
         "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": _commit(),
+        "commit": commit_of_sources(),
         "is_quick": is_quick,
         "machine": {
-            "system": platform.platform(),
             "processor": _processor(),
             "processors": os.cpu_count(),
+            "system": platform.system(),
+            "kernel": platform.release(),
             "filesystem": _filesystem(directory),
         },
         "versions": {
@@ -63,52 +82,69 @@ def document(
             "libzmq": zmq.zmq_version(),
             **{name: importlib.metadata.version(name) for name in _PACKAGES},
         },
-        "unit": "writes per second; ratios of product to bare, pair by pair",
         "rows": [_row(comparison) for comparison in comparisons],
     }
 
 
-def _row(comparison: Comparison) -> dict[str, object]:
+def _row(comparison: Comparison) -> dict[str, Any]:
     row = comparison.row
-    least, greatest = comparison.ratio_range
     return {
         "name": row.name,
         "work": row.work,
         "beside": row.beside,
-        "writes": comparison.count,
-        "ratio": {
-            "median": round(comparison.ratio, 4),
-            "min": round(least, 4),
-            "max": round(greatest, 4),
-        },
-        "half_floor": row.floor / 2,
-        "floor": row.floor,
-        "aim": row.aim,
-        "reaches": _reached(comparison),
+        "note": row.note,
+        "count": comparison.count,
+        "left_out": comparison.left_out,
+        "figures": [_figure(results) for results in comparison.results],
+    }
+
+
+def _figure(results: Results) -> dict[str, Any]:
+    figure = results.figure
+    least, greatest = results.spread
+    return {
+        "name": figure.name,
+        "unit": figure.unit,
+        "is_less_better": figure.is_less_better,
+        "is_absolute": figure.is_absolute,
+        "floor": figure.floor,
+        "aim": figure.aim,
+        "median": _rounded(results.median),
+        "min": _rounded(least),
+        "max": _rounded(greatest),
+        "reached": results.reached,
+        "product": _rounded(results.product),
+        "bare": _rounded(results.bare),
         "pairs": [
-            {"product": round(pair.product), "bare": round(pair.bare)} for pair in comparison.pairs
+            {
+                "product": _rounded(pair.product),
+                "bare": _rounded(pair.bare),
+                "ratio": _rounded(pair.ratio),
+            }
+            for pair in results.pairs
         ],
     }
 
 
-def _reached(comparison: Comparison) -> str:
-    row = comparison.row
-    for name, ratio in (("aim", row.aim), ("floor", row.floor), ("half", row.floor / 2)):
-        if comparison.ratio >= ratio:
-            return name
-    return "-"
+def _rounded(value: float | None) -> float | None:
+    """Keep five digits: more than any measurement here has."""
+    return None if value is None else float(f"{value:.5g}")
 
 
-def _commit() -> str:
-    """Name the commit of the sources, with a mark when they differ from it."""
-    described = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
+def commit_of_sources() -> str:
+    """Name the commit of what is measured, with "-dirty" when the files differ from it."""
+    described = _git("rev-parse", "--short=12", "HEAD")
+    if not described:
+        return "none"
+    is_changed = bool(_git("status", "--porcelain", "--", *SOURCES))
+    return f"{described}-dirty" if is_changed else described
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(
+        ["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    return described.stdout.strip() or "none"
+    return done.stdout.strip()
 
 
 def _processor() -> str:

@@ -107,6 +107,7 @@ wal compact
 wal backup copy.wal
 config show
 doctor
+bench --seconds 0.1
 completion bash
 version
 help store put
