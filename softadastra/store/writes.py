@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from softadastra.store.changes import OwnWrites, Write, Writes
+from softadastra.store.changes import OwnWrites, Write, Writes, new_write
 from softadastra.store.clock import next_stamp
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, Context, KeyState, Sibling, State
@@ -101,7 +101,7 @@ def lone_write(
         status = "updated" if state[4] else "created"
     if version > U64_MAX:
         return None
-    write = Write(clock, key, (me, n, stamp, version, value, flags))
+    write = new_write((clock, key, (me, n, stamp, version, value, flags)))
     return write, [(key, version, status, replica.node_id, n)]
 
 
@@ -151,13 +151,14 @@ def decide_writes(
         The record, None when nothing is to be written, and per write its result, None for
         the remove of an absent key.
     """
-    me, node_id, entries = replica.me, replica.node_id, replica.entries
+    me = replica.me
     clock = next_stamp(replica.clock, wall_ms)
     first = n = replica.logs[me].base + 1
     if len(asked) == 1 and (write := lone_write(replica, asked[0], first, clock)) is not None:
         return write
     if len(asked) > 1 and (usual := usual_writes(replica, asked, first, clock)) is not None:
         return usual
+    node_id, entries = replica.node_id, replica.entries
     keys: list[str] = []
     states: list[State] = []
     results: list[Assigned | None] = []
