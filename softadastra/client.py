@@ -81,7 +81,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
             StorageError: the disk refused; nothing has changed. After a failed sync the
                 outcome is unknown, and nothing is written until the client is opened again.
         """
-        return PutResult._make(self._opened().put(key, value))
+        return (self._node or self._opened()).put(key, value)
 
     def remove(self, key: str) -> bool:
         """Remove a key here and at every peer; False when it is absent, then nothing is written.

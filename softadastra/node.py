@@ -40,7 +40,7 @@ from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value, standing_ids
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
-from softadastra.types import NodeInfo, Peer, PeerSource
+from softadastra.types import NodeInfo, Peer, PeerSource, PutResult, put_result
 from softadastra.vitals import LogVitals
 from softadastra.wal.disk import OsDisk, free_bytes
 from softadastra.wal.log import WriteAheadLog
@@ -152,11 +152,11 @@ class Node:
             reactor.wake()
         return results
 
-    def put(self, key: object, value: object) -> Assigned:
+    def put(self, key: object, value: object) -> PutResult:
         """Commit a put."""
         (result,) = self.write([self.assignment(key, value)])
         assert result is not None, "a put always has a result"
-        return result
+        return put_result(result)
 
     def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
         """Commit a write that settles a conflict, unless it has more values than were seen."""

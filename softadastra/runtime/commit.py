@@ -259,7 +259,8 @@ class Committer:
     def _append(self, log: Log, records: Sequence[Record]) -> None:
         try:
             if len(records) == 1:
-                log.append(*self._encode(records[0]))
+                kind, payload = self._encode(records[0])
+                log.append(kind, payload)
             else:
                 log.append_many([self._encode(record) for record in records])
         except StorageError as error:
@@ -433,7 +434,7 @@ class Committer:
             return records, results
         if engine.life is not None:
             return [Lived(writes.first, engine.life), writes, *records], results
-        return [writes, *records], results
+        return [writes, *records] if records else [writes], results
 
     def _trace(self, results: list[Assigned | None]) -> None:
         # Without a sync it is told with the one that is to come: to wake a thread costs more.

@@ -6,13 +6,14 @@ share one sync), so one record holds any number of writes, also several of one k
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import Final, NamedTuple, TypeAlias, cast
 
-from softadastra.store.changes import OwnWrites, Write, Writes
+from softadastra.store.changes import OwnWrites, Write, Writes, new_write
 from softadastra.store.clock import next_stamp
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import TOMBSTONE, Context, KeyState, State
+from softadastra.store.siblings import TOMBSTONE, Context, KeyState, Sibling, State
 from softadastra.types import PutStatus
 
 __all__ = ["Assigned", "Assignment", "decide_writes"]
@@ -100,8 +101,43 @@ def lone_write(
         status = "updated" if state[4] else "created"
     if version > U64_MAX:
         return None
-    write = Write(clock, key, (me, n, stamp, version, value, flags))
+    write = new_write((clock, key, (me, n, stamp, version, value, flags)))
     return write, [(key, version, status, replica.node_id, n)]
+
+
+def usual_writes(
+    replica: Replica, asked: Sequence[Assignment], first: int, clock: int
+) -> tuple[Writes, list[Assigned | None]] | None:
+    """Decide several writes of which each is a usual one; None for anything else.
+
+    Usual is a value for a key that no other one has, that nobody else has written, and that holds
+    no value or another one. By columns, in less than half of the time.
+    """
+    keys, values, flags = zip(*asked, strict=True)
+    if not all(values) or len(set(keys)) < len(keys):
+        return None
+    me = replica.me
+    old = list(map(replica.entries.get, keys))
+    versions: Iterable[int] = repeat(1)
+    statuses: Iterable[PutStatus] = repeat("created")
+    if any(old):
+        for state, value in zip(old, values, strict=True):
+            if state is not None and (
+                isinstance(state, KeyState)
+                or state[0] != me
+                or state[2] >= clock
+                or state[3] == U64_MAX
+                or state[4] in (TOMBSTONE, value)
+            ):
+                return None
+        plain = cast("list[Sibling | None]", old)
+        versions = [1 if state is None else state[3] + 1 for state in plain]
+        statuses = ["created" if state is None else "updated" for state in plain]
+    numbers = range(first, first + len(keys))
+    columns = (repeat(me), numbers, repeat(clock), versions, values, flags)
+    states: list[State] = list(zip(*columns, strict=False))
+    rows = zip(keys, versions, statuses, repeat(replica.node_id), numbers, strict=False)
+    return Writes(first, clock, list(keys), states), list(rows)
 
 
 def decide_writes(
@@ -115,11 +151,14 @@ def decide_writes(
         The record, None when nothing is to be written, and per write its result, None for
         the remove of an absent key.
     """
-    me, node_id, entries = replica.me, replica.node_id, replica.entries
+    me = replica.me
     clock = next_stamp(replica.clock, wall_ms)
     first = n = replica.logs[me].base + 1
     if len(asked) == 1 and (write := lone_write(replica, asked[0], first, clock)) is not None:
         return write
+    if len(asked) > 1 and (usual := usual_writes(replica, asked, first, clock)) is not None:
+        return usual
+    node_id, entries = replica.node_id, replica.entries
     keys: list[str] = []
     states: list[State] = []
     results: list[Assigned | None] = []

@@ -69,6 +69,7 @@ __all__ = ["Engine"]
 PARTED_MAX_MS: Final = 60_000
 """How long a connection is kept on which histories have parted: one of the nodes splits its branch
 off as soon as it knows where, and connects anew."""
+OWN_WRITES: Final = (Write, Writes)
 GREETING_MAX_MS: Final = 5_000
 """A connection without a greeting is dropped after so long."""
 MEMBERS_FOUND_MAX: Final = KNOWN_MAX
@@ -165,11 +166,12 @@ class Engine:
     def evolve(self, record: Record) -> None:
         """Change the state by a durable record; recovery calls it over the log."""
         self.delivery.evolved += 1
+        if isinstance(record, OWN_WRITES):  # 500 instructions less than a case
+            self.replica.evolve_writes(record)
+            if record.clock >= self.timeline.due:
+                self.timeline.mark(record)
+            return
         match record:
-            case Write() | Writes():
-                self.replica.evolve_writes(record)
-                if record.clock >= self.timeline.due:
-                    self.timeline.mark(record)
             case Arrived():
                 self._evolve_arrived(record)
             case Member():

@@ -51,6 +51,8 @@ __all__ = [
 ]
 
 
+WRITE: Final = int(Kind.WRITE)
+
 REPLAYED: Final = -1
 """The link of a batch that comes from the log."""
 
@@ -155,12 +157,13 @@ class RecordEncoder:
 
     def encode(self, record: Record) -> tuple[int, bytes]:
         """Give a record's kind and its bytes."""
+        # Neither a case nor `Kind.WRITE`: these two took a third of a put's 0.44 us here.
+        if isinstance(record, Write):
+            clock, key, (_, n, stamp, version, value, flags) = record
+            if stamp == clock and not flags:
+                return WRITE, self._pack((n, clock, key, version, value))
+            return WRITE, self._pack((n, clock, key, version, value, stamp, flags))
         match record:
-            case Write():
-                clock, key, (_, n, stamp, version, value, flags) = record
-                if stamp == clock and not flags:
-                    return Kind.WRITE, self._pack((n, clock, key, version, value))
-                return Kind.WRITE, self._pack((n, clock, key, version, value, stamp, flags))
             case Writes():
                 return Kind.WRITES, self._pack(self._plain_writes(record))
             case Arrived():

@@ -53,6 +53,8 @@ _ALLOCATION_BYTES_MAX: Final = 4 * 2**20
 """Space reserved at a time: about 30,000 small records for one system call."""
 _ALLOCATION_BYTES_MIN: Final = 1 << 14
 """And in a small file: else most of it would be reserved space."""
+_READY: Final = LogState.READY
+"""Looked up once: a member of an enum takes 60 ns in Python 3.11, a twentieth of an append."""
 
 
 class WriteAheadLog:
@@ -219,7 +221,7 @@ class WriteAheadLog:
             StorageError: the system refused; a file that is there all the same is whole.
             InvalidStateError: the log is not open, or not replayed to its end.
         """
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("copy")
         with self._swapping:
             # A file of its own: the log may go on in a new one meanwhile, and nobody waits.
@@ -240,7 +242,7 @@ class WriteAheadLog:
             InvalidStateError: as in `append`.
             StorageError: the system refused; nothing has changed.
         """
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("rewrite")
         header = replace(
             self._header, incarnation=incarnation, generation=self._header.generation + 1
@@ -249,7 +251,7 @@ class WriteAheadLog:
         return Rewrite(self._disk, self._path, header, self._file, seed, start, adopt=self._adopt)
 
     def _adopt(self, rewrite: Rewrite) -> None:
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("rewrite")
         with self._swapping:
             rewrite.put_in_place(self._end[0])
@@ -281,7 +283,7 @@ class WriteAheadLog:
                 later append works as soon as there is room. Or the log is poisoned.
         """
         assert 1 <= kind <= 255, kind
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("append to")
         offset, sequence, chain, _ = self._end
         mark = self._durable
@@ -304,7 +306,7 @@ class WriteAheadLog:
             InvalidStateError: as in `append`.
             StorageError: as in `append`.
         """
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("append to")
         assert all(1 <= kind <= 255 for kind, _ in frames), frames
         end = End(*self._end)._replace(mark=self._durable)
@@ -322,7 +324,7 @@ class WriteAheadLog:
             StorageError: the outcome is unknown, and the log is poisoned. It is never tried
                 again: the system may have dropped the data and report success the next time.
         """
-        if self._state is not LogState.READY:
+        if self._state is not _READY:
             raise self._refusal("sync")
         if self._end[0] > self._durable:
             with self._swapping:
@@ -341,7 +343,7 @@ class WriteAheadLog:
             BaseException: an interrupt, of a signal handler for one; close it again.
         """
         try:
-            if self._state is LogState.READY:
+            if self._state is _READY:
                 self.sync()
                 self._write_mark()
                 self._file.truncate(self._end[0])
@@ -412,7 +414,7 @@ class WriteAheadLog:
             self._write(frame, behind)
         except StorageError as error:
             # A full disk is no reason to fail: all is durable, and the frame was cut off.
-            if self._state is not LogState.READY or error.errno not in NO_SPACE_ERRNOS:
+            if self._state is not _READY or error.errno not in NO_SPACE_ERRNOS:
                 raise
 
     def _sync_file(self) -> None:

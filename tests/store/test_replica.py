@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softadastra.store.changes import OWN, Arrivals
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import RESOLUTION, TOMBSTONE, KeyState
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE, KeyState, siblings_of
 from softadastra.store.values import pack_value
 from softadastra.store.writes import decide_writes
 from softadastra.types import PutResult
@@ -158,3 +160,38 @@ def test_looking_whether_a_write_is_here_adds_no_origin():
 
     assert visitors == [("k", far, 1)]
     assert list(replica.logs) == [replica.me]
+
+
+@pytest.mark.parametrize("value", [None, 1, 2])
+@pytest.mark.parametrize("key", ["new", "own", "removed", "theirs", "ahead", "several", "last"])
+def test_writes_that_are_decided_by_columns_are_what_they_are_one_by_one(key, value):
+    """Usual ones in a record are decided together; a mistake there would be in every batch."""
+    replica = Replica("a", 1, Policies(Policy.MANUAL, {}, "manual"))
+    far = replica.origins.number(Origin("b", 2))
+    write(replica, ("own", 1), ("removed", 1), ("several", 1))
+    write(replica, ("removed", None))
+    theirs = [(far, n, stamp, 1, b"\x01", 0) for n, stamp in ((1, 1), (2, 9 << 60), (3, 1))]
+    replica.evolve_arrivals(Arrivals([], ["theirs", "ahead", "several"], theirs, []))
+    write(replica, ("ahead", 3))
+    replica.replace([("ahead", siblings_of(replica.entries["ahead"])[0])])
+    replica.replace([("last", (OWN, 5, 1, 2**64 - 1, b"\x01", 0))])
+    packed = TOMBSTONE if value is None else pack_value(value, max_bytes=9)
+    asked = [("usual", b"\x01", 0), (key, packed, 0), ("another", b"\x02", 0)]
+
+    together = decide_writes(replica, asked, wall_ms=1_000)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("softadastra.store.writes.usual_writes", lambda *_: None)
+        assert together == decide_writes(replica, asked, wall_ms=1_000)
+
+
+def test_a_key_that_comes_twice_in_a_record_is_decided_one_by_one():
+    replica = Replica("a", 1)
+
+    results = write(replica, ("a", 1), ("b", 1), ("a", 2))
+
+    assert [r and (r.version, r.status) for r in results] == [
+        (1, "created"),
+        (1, "created"),
+        (2, "updated"),
+    ]
