@@ -259,8 +259,7 @@ class Committer:
     def _append(self, log: Log, records: Sequence[Record]) -> None:
         try:
             if len(records) == 1:
-                kind, payload = self._encode(records[0])
-                log.append(kind, payload)
+                log.append(*self._encode(records[0]))
             else:
                 log.append_many([self._encode(record) for record in records])
         except StorageError as error:

@@ -14,6 +14,7 @@ import softadastra
 from softadastra import Client, ClientOptions, Peer, vitals
 from softadastra.cli.command import Group
 from softadastra.cli.main import cli
+from tests.eventually import eventually
 
 from .json_documents import PRIMITIVES, check, described_commands, objects, type_names, wrong_value
 from .tool import Run, Spawn
@@ -163,6 +164,8 @@ def test_documents_of_a_node_that_is_started_and_of_its_log(run: Run, spawn: Spa
     try:
         check("node start", json.loads(output))
         run("store", "put", "k", "v")
+        # The node's own thread tells of a write, when it has been asked to wake.
+        eventually(lambda: run("trace", "node-1-1").exit_code == 0)
         checked(run, "trace node-1-1")
         event = json.loads(run("logs", "-n", "1", "--json").stdout)
         assert {"event", "level", "node_id", "ts"} <= set(event)
