@@ -1,7 +1,8 @@
 """What a function merges is all there (6): whatever the nodes met first, and in which groups.
 
 Where no conflict is left, the value of a key has taken in every put that no program has written
-over knowingly: merged with that put once more, it stays what it is.
+over knowingly: merged with that put once more, it stays what it is. Of several of people's
+settlements that did not know of each other the greatest counts alone.
 """
 
 from __future__ import annotations
@@ -65,10 +66,15 @@ class Merging(LedgerChecker):
         written = [fact for fact in known.values() if not fact.is_settlement]
         superseded = self._ledger.superseded_by(written)
         last = {fact.life: fact.n for fact in sorted(written, key=lambda fact: fact.n)}
-        for fact in facts:
-            if fact.is_settlement or not fact.packed or fact.life in self._lineage.doubled:
-                continue
-            if fact.n == last[fact.life] and fact.name not in superseded:
+        standing = [
+            fact
+            for fact in facts
+            if not fact.is_settlement and fact.n == last[fact.life] and fact.name not in superseded
+        ]
+        resolved = max((fact.stamp for fact in standing if fact.is_resolution), default=0)
+        for fact in standing:
+            is_beaten = fact.is_resolution and fact.stamp < resolved
+            if fact.packed and not is_beaten and fact.life not in self._lineage.doubled:
                 yield fact
 
 
