@@ -6,7 +6,9 @@ import errno
 import random
 import threading
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -185,6 +187,61 @@ def test_a_large_log_is_rewritten_while_writes_go_on(
     assert isinstance(held["meanwhile"], int)
     with Client(client.options) as client:
         assert dict(client) == held
+
+
+def test_a_step_beside_which_somebody_has_written_says_so_and_its_thread_gives_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a writer waits 5 ms for its turn with the interpreter, before and after each sync."""
+    slept: list[float] = []
+    with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
+        compaction_of(client)._at_once_bytes = 0
+        overwrite(client, KEYS)
+        rewriting = compaction_of(client).rewrite()
+        found = [next(rewriting)]
+        for key in ("one", "another"):
+            client.put(key, 1)
+            found += [next(rewriting), next(rewriting)]
+        rewriting.close()
+        clock = SimpleNamespace(sleep=slept.append)
+        monkeypatch.setattr("softadastra.runtime.compactor.time", clock)
+        client.compact()
+        assert slept == []
+        append = Rewrite.append
+
+        def write_meanwhile(self: Rewrite, records: Sequence[tuple[int, bytes]]) -> None:
+            append(self, records)
+            monkeypatch.setattr(Rewrite, "append", append)
+            client.put("meanwhile", 1)
+
+        monkeypatch.setattr(Rewrite, "append", write_meanwhile)
+        client.compact()
+
+    assert found == [False, True, False, True, False]
+    assert slept
+
+
+def test_a_large_log_is_synced_piece_by_piece_while_it_is_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A put that syncs waits until the disk has taken what was written beside it."""
+    monkeypatch.setattr("softadastra.runtime.compaction.SYNC_BYTES", 20_000)
+    sizes = [0]
+    sync = Rewrite.sync
+
+    def noted(self: Rewrite) -> None:
+        sizes.append(self.size_bytes)
+        sync(self)
+
+    monkeypatch.setattr(Rewrite, "sync", noted)
+    with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
+        compaction_of(client)._at_once_bytes = 0
+        overwrite(client, KEYS)
+        client.compact()
+
+    steps = [later - sooner for sooner, later in pairwise(sizes)]
+    assert len(steps) > 1
+    assert max(steps) < 2 * 20_000
 
 
 def test_a_full_disk_leaves_the_log_as_it_is_and_writes_go_on(

@@ -46,6 +46,9 @@ RETRY_MAX_MS: Final = 300_000
 """But no longer, and without end: a full disk may have room again when nothing is written here. An
 attempt writes as much as is alive before it finds out, and takes the last room of others meanwhile;
 a program that asks for the free space first can do so each second (RocksDB's default)."""
+SYNC_BYTES: Final = 1 << 20
+"""After how much the new file is synced: a put that syncs waits until the disk has taken what was
+written beside it, of a large log for a third of a second."""
 LAG_BYTES: Final = 1 << 16
 """How much may be left to be copied when nothing is appended any more: less than a millisecond."""
 
@@ -158,8 +161,11 @@ class Compaction:
         """Give after how long to look again, also when nothing is written; None: not before."""
         return None if self._retry_ms is None else max(0, self._retry_ms - self._mono_ms())
 
-    def rewrite(self) -> Generator[None]:
+    def rewrite(self) -> Generator[bool]:
         """Rewrite the log, a step at each `next`; between two of them anything may happen.
+
+        Yields:
+            Whether somebody has written since the last step.
 
         Raises:
             StorageError: the disk refused something; the old file goes on, or the log is poisoned.
@@ -186,27 +192,32 @@ class Compaction:
         finally:
             rewrite.abandon()
 
-    def _write_beside_writers(self) -> Generator[None]:
+    def _write_beside_writers(self) -> Generator[bool]:
         rewrite, records = self._committer.exclusively(self._begin, lambda begun: begun)
+        synced = 0
+        end = self._log.size_bytes
         try:
             for record in records:
                 rewrite.append([record])
-                yield
+                if rewrite.size_bytes - synced >= SYNC_BYTES:
+                    rewrite.sync()
+                    synced = rewrite.size_bytes
+                yield end != (end := self._log.size_bytes)
             yield from self._catch_up(rewrite)
             if rewrite.size_bytes > LARGE_BYTES:
                 # While nobody waits for it: the sync before the file takes its name is short then.
                 rewrite.sync()
-                yield
+                yield True
                 yield from self._catch_up(rewrite)
             self._committer.exclusively(lambda: rewrite, lambda whole: whole.adopt())
         finally:
             rewrite.abandon()
 
-    def _catch_up(self, rewrite: NewFile) -> Generator[None]:
+    def _catch_up(self, rewrite: NewFile) -> Generator[bool]:
         """Copy what was appended meanwhile, but for so little that writers can wait for it."""
         while rewrite.lag_bytes(self._log.size_bytes) > LAG_BYTES:
             rewrite.copy_some(self._log.size_bytes)
-            yield
+            yield True
 
     def put_off(self, error: SoftadastraError) -> None:
         """Tell that it failed, and try again later, or when the log has grown by a quarter."""

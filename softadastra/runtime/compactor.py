@@ -5,6 +5,7 @@ What failed is tried again after a while, when the log has grown, or when it is 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,6 +18,10 @@ from softadastra.runtime.lookout import Lookout
 from softadastra.runtime.waiting import open_gate
 
 __all__ = ["Compactor"]
+
+GIVE_WAY_SECONDS: Final = 0.000_1
+"""How long it sleeps after each step beside which somebody has written. A step takes as long. Else
+the interpreter gives that thread its turn every 5 ms only (sys.getswitchinterval())."""
 
 STOP_MAX_SECONDS: Final = 1.0
 """How long `stop` waits: one step, of which a sync is the longest."""
@@ -74,9 +79,11 @@ class Compactor(Lookout):
     def _rewrite(self) -> None:
         steps = self.compaction.rewrite()
         try:
-            for _ in steps:
+            for is_written in steps:
                 if self._is_stopping:
                     raise ended()
+                if is_written:
+                    time.sleep(GIVE_WAY_SECONDS)
         finally:
             steps.close()
         # It may have grown meanwhile, and says when to look again.

@@ -89,7 +89,7 @@ class SimLife:
     """Whether most of the log may be obsolete: `compact` does what a node does in a thread."""
     _driver: Driver
     _compaction: Compaction
-    _rewriting: Generator[None] | None
+    _rewriting: Generator[bool] | None
     _settling: Settling
 
     def open(self, transport: SimTransport, *, write: WriteSettlement, is_traced: bool) -> None:
