@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
 
@@ -14,6 +16,17 @@ from softadastra.cli.main import cli
 from softadastra.runtime import events
 
 from .tool import Run, Spawn
+
+
+@pytest.fixture
+def heeded_hangup() -> Iterator[None]:
+    """Children heed SIGHUP: where these tests run under nohup, they would inherit that it is not.
+
+    A handler, which ends with exec(2), as the default would end the tests.
+    """
+    before = signal.signal(signal.SIGHUP, lambda *_: None)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture

@@ -103,6 +103,7 @@ def test_a_lost_write_fails_the_demo_which_names_it_and_keeps_the_files(
     assert (directory / "node-b.log").exists()
 
 
+@pytest.mark.usefixtures("heeded_hangup")
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stop_signal_exits_with_130_and_leaves_no_process_and_no_file(
     tmp_path: Path, stop: signal.Signals

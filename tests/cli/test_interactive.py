@@ -218,6 +218,7 @@ def test_completing_without_a_node_is_quiet(session: Terminal) -> None:
     session.read("Key not found: key")
 
 
+@pytest.mark.usefixtures("heeded_hangup")
 def test_a_terminal_that_is_gone_ends_it(directory: Path) -> None:
     with Terminal(directory) as session:
         session.read(PROMPT)
