@@ -17,6 +17,7 @@ from softadastra.networking import listening_transport
 from softadastra.node_settings import describe, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
+from softadastra.packing import check_key, pack_value
 from softadastra.runtime.clock import read_clocks, read_wall_ms
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.compaction import Compaction
@@ -30,7 +31,6 @@ from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, Sibling
-from softadastra.store.values import check_key, pack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice

@@ -10,11 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from itertools import count
 
+from softadastra.packing import pack_value
 from softadastra.store.changes import OWN
 from softadastra.store.policies import LAST_WRITE_WINS, Policies
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, TOMBSTONE
-from softadastra.store.values import pack_value, unpack_value
+from softadastra.store.values import unpack_value
 from softadastra.store.writes import Assignment, decide_writes
 from softadastra.sync.batches import Limits
 from softadastra.sync.checkpoint import checkpoint

@@ -21,6 +21,7 @@ VALUES = {"errors", "types"}
 LAYERS = {
     "errors": set(),
     "types": {"errors"},
+    "packing": {*VALUES, "store.values"},
     "settings": VALUES,
     "options": {*VALUES, "settings"},
     "store": VALUES,
@@ -50,6 +51,7 @@ LAYERS = {
     "discovering": {*VALUES, "options", "sync", "runtime", "discovery"},
     "node": {
         *VALUES,
+        "packing",
         "opening",
         "networking",
         "discovering",
@@ -63,7 +65,7 @@ LAYERS = {
         "runtime",
         "vitals",
     },
-    "control": {*VALUES, "batch", "explanation", "store", "sync.notices", "vitals"},
+    "control": {*VALUES, "batch", "explanation", "packing", "store", "sync.notices", "vitals"},
     "serving": {*VALUES, "control", "options"},
     "lifecycle": {*VALUES, "control", "node", "options", "runtime.waiting", "serving"},
     "watch": {*VALUES, "arguments", "store", "runtime"},
@@ -100,6 +102,7 @@ LAYERS = {
     },
     "testing": {
         *VALUES,
+        "packing",
         "options",
         "client",
         "node_settings",
@@ -167,11 +170,6 @@ PURE = ("store", "sync", "health", "security", "tracing")
 FILES_OF_SECURITY = {"private_files.py", "key_file.py", "trust_file.py", "keyring.py"}
 """What of security/ reads and writes files; pairing and the rest of it are pure."""
 
-PURE_EXCEPTIONS = {
-    ("store/values.py", "datetime"): "a value may be a datetime; no clock is read",
-    ("store/values.py", "threading"): "a packer per thread, because packers are not thread-safe",
-}
-
 ONLY_IN = {
     "click": "cli",
     "rich": "cli",
@@ -227,9 +225,6 @@ def test_the_pure_core_imports_no_clock_socket_file_chance_thread_or_log(part):
     for path in pure_modules(part):
         for module, line in imports(path):
             root = module.partition(".")[0]
-            if (name_of(path), root) in PURE_EXCEPTIONS:
-                continue
-
             assert root not in {*IMPURE, "threading"}, f"{name_of(path)}:{line}: {module}"
 
 

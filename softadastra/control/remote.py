@@ -21,7 +21,7 @@ from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError
 from softadastra.errors import SoftadastraError, StorageError
 from softadastra.explanation import KeyExplanation, PeerExplanation
-from softadastra.store.values import check_key, pack_value
+from softadastra.packing import check_key, pack_value
 from softadastra.types import (
     Conflict,
     Entry,

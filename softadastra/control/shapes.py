@@ -15,7 +15,8 @@ from enum import Enum
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from softadastra.errors import ProtocolError
-from softadastra.store.values import check_packed_value, pack_value, unpack_value
+from softadastra.packing import pack_value
+from softadastra.store.values import check_packed_value, unpack_value
 
 __all__ = ["STORED_BYTES_MAX", "Stored", "from_plain", "to_plain"]
 

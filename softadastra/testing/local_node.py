@@ -17,7 +17,8 @@ from typing import Any
 import msgpack
 
 from softadastra.errors import SoftadastraError, StorageError, TransportError
-from softadastra.store.values import check_key, pack_value, unpack_value
+from softadastra.packing import check_key, pack_value
+from softadastra.store.values import unpack_value
 from softadastra.testing.child_process import ChildProcess, ProcessState
 from softadastra.testing.history import Outcome, Write, WriteHistory
 from softadastra.testing.node_messages import (

@@ -22,8 +22,9 @@ from itertools import combinations_with_replacement, permutations
 from typing import Final, NamedTuple
 
 from softadastra.errors import InvalidArgumentError
+from softadastra.packing import check_key, pack_value
 from softadastra.store.siblings import TOMBSTONE
-from softadastra.store.values import check_key, pack_value, unpack_value
+from softadastra.store.values import unpack_value
 from softadastra.types import ConflictingValue, MergeFunction, Storable, Value
 
 __all__ = ["SAMPLES_MAX", "check_merge"]

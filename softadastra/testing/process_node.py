@@ -23,7 +23,8 @@ import msgpack
 
 from softadastra import Client, ClientOptions, configure_logging
 from softadastra.errors import SoftadastraError
-from softadastra.store.values import pack_value, unpack_value
+from softadastra.packing import pack_value
+from softadastra.store.values import unpack_value
 from softadastra.testing.node_messages import (
     READY_ID,
     error_to_json,

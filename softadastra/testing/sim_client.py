@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 
 from softadastra.errors import NotFoundError
 from softadastra.options import ClientOptions
+from softadastra.packing import check_key, pack_value
 from softadastra.store.siblings import RESOLUTION, TOMBSTONE
-from softadastra.store.values import check_key, pack_value, unpack_value
+from softadastra.store.values import unpack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.status import conflicts
 from softadastra.testing.sim_life import SimLife

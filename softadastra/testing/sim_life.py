@@ -14,13 +14,13 @@ from typing import NamedTuple, TypeAlias
 from softadastra.errors import SoftadastraError
 from softadastra.node_settings import engine_options, merge_function, policies_of
 from softadastra.options import ClientOptions
+from softadastra.packing import pack_value
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.compaction import Compaction
 from softadastra.runtime.driver import Driver
 from softadastra.runtime.recovery import recover, settle_place
 from softadastra.runtime.settling import Settling
 from softadastra.store.siblings import Sibling
-from softadastra.store.values import pack_value
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Notice

@@ -10,12 +10,12 @@ import msgpack
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from softadastra.packing import pack_value
 from softadastra.store.changes import Claim
 from softadastra.store.dots import DotSet
 from softadastra.store.lives import Life
 from softadastra.store.origins import Origin
 from softadastra.store.siblings import KeyState
-from softadastra.store.values import pack_value
 from softadastra.sync.messages import (
     Ack,
     Batch,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from softadastra import ClientOptions
 from softadastra.cli.rows import BadRowError, Row, read_csv, read_json_lines
 from softadastra.errors import InvalidArgumentError, StorageError
-from softadastra.store.values import pack_value
+from softadastra.packing import pack_value
 from softadastra.tagged_json import Json, parse_json, to_json
 from softadastra.types import Peer
 from tests.fuzz.shapes import mangled

@@ -16,9 +16,9 @@ from typing import Final
 
 from softadastra.node_settings import engine_options
 from softadastra.options import ClientOptions
+from softadastra.packing import pack_value
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
-from softadastra.store.values import pack_value
 from softadastra.store.writes import decide_writes
 from softadastra.sync.batches import batch_of
 from softadastra.sync.engine import Engine

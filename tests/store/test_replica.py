@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from softadastra.packing import pack_value
 from softadastra.store.changes import OWN, Arrivals
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import RESOLUTION, TOMBSTONE, KeyState, siblings_of
-from softadastra.store.values import pack_value
 from softadastra.store.writes import decide_writes
 from softadastra.types import PutResult
 

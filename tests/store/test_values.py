@@ -21,13 +21,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from softadastra.errors import InvalidArgumentError, ProtocolError
-from softadastra.store.values import (
-    NESTING_MAX,
-    check_key,
-    check_packed_value,
-    pack_value,
-    unpack_value,
-)
+from softadastra.packing import check_key, pack_value
+from softadastra.store.values import NESTING_MAX, check_packed_value, unpack_value
 from softadastra.types import Value
 
 LIMIT = 1 << 20
@@ -262,7 +257,8 @@ def test_threads_do_not_share_a_buffer() -> None:
     """Run on the packer that is written in Python: it can be interrupted anywhere."""
     program = """
 import sys, threading
-from softadastra.store.values import pack_value, unpack_value
+from softadastra.packing import pack_value
+from softadastra.store.values import unpack_value
 
 def pack(mark):
     value = [mark] * 20

@@ -6,9 +6,9 @@ from itertools import pairwise, permutations
 
 import pytest
 
+from softadastra.packing import pack_value
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.siblings import RESOLUTION
-from softadastra.store.values import pack_value
 from softadastra.sync.messages import Batch, Hello
 from softadastra.sync.notices import each
 from softadastra.sync.status import conflicts

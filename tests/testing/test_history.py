@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from softadastra.store.values import pack_value
+from softadastra.packing import pack_value
 from softadastra.testing.history import (
     Outcome,
     Verdict,

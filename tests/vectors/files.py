@@ -9,7 +9,8 @@ from textwrap import shorten
 from typing import Any, Final
 
 from softadastra.errors import ProtocolError
-from softadastra.store.values import check_packed_value, pack_value
+from softadastra.packing import pack_value
+from softadastra.store.values import check_packed_value
 from softadastra.sync.messages import Message, RejectReason
 from softadastra.sync.wire import MessageType, decode, encode
 from tests.vectors import limits

@@ -10,8 +10,9 @@ import msgpack
 import pytest
 
 from softadastra.errors import ProtocolError
+from softadastra.packing import pack_value
 from softadastra.store.siblings import merge
-from softadastra.store.values import check_packed_value, pack_value, unpack_value
+from softadastra.store.values import check_packed_value, unpack_value
 from softadastra.sync.wire import READERS, MessageType, decode, encode
 from tests.vectors.elements import ELEMENTS, Element, Said
 from tests.vectors.files import BLOCK, DOCUMENT, FOLDER, rewritten, said_of

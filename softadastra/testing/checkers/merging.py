@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from softadastra.node_settings import merge_function
+from softadastra.packing import pack_value
 from softadastra.store.dots import DotSet
 from softadastra.store.policies import Policy
-from softadastra.store.values import pack_value, unpack_value
+from softadastra.store.values import unpack_value
 from softadastra.testing.checkers.base import LedgerChecker
 from softadastra.testing.checkers.ledger import Fact
 from softadastra.types import ConflictingValue
