@@ -7,14 +7,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from subprocess import Popen
 from typing import Any
 
 import pytest
 
+import tests.eventually
 from softadastra import Client, ClientOptions
 from softadastra.control.places import registered_logs
 
@@ -22,6 +23,7 @@ from .tool import Run, Spawn, document
 
 DEADLINE_S = 60.0
 """Far beyond what any step takes, so that only a hang ends a test."""
+eventually = partial(tests.eventually.eventually, seconds=DEADLINE_S)
 
 NODE = ("--node-id", "node-a")
 WAL = Path("data/node-a.wal")
@@ -44,13 +46,6 @@ def node(spawn: Spawn) -> Popen[bytes]:
     assert process.stdout is not None
     assert json.loads(process.stdout.readline())["node"]["pid"] == process.pid
     return process
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.02)
 
 
 def is_alive(pid: int) -> bool:

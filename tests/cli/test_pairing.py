@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import tests.eventually
 from softadastra import Client, ClientOptions, Peer
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.security.key_file import KeyFile
@@ -25,6 +26,7 @@ from .tool import Run, Spawn
 
 CODE = r"code +(\d{3} \d{3})\n"
 QUESTION = r"Type the code that the other one shows, or no:"
+eventually = partial(tests.eventually.eventually, seconds=DEADLINE_SECONDS)
 
 
 @pytest.fixture
@@ -126,13 +128,6 @@ def test_running_nodes_meet_after_pairing_without_a_restart(
     assert (till.ended(), office.ended()) == (0, 0)
 
     eventually(lambda: nodes["office"].get("sale/1") == "tea")
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    until = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < until, "the deadline passed"
-        time.sleep(0.01)
 
 
 def test_a_person_who_says_no_ends_it_and_nobody_is_trusted(terminals: Terminals) -> None:
