@@ -7,7 +7,8 @@ Reading order:
 - `listener.py`: the side that others dial: one ROUTER
 - `dialled.py`: one link that we dial: addresses, a DEALER, its monitor
 - `curve.py`, `gate.py`, `guard.py`: with keys: whom we dial, who comes in, and who may stay
-- `callers.py`, `intake.py`: who has connected and how many, and who stuffs libzmq
+- `callers.py`, `intake.py`, `arrivals.py`: who has connected and how many, who stuffs libzmq, and
+  when there is anything to look at
 - `proof.py`, `severing.py`: knocking at our own door, and ending a connection that came in
 - `descriptors.py`: whether there are enough of them to begin with
 - `sockets.py`: the options and limits that both kinds of socket share

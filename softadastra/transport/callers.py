@@ -127,6 +127,12 @@ class Callers:
         """Whether somebody has come a moment ago."""
         return now_ms < self._newest_ms + NEW_MS
 
+    def is_anyone_awaited(self) -> bool:
+        """Whether somebody has to speak or go, or is to be told of."""
+        return bool(self._leaving or self._cut) or not all(
+            caller.has_spoken for caller in self._by_descriptor.values()
+        )
+
     def intakes(self) -> Iterator[Intake]:
         """Give what comes over each connection."""
         return (caller.intake for caller in self._by_descriptor.values())

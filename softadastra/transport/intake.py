@@ -5,10 +5,10 @@ number of messages, but nothing the number of frames: with one that goes on for 
 0.9 to 4 GB a second of memory (measured on a virtual machine, with frames of none and of 1 MB), and
 an empty frame, two bytes on the wire, takes 64 in memory. Nor does libzmq tell that it does so.
 
-The system tells how many bytes came over each connection. When all that is whole was taken, what
-came beside it is the beginning of one frame, which is 1.25 MiB at most. More than that at two
-looks, without a message between them, is no message of a node. Neither is more than libzmq queues,
-whatever was taken.
+The system tells how many bytes came over each connection, and `arrivals.py` when to ask. When all
+that is whole was taken, what came beside it is the beginning of one frame, which is 1.25 MiB at
+most. More than that at two looks, without a message between them, is no message of a node. Neither
+is more than libzmq queues, whatever was taken.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 LOOK_INTERVAL_MS: Final = 100
-"""How often to look while there are connections: 10 to 20 us for each of them. What somebody
+"""How often to look while bytes come: 10 to 20 us for each of them. What somebody
 stuffs in between is 100 MB at 10 Gbit/s, and up to 0.4 GB on the same machine (measured)."""
 SUSPECT_INTERVAL_MS: Final = 20
 """How soon to look again when somebody has too much, or has only just come."""

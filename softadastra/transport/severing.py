@@ -58,8 +58,8 @@ class Connection(NamedTuple):
     def received_bytes(self) -> int | None:
         """Give how many bytes have come over it so far, read by libzmq or not.
 
-        Looks at nothing else, as it is asked ten times a second: when the connection has ended, the
-        number may be another one's.
+        Looks at nothing else, as it is asked up to fifty times a second: when the connection has
+        ended, the number may be another one's.
 
         Returns:
             None when it has ended, or where the system does not tell: only Linux does.

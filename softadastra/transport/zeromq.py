@@ -22,6 +22,7 @@ import zmq
 from softadastra.errors import InvalidStateError
 from softadastra.security.keyring import Keyring
 from softadastra.transport.addresses import NameResolver, numeric_address
+from softadastra.transport.arrivals import Arrivals
 from softadastra.transport.curve import new_key_pair
 from softadastra.transport.descriptors import require_descriptors
 from softadastra.transport.dialled import Dialled, Stage
@@ -88,6 +89,9 @@ class ZeroMQTransport(Transport):
         self._turns = 0
         self._looked_ms = 0
         """When it was last looked who stuffs libzmq."""
+        self._arrivals = Arrivals()
+        self._is_stirred = False
+        """Whether anything has happened on a connection since that."""
         self._is_anyone_suspected = False
         self._is_drained = False
         """Whether all messages were taken since that."""
@@ -197,6 +201,7 @@ class ZeroMQTransport(Transport):
         if self._guard is not None:
             self._guard.close()
         self._context.term()
+        self._arrivals.close()
         self._wakeup.close()
 
     def _require_open(self) -> None:
@@ -217,6 +222,9 @@ class ZeroMQTransport(Transport):
         """Make the poller anew, which is easier to get right than to amend."""
         self._poller = zmq.Poller()
         self._poller.register(self._wakeup.fileno(), zmq.POLLIN)
+        arriving = self._arrivals.fileno()
+        if arriving is not None:
+            self._poller.register(arriving, zmq.POLLIN)
         if self._guard is not None:
             self._poller.register(self._guard.gate.socket, zmq.POLLIN)
         self._sources = {}
@@ -241,7 +249,7 @@ class ZeroMQTransport(Transport):
         times = [until_ms, *(link.deadline_ms for link in self._dialled.values())]
         if self._guard is not None:
             times.append(self._guard.due_ms)
-        if (self._listener is not None and len(self._listener.callers)) or self._dialled:
+        if self._is_look_needed():
             times.append(self._looked_ms + self._look_interval_ms(_monotonic_ms()))
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
@@ -252,6 +260,10 @@ class ZeroMQTransport(Transport):
         if self._wakeup.fileno() in ready:
             self._wakeup.clear()
             events += self._take_answers(now_ms)
+        if self._arrivals.fileno() in ready:
+            self._arrivals.clear()
+        if len(ready) > (self._wakeup.fileno() in ready):
+            self._is_stirred = True
         if self._guard is not None:
             # Before messages, so that none is taken from somebody who was just sent away.
             is_asked = self._guard.gate.socket in ready
@@ -271,10 +283,11 @@ class ZeroMQTransport(Transport):
     def _look(self, now_ms: int) -> list[TransportEvent]:
         """Look for who stuffs libzmq, or stays for nothing, when it is time."""
         events: list[TransportEvent] = []
-        if now_ms < self._looked_ms + self._look_interval_ms(now_ms):
+        if not self._is_look_needed() or now_ms < self._looked_ms + self._look_interval_ms(now_ms):
             return events
         self._looked_ms = now_ms
         is_drained, self._is_drained = self._is_drained, False
+        self._is_stirred = not is_drained
         made: dict[Intake, Link | None] = {
             dialled.intake: dialled.link
             for dialled in self._dialled.values()
@@ -286,11 +299,13 @@ class ZeroMQTransport(Transport):
             self._listener.callers.tidy(now_ms)
             came = self._listener.intakes()
             went_round = self._listener.went_round()
+        intakes = made | came
+        # Before the look: what comes after it is told of, also when libzmq has read it by then.
+        self._arrivals.expect(intake.connection for intake in intakes)
         if is_drained or not went_round:
             guilty = stuffed([*made, *came], is_drained=is_drained)
         else:
             guilty = stuffed(came, is_drained=True) + stuffed(made, is_drained=False)
-        intakes = made | came
         for intake in guilty:
             link = intakes[intake]
             if link is not None:
@@ -303,6 +318,14 @@ class ZeroMQTransport(Transport):
             events += self._listener.callers.told(now_ms)
         self._is_anyone_suspected = any(intake.is_suspected for intake in intakes)
         return events
+
+    def _is_look_needed(self) -> bool:
+        """Whether a look may find anything: not while all connections are known and quiet."""
+        return (
+            self._is_stirred
+            or self._is_anyone_suspected
+            or (self._listener is not None and self._listener.callers.is_anyone_awaited())
+        )
 
     def _look_interval_ms(self, now_ms: int) -> int:
         """How long after a look to look again."""

@@ -305,6 +305,19 @@ def test_a_message_without_an_end_of_who_never_ended_one_is_cut(open_end: Open) 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
+def test_a_message_without_an_end_wakes_who_had_nothing_to_look_at(open_end: Open) -> None:
+    listener = open_end()
+    with silent_node(listener.listen()) as hostile:
+        until(listener.came_up, listener)
+        while listener.poll(500):  # until nothing happens any more
+            pass
+        with flooding(hostile):
+            told = listener.poll(int(PATIENCE_SECONDS * 1000))
+
+    assert told == [Refused(listener.came_up()[-1].link, ENDLESS)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how much has come")
 def test_a_message_without_an_end_is_found_though_others_always_have_more_to_take(
     open_end: Open, open_raw: OpenRaw, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -229,7 +229,8 @@ def idle_cost(seconds: float) -> float:
 
 
 def test_an_idle_transport_with_links_costs_next_to_no_time() -> None:
-    """One heartbeat interval and a bit: under 1 % of a core for two ends together.
+    """One heartbeat interval and a bit: under 0.4 % of a core for two ends together; looking at
+    each connection ten times a second takes 0.6 % to 1 %, what came alone 0.07 %.
 
     In a process of its own: a collection of the garbage of all other tests costs as much.
     """
@@ -238,4 +239,4 @@ def test_an_idle_transport_with_links_costs_next_to_no_time() -> None:
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         cost = pool.submit(idle_cost, seconds).result(seconds + PATIENCE_SECONDS)
 
-    assert cost < 0.01 * seconds
+    assert cost < 0.004 * seconds
