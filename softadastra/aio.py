@@ -145,8 +145,10 @@ class AsyncClient:
         assert row is not None, "a put always has a result"
         return PutResult._make(row)
 
-    async def remove(self, key: str) -> bool:
+    async def remove(self, key: str, *, seen: Iterable[str] | None = None) -> bool:
         """See `Client.remove`; cancelled, as `put`."""
+        if seen is not None:
+            return await in_thread(lambda: self._client.remove(key, seen=seen))
         (row,) = await self._write([(self._client._opened().key(key), TOMBSTONE, 0)])
         return row is not None
 

@@ -18,7 +18,6 @@ from softadastra.observing import Observing
 from softadastra.outbox import prune, release, requeue_failed
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
-from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
@@ -83,14 +82,19 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """
         return (self._node or self._opened()).put(key, value)
 
-    def remove(self, key: str) -> bool:
+    def remove(self, key: str, *, seen: Iterable[str] | None = None) -> bool:
         """Remove a key here and at every peer; False when it is absent, then nothing is written.
 
-        Raises as `put`.
+        Args:
+            key: any key.
+            seen: as `resolve` takes it: the `sync_id` of each value that may go. A key that
+                `conflicts()` lists is settled so. None: whatever stands is removed.
+
+        Raises:
+            InvalidStateError: it was written meanwhile; nothing has changed. Or as `put`.
+            InvalidArgumentError, StorageError: as `put`.
         """
-        node = self._opened()
-        (result,) = node.write([(node.key(key), TOMBSTONE, 0)])
-        return result is not None
+        return self._opened().remove(key, None if seen is None else frozenset(seen))
 
     @overload
     def get(self, key: str) -> Value: ...

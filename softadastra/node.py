@@ -30,7 +30,7 @@ from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import RESOLUTION, Sibling
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE, Sibling
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
@@ -161,13 +161,29 @@ class Node:
     def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
         """Commit a write that settles a conflict, unless it has more values than were seen."""
         key, packed, _ = self.assignment(key, value)
+        if not self._has_conflict(key):
+            raise NotFoundError(f"key {key!r} has no conflict", key=key)
+        result = self._write_seen((key, packed, RESOLUTION), seen)
+        assert result is not None, "a resolution is always written"
+        return result
+
+    def remove(self, key: object, seen: Collection[str] | None = None) -> bool:
+        """Commit a remove, unless the key has more values than were seen; False: it is absent."""
+        key = self.key(key)
+        flags = RESOLUTION if seen is not None and self._has_conflict(key) else 0
+        return self._write_seen((key, TOMBSTONE, flags), seen) is not None
+
+    def _has_conflict(self, key: str) -> bool:
+        """Whether a key is listed as one."""
         replica = self.replica
         with self.lock:
-            if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
-                raise NotFoundError(f"key {key!r} has no conflict", key=key)
+            return key in replica.conflicted or any(lost.key == key for lost in replica.lost)
+
+    def _write_seen(self, asked: Assignment, seen: Collection[str] | None) -> Assigned | None:
+        """Commit a write, unless its key has more values than were seen; None: all have been."""
+        key, replica = asked[0], self.replica
         guard = None if seen is None else (lambda: set(standing_ids(replica, key)).issubset(seen))
-        for result in self.write([(key, packed, RESOLUTION)], guard):
-            assert result is not None, "a resolution is always written"
+        for result in self.write([asked], guard):
             return result
         raise InvalidStateError(
             f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",

@@ -173,7 +173,12 @@ def _stop(served: Served) -> None:
 
 
 PUT: Call[PutResult] = Call("put", {"key": str, "value": Stored}, PutResult)
-REMOVE: Call[bool] = Call("remove", {"key": str}, bool)
+REMOVE: Call[bool] = Call(
+    "remove",
+    {"key": str, "seen": list[str] | None},
+    bool,
+    lambda served, key, seen: served.node.remove(key, seen=seen),
+)
 ENTRY: Call[Entry | None] = Call("entry", {"key": str}, Entry | None)
 ITEMS: Stream[tuple[str, Value]] = Stream("items", {"prefix": str}, tuple[str, Stored])
 BATCH: Call[list[PutResult | None]] = Call(
@@ -182,7 +187,12 @@ BATCH: Call[list[PutResult | None]] = Call(
 SIZE: Call[int] = Call("size", {}, int)
 DIGEST: Call[str] = Call("digest", {}, str)
 CONFLICTS: Stream[Conflict] = Stream("conflicts", {}, Conflict)
-RESOLVE: Call[PutResult] = Call("resolve", {"key": str, "value": Stored}, PutResult)
+RESOLVE: Call[PutResult] = Call(
+    "resolve",
+    {"key": str, "value": Stored, "seen": list[str] | None},
+    PutResult,
+    lambda served, key, value, seen: served.node.resolve(key, value, seen=seen),
+)
 WATCH: Live[Seen | Place] = Live(
     "watch",
     {"prefix": str, "since": str | None},
