@@ -336,7 +336,8 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """Announce this node on the network that it listens on, and dial who is found there.
 
         Peers of the same cluster find each other without an address. It goes as far as the
-        listener: on loopback, nodes of this machine. Running already: nothing.
+        listener: on loopback, nodes of this machine. Running already: nothing. When it ends by
+        itself, which only a bug does, that is told as `discovery.failed`, and it begins anew.
 
         Raises:
             DiscoveryError: it is disabled by the options, or cannot start; the message says why.
