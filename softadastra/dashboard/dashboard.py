@@ -94,8 +94,8 @@ class Dashboard:
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]
             raise InvalidStateError(
-                f"the dashboard needs {package}, which is not installed:"
-                " pip install 'softadastra[dashboard]'"
+                f"the dashboard needs {package}, which is not installed: install Softadastra with"
+                " its extra dashboard, in a checkout by pip install '.[dashboard]'"
             ) from error
         listener = self._address.bind()
         try:

@@ -56,7 +56,8 @@ try:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 except ModuleNotFoundError as error:
     raise DiscoveryError(
-        f"discovery needs the package {error.name}: install softadastra[discovery]"
+        f"discovery needs {error.name}, which is not installed: install Softadastra with its extra"
+        " discovery, in a checkout by pip install '.[discovery]'"
     ) from error
 
 __all__ = ["Multicast"]

@@ -156,7 +156,8 @@ def test_without_the_extra_it_says_what_to_install(name: str) -> None:
 
     assert done.stderr.splitlines()[-1] == (
         f"softadastra.errors.InvalidStateError: the dashboard needs {name}, which is not"
-        " installed: pip install 'softadastra[dashboard]'"
+        " installed: install Softadastra with its extra dashboard, in a checkout by"
+        " pip install '.[dashboard]'"
     )
 
 
