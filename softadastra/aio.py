@@ -72,8 +72,6 @@ class AsyncClient:
         self._writer: Writer | None = None
         self._lifecycle = Lock()
 
-    # From open to close.
-
     async def open(self) -> Self:
         """See `Client.open`. When it is cancelled, the client is closed again."""
 

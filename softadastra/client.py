@@ -82,20 +82,6 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """
         return (self._node or self._opened()).put(key, value)
 
-    def remove(self, key: str, *, seen: Iterable[str] | None = None) -> bool:
-        """Remove a key here and at every peer; False when it is absent, then nothing is written.
-
-        Args:
-            key: any key.
-            seen: as `resolve` takes it: the `sync_id` of each value that may go. A key that
-                `conflicts()` lists is settled so. None: whatever stands is removed.
-
-        Raises:
-            InvalidStateError: it was written meanwhile; nothing has changed. Or as `put`.
-            InvalidArgumentError, StorageError: as `put`.
-        """
-        return self._opened().remove(key, None if seen is None else frozenset(seen))
-
     @overload
     def get(self, key: str) -> Value: ...
     @overload

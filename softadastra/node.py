@@ -6,7 +6,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -30,14 +30,14 @@ from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import RESOLUTION, TOMBSTONE, Sibling
+from softadastra.store.siblings import Sibling
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
 from softadastra.sync.records import Placed, Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.sync.status import conflicting_value, standing_ids
+from softadastra.sync.status import conflicting_value
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource, PutResult, put_result
@@ -157,38 +157,6 @@ class Node:
         (result,) = self.write([self.assignment(key, value)])
         assert result is not None, "a put always has a result"
         return put_result(result)
-
-    def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
-        """Commit a write that settles a conflict, unless it has more values than were seen."""
-        key, packed, _ = self.assignment(key, value)
-        if not self._has_conflict(key):
-            raise NotFoundError(f"key {key!r} has no conflict", key=key)
-        result = self._write_seen((key, packed, RESOLUTION), seen)
-        assert result is not None, "a resolution is always written"
-        return result
-
-    def remove(self, key: object, seen: Collection[str] | None = None) -> bool:
-        """Commit a remove, unless the key has more values than were seen; False: it is absent."""
-        key = self.key(key)
-        flags = RESOLUTION if seen is not None and self._has_conflict(key) else 0
-        return self._write_seen((key, TOMBSTONE, flags), seen) is not None
-
-    def _has_conflict(self, key: str) -> bool:
-        """Whether a key is listed as one."""
-        replica = self.replica
-        with self.lock:
-            return key in replica.conflicted or any(lost.key == key for lost in replica.lost)
-
-    def _write_seen(self, asked: Assignment, seen: Collection[str] | None) -> Assigned | None:
-        """Commit a write, unless its key has more values than were seen; None: all have been."""
-        key, replica = asked[0], self.replica
-        guard = None if seen is None else (lambda: set(standing_ids(replica, key)).issubset(seen))
-        for result in self.write([asked], guard):
-            return result
-        raise InvalidStateError(
-            f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",
-            key=key,
-        )
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""

@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Final
 
 from softadastra.discovery.announcement import SERVICE_TYPE, Announcement, label_of
 from softadastra.discovery.changes import Observer
+from softadastra.discovery.clocks import read_ms, read_slept_ms
 from softadastra.discovery.interfaces import (
     IPAddress,
     Place,
@@ -428,22 +428,6 @@ def question() -> DNSOutgoing:
 def addresses_of(service: AsyncServiceInfo) -> list[str]:
     """Give the addresses that are announced, as `announced` gives them."""
     return service.parsed_addresses()
-
-
-def read_ms() -> int:
-    """Read the monotonic clock."""
-    return time.monotonic_ns() // 1_000_000
-
-
-def read_slept_ms() -> int:
-    """Read how long this machine has slept since some time, which a monotonic clock does not count.
-
-    Without a clock that says so, the wall clock does: to have been set has the same effect, which
-    is a few questions more.
-    """
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    total_ns = time.time_ns() if boot is None else time.clock_gettime_ns(boot)
-    return (total_ns - time.monotonic_ns()) // 1_000_000
 
 
 def _closed_gate() -> Lock:
