@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 
 from softadastra.control.operations import Operations
 from softadastra.control.shapes import Stored, from_plain, to_plain
-from softadastra.control.watching import Place, Seen, watched
+from softadastra.control.watching import Place, watched
 from softadastra.errors import InvalidStateError, ProtocolError
 from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.types import (
+    Change,
     Conflict,
     Entry,
     NodeInfo,
@@ -193,10 +194,10 @@ RESOLVE: Call[PutResult] = Call(
     PutResult,
     lambda served, key, value, seen: served.node.resolve(key, value, seen=seen),
 )
-WATCH: Live[Seen | Place] = Live(
+WATCH: Live[Change | Place] = Live(
     "watch",
     {"prefix": str, "since": str | None},
-    Seen | Place,
+    Change | Place,
     lambda served, prefix, since: watched(served.node, prefix, since),
 )
 TICK: Call[TickResult] = Call("tick", {"prune": bool}, TickResult)
