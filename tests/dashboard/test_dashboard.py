@@ -120,7 +120,14 @@ def test_ipv6_has_brackets(node: Client) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"host": ""}, {"port": 70_000}, {"token": "short"}, {"names": ["http://x"]}, {"port": True}],
+    [
+        {"host": ""},
+        {"port": 70_000},
+        {"port": True},
+        {"token": "short"},
+        {"names": ["http://x"]},
+        {"names": "node.example.org"},
+    ],
 )
 def test_what_it_cannot_be_made_of_is_refused(node: Client, wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError):
