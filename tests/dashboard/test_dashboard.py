@@ -22,6 +22,7 @@ from softadastra.aio import AsyncClient
 from softadastra.dashboard import Dashboard, connections, serving
 from softadastra.types import Event
 from tests.eventually import eventually
+from tests.programs import free_ports
 
 from .browsing import Asker
 
@@ -132,6 +133,25 @@ def test_ipv6_has_brackets(node: Client) -> None:
 def test_what_it_cannot_be_made_of_is_refused(node: Client, wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError):
         Dashboard(node, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_dashboard_that_is_interrupted_while_it_opens_leaves_nothing(
+    node: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    port = free_ports(["port"])["port"]
+    with monkeypatch.context() as patched:
+        patched.setattr(serving, "Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Dashboard(node, port=int(port)).open()
+
+    assert "softadastra-dashboard" not in [thread.name for thread in threading.enumerate()]
+    with Dashboard(node, port=int(port)) as dashboard:
+        assert Asker(dashboard).get("/api/keys").status == 200
 
 
 def test_it_shows_a_node_of_asyncio() -> None:
