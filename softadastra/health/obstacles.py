@@ -161,7 +161,7 @@ def waiting(moment: Moment, session: Session, origin: int, n: int) -> Finding:
             since_ms=moment.wall_ms(oldest),
             batches=len(session.flights),
         )
-    due_ms = session.relay_ms.get(origin)
+    due_ms = session.patience.due_ms(origin)
     if origin != OWN and due_ms is not None and due_ms > now_ms:
         writer = replica.origins[origin].node_id
         due = moment.wall_ms(due_ms)
