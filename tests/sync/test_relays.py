@@ -164,3 +164,20 @@ def test_who_is_told_by_the_writer_alone_of_a_new_neighbour_leaves_it_to_the_wri
     network.advance(5_000, step=STEP_MS)
 
     assert sorted(network.messages(Batch)) == [("a", "b"), ("a", "c")]
+
+
+def test_how_long_a_batch_takes_to_be_acknowledged_is_how_long_others_are_given():
+    network = mesh()
+    a = network["a"]
+    link = a.engine.connections.active["h"]
+    patience = a.engine.connections.sessions[link].patience
+    before_ms = patience.length_ms
+
+    a.write(("k", 1))
+    for node in (a, network["h"]):
+        node.poll()
+        network.now_ms += 1_500
+        network.deliver()
+
+    assert before_ms == 1_000
+    assert patience.length_ms > 3_000
