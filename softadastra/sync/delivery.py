@@ -124,7 +124,7 @@ class Delivery:
         It would bring these to the new neighbours, too, of whom it does not know that they get them
         from here; and so would all others.
         """
-        if session.has_new_neighbours and session.sent[self._replica.me].base < self.last_sendable:
+        if session.sent[self._replica.me].base < self.last_sendable:
             session.tell_have_by(now.mono_ms)
 
     def next_batch(self, session: Session, now: Now) -> Flight | None:
@@ -205,23 +205,24 @@ class Delivery:
             now: the time.
         """
         writer = self._replica.origins[number].node_id
-        is_joined = self._connections.is_joined(session, writer)
-        if writer == session.peer_id or not (is_joined or self._place(number, n, rivals)):
+        if writer == session.peer_id:
             return False
-        patience = session.patience
+        is_joined = self._connections.is_joined(session, writer)
+        place = 1 if is_joined or rivals is None else self._rivals_with(number, n, rivals)
+        if not place:
+            return False
+        patience, owed_ms = session.patience, session.oldest_sent_ms
         patience.begin(number, now.mono_ms)
-        if patience.is_over(number, now.mono_ms, session.oldest_sent_ms):
+        if not patience.is_over(number, now.mono_ms, owed_ms):
+            return True
+        if is_joined:
             # Only now: it takes a look at all neighbours.
-            place = self._place(number, n, rivals)
-            if is_joined:
-                place = 1 + self._relays_before(session, number, n, writer)
-            patience.extend(number, place)
-        return not patience.is_over(number, now.mono_ms, session.oldest_sent_ms)
+            place += self._relays_before(session, number, n, writer)
+        patience.extend(number, place)
+        return not patience.is_over(number, now.mono_ms, owed_ms)
 
-    def _place(self, number: int, n: int, rivals: list[Known] | None) -> int:
-        """Give how many rivals have a write; while nobody knows who they are, one."""
-        if rivals is None:
-            return 1
+    def _rivals_with(self, number: int, n: int, rivals: list[Known]) -> int:
+        """Give how many rivals have a write."""
         return sum(n in have.get(number, NONE) for have in rivals)
 
     def _relays_before(self, session: Session, number: int, n: int, writer: str) -> int:

@@ -342,7 +342,7 @@ class Engine:
         connections.farewells, connections.drops = [], []
         batches = retried = 0
         for session in connections.sessions.values():
-            if push is Push.ALL:
+            if session.has_new_neighbours and push is Push.ALL:
                 self.delivery.tell_neighbours_first(session, now)
             output.sends.extend((session.link, m) for m in self._answers.to(session, now))
             if push is Push.NOTHING or not connections.is_carrying(session):

@@ -11,6 +11,7 @@ short, and all its neighbours would make it busier.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 __all__ = ["Patience"]
@@ -49,40 +50,39 @@ class Patience:
         return min(max(self._least_ms, expected_ms), WAIT_MAX_MS)
 
     @property
-    def deadlines(self) -> list[int]:
+    def deadlines(self) -> Iterable[int]:
         """When the waits end, as far as that is known."""
-        return list(self._due.values())
+        return self._due.values()
 
     def due_ms(self, origin: int) -> int | None:
         """Give when the wait for an origin ends, as far as that is known; None: there is none."""
         return self._due.get(origin)
 
-    def begin(self, origin: int, now_ms: int) -> int:
-        """Begin to wait, unless that was done before, and give since when."""
+    def begin(self, origin: int, now_ms: int) -> None:
+        """Begin to wait, unless that was done before."""
         if origin not in self._begun:
             self._begun[origin] = now_ms
             self._due[origin] = now_ms + self.length_ms
-        return self._begun[origin]
 
     def extend(self, origin: int, place: int) -> None:
         """Let a wait that was begun last as long as it should at a place in the order, from 1."""
         wait_ms = min(place.bit_length() * self.length_ms, WAIT_MAX_MS)
         self._due[origin] = self._begun[origin] + wait_ms
 
-    def is_over(self, origin: int, now_ms: int, answered_ms: int | None) -> bool:
+    def is_over(self, origin: int, now_ms: int, owed_ms: int | None) -> bool:
         """Whether a wait that was begun has ended.
 
         Args:
             origin: its number.
             now_ms: the time.
-            answered_ms: when the oldest left of what the peer has still to answer; None: nothing.
+            owed_ms: when the oldest left of what the peer has still to answer; None: nothing did.
                 What it tells is older than that, so while that is from before the wait it cannot
                 have told of what is waited for.
         """
         if now_ms < self._due[origin]:
             return False
         begun_ms = self._begun[origin]
-        is_answered = answered_ms is None or answered_ms > begun_ms
+        is_answered = owed_ms is None or owed_ms > begun_ms
         return is_answered or now_ms >= begun_ms + WAIT_MAX_MS
 
     def gained(self, origin: int, now_ms: int) -> None:
