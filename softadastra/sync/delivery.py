@@ -1,12 +1,13 @@
 """What leaves for a peer and when: own writes at once, others' by way of their origin first.
 
-A write of another node is relayed at once to a peer that cannot have it from its origin, and
-after a delay to one that is connected to it: so in a full mesh each write crosses the wire
-about once a receiver, and in a line it waits for no timer.
+A write of another node is relayed at once to a peer that cannot have it from its origin. One that
+is connected to it is left to it, and to who else has the write, for a patience (`patience.py`): so
+in a full mesh each write crosses the wire about once a receiver, and in a line it waits for no
+timer.
 
 A peer that lacks many writes of others, or a snapshot, could get them from each of its neighbours.
 It gets them from the one of the smallest name that has them; the others go on when it is told
-that this one is gone, or when nothing has come for a second.
+that this one is gone, or one by one when nothing has come for a patience.
 """
 
 from __future__ import annotations
@@ -264,7 +265,7 @@ class Delivery:
     def _is_snapshot_elsewhere(self, session: Session, now: Now) -> bool:
         """Whether a peer that needs a snapshot probably gets one from somebody else.
 
-        It does as long as more and more arrives of what is collected here, and a second longer.
+        It does as long as more and more arrives of what is collected here, and a patience longer.
         """
         if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= BEHIND_MIN:
             return False
