@@ -115,6 +115,7 @@ class Engine:
             replica,
             self.members,
             self.membership.collector.known,
+            self.connections,
             options,
             self.notices,
             jitter,
@@ -341,6 +342,8 @@ class Engine:
         connections.farewells, connections.drops = [], []
         batches = retried = 0
         for session in connections.sessions.values():
+            if session.has_new_neighbours and push is Push.ALL:
+                self.delivery.tell_neighbours_first(session, now)
             output.sends.extend((session.link, m) for m in self._answers.to(session, now))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
@@ -385,7 +388,7 @@ class Engine:
                     # What was due at the last poll, and could not leave (a full window, a write
                     # that is held), waits for something to happen, not for a time.
                     waits = (
-                        *session.relay_ms.values(),
+                        *session.patience.deadlines,
                         session.snapshot_ms,
                         session.blocked_ms or 0,
                     )

@@ -351,6 +351,24 @@ def test_a_write_that_a_peer_gets_from_its_writer_is_left_to_that():
     assert found.next_ms is not None
 
 
+def test_a_write_waits_for_a_peer_to_answer_what_left_before():
+    """Nobody knows when that is: until then it may have told that it got the write."""
+    network = Network("a", "b", "c")
+    for left, right in (("a", "b"), ("b", "c"), ("a", "c")):
+        network.join(left, right)
+    network.advance(31_000)
+    network.passes = lambda left, right, message: (
+        left.name != "b" and not (isinstance(message, Batch) and right.name == "b")
+    )
+    network["a"].write(("own", 1))
+    network["c"].write(("key", 1))
+    network.advance(2_000)
+
+    found = finding(of_key(network["a"], "key"), Cause.LEFT_TO_OTHERS)
+
+    assert (found.peer, found.detail, found.next_ms) == ("b", "c", None)
+
+
 def test_a_peer_that_needs_a_snapshot_is_told_so_before_and_while_it_gets_one():
     network = Network("a", "b", "c", options=SMALL)
     network.join("a", "b")
