@@ -91,7 +91,7 @@ class Node:
         self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
-        self.committer.dirtied = self.wake
+        self.committer.dirtied = self._wake_to_sync
         self.committer.noted = self.wake
         self.lock = self.committer.lock
         self.commit = self.committer.commit
@@ -312,6 +312,15 @@ class Node:
         """Let the reactor look at what has changed."""
         reactor = self._reactor
         if reactor is not None:
+            reactor.wake()
+
+    def _wake_to_sync(self) -> None:
+        """Let the reactor sync in time what was written; not itself, as it looks before it waits.
+
+        Woken by each batch that it commits it would take an empty turn behind each.
+        """
+        reactor = self._reactor
+        if reactor is not None and not reactor.is_current:
             reactor.wake()
 
     def push(self, push: Push) -> Pushed:

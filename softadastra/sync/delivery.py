@@ -150,9 +150,12 @@ class Delivery:
             if self._is_snapshot_elsewhere(session, now):
                 return None
             return self._next_of_snapshot(session, now, due_ms)
+        lacked = list(self._lacked(session))
+        if not lacked:
+            session.served_at = self.evolved
         load = build_batch(
             self._replica,
-            self._wanted(session, now),
+            self._wanted(session, lacked, now),
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
@@ -162,6 +165,10 @@ class Delivery:
             return None
         flight = Flight(load.batch, load.covers, load.writes, now.mono_ms, due_ms)
         session.launch(flight)
+        (number, ranges), *others = lacked
+        if number == self._replica.me and not others and load.writes == count(ranges):
+            # Not of what is relayed: that it is served ends its delay, when it is looked at again.
+            session.served_at = self.evolved
         if not self._options.require_ack:
             session.land([load.batch.id], now.mono_ms)
         return flight
@@ -179,12 +186,11 @@ class Delivery:
         session.launch(flight)
         return flight
 
-    def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
+    def _wanted(
+        self, session: Session, lacked: Iterable[tuple[int, list[Range]]], now: Now
+    ) -> Iterator[tuple[int, Range]]:
         """Give the writes that the peer lacks and that are due, own ones first."""
         me = self._replica.me
-        lacked = list(self._lacked(session))
-        if not lacked:
-            session.served_at = self.evolved
         session.note_lacked(sum(count(ranges) for number, ranges in lacked if number != me))
         rivals = [] if session.behind_least is None else self._rivals(session)
         for number, ranges in lacked:

@@ -261,7 +261,7 @@ class Engine:
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
         dots_brought = {} if session is None else covered(record.arrivals)
-        told = self._to_tell(record, dots_brought)
+        told = self._to_tell(record, dots_brought) if len(self.connections.sessions) > 1 else []
         had = count_of(self.replica.logs, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}

@@ -252,8 +252,8 @@ def due_though_the_window_is_full(patch: pytest.MonkeyPatch) -> None:
 def relay_never(patch: pytest.MonkeyPatch) -> None:
     original = Delivery._wanted
 
-    def wanted(self: Delivery, session: Session, now: Any) -> Iterator[Any]:
-        return (found for found in original(self, session, now) if found[0] == OWN)
+    def wanted(self: Delivery, session: Session, lacked: Any, now: Any) -> Iterator[Any]:
+        return (found for found in original(self, session, lacked, now) if found[0] == OWN)
 
     patch.setattr(Delivery, "_wanted", wanted)
 
