@@ -130,4 +130,4 @@ def test_a_relayed_write_that_is_on_its_way_leaves_the_delay_to_the_next_one():
     (session,) = (s for s in network["a"].engine.connections.sessions.values() if s.peer_id == "c")
 
     assert session.flights, "the delay is over, and it was relayed"
-    assert session.relay_ms == {}
+    assert list(session.patience.deadlines) == []
