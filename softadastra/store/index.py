@@ -57,6 +57,16 @@ class OriginLog:
             return None
         return self._rows[position] if position < len(self._rows) else self.beyond[n]
 
+    def stretch(self, first: int, last: int) -> list[str]:
+        """Give the keys of the writes from first to last, which must be here and not collected."""
+        start, end = first - self.collected.base - 1, last - self.collected.base
+        if start >= 0 and end <= len(self._rows):
+            keys = self._rows[start:end]
+        else:
+            keys = [self.key(n) for n in range(first, last + 1)]
+        assert None not in keys, "what is collected is not asked for"
+        return keys  # type: ignore[return-value]  # mypy does not see that none is None
+
     def add(self, n: int, key: str) -> None:
         """Add write n; adding one that is here changes nothing."""
         self._add(n, key)
