@@ -224,6 +224,8 @@ def test_the_old_file_is_let_go_while_writes_go_on(
         overwrite(client, KEYS)
 
         def noted(self: Rewrite) -> None:
+            assert client._node is not None
+            assert not client._node.committer.is_at_work
             client.put("meanwhile", 1)
             discard(self)
             with pytest.raises(StorageError):

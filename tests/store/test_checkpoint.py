@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from softadastra.store import checkpoint
 from softadastra.store.changes import OWN, Arrivals, Claim, Collected
-from softadastra.store.checkpoint import Checkpoint, restore
+from softadastra.store.checkpoint import Checkpoint, Rows, restore
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.replica import Replica
@@ -106,6 +106,18 @@ def test_what_changes_while_it_is_made_is_not_in_it(before, meanwhile):
         restore(again, part)
     assert state_of(again) == then
     assert node.replica.kept is None
+
+
+def test_who_takes_the_records_of_many_rows_gets_a_turn_in_between(monkeypatch):
+    """Also when there is nothing in them, as in a store whose keys were written once each."""
+    monkeypatch.setattr(checkpoint, "ROWS_MAX", 10)
+    node = Node()
+    for n in range(35):
+        node.do(("put", f"k{n}"))
+
+    parts = list(Checkpoint(node.replica).parts())
+
+    assert [part for part in parts if isinstance(part, Rows)] == [Rows(0, [], [])] * 3
 
 
 def test_nothing_is_kept_for_a_checkpoint_that_was_given_up():
