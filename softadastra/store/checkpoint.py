@@ -1,6 +1,6 @@
 """A replica's state as records: what a log begins with that was rewritten.
 
-It is taken at one moment, in which the keys are listed: 10 ms for a million. The records are made a
+It is taken at one moment, in which the keys are listed: 10 ms a million. The records are made a
 few keys at a time while writes go on; of a key that changes meanwhile the replica keeps what it
 held at that moment (`Replica.kept`). Memory: 8 bytes a key, and the old states of those that
 change, until all records are made.
