@@ -25,6 +25,7 @@ from softadastra.runtime.compactor import Compactor
 from softadastra.runtime.driver import Driver, Pushed
 from softadastra.runtime.events import Events
 from softadastra.runtime.finding import Finding
+from softadastra.runtime.giving_way import GivingWay
 from softadastra.runtime.log_vitals import log_vitals
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
@@ -190,7 +191,9 @@ class Node:
         """Start what runs beside the callers."""
         if self._log is not None:
             compaction = Compaction(self.committer, self._log, mono_ms=lambda: self.now().mono_ms)
-            self._compactor = Compactor(compaction, self._has_notices)
+            self._compactor = Compactor(
+                compaction, give_way=GivingWay(self.committer).pause, noted=self._has_notices
+            )
             self.committer.outgrown = self._compactor.tell
             self._compactor.start()
             self._compactor.tell()
@@ -213,6 +216,7 @@ class Node:
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._look_at_conflicts,
+            give_way=GivingWay(self.committer).pause,
         )
         self._reactor = Reactor(self.committer, transport, driver=self._driver, events=self.events)
         # Without a transport nothing arrives; what is unsettled from before may be sent later.

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -189,36 +188,55 @@ def test_a_large_log_is_rewritten_while_writes_go_on(
         assert dict(client) == held
 
 
-def test_a_step_beside_which_somebody_has_written_says_so_and_its_thread_gives_way(
+def test_the_thread_that_rewrites_may_give_way_after_each_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else a writer waits 5 ms for its turn with the interpreter, before and after each sync."""
-    slept: list[float] = []
+    steps: list[str] = []
+    append = Rewrite.append
+
+    def noted(self: Rewrite, records: Sequence[tuple[int, bytes]]) -> None:
+        steps.append("step")
+        append(self, records)
+
     with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
         compaction_of(client)._at_once_bytes = 0
         overwrite(client, KEYS)
-        rewriting = compaction_of(client).rewrite()
-        found = [next(rewriting)]
-        for key in ("one", "another"):
-            client.put(key, 1)
-            found += [next(rewriting), next(rewriting)]
-        rewriting.close()
-        clock = SimpleNamespace(sleep=slept.append)
-        monkeypatch.setattr("softadastra.runtime.compactor.time", clock)
+        assert client._node is not None
+        assert client._node._compactor is not None
+        monkeypatch.setattr(client._node._compactor, "_give_way", lambda: steps.append("way"))
+        monkeypatch.setattr(Rewrite, "append", noted)
         client.compact()
-        assert slept == []
-        append = Rewrite.append
 
-        def write_meanwhile(self: Rewrite, records: Sequence[tuple[int, bytes]]) -> None:
-            append(self, records)
-            monkeypatch.setattr(Rewrite, "append", append)
+    assert len(steps) > 2
+    assert steps[::2] == ["step"] * len(steps[::2])
+    assert steps[1::2] == ["way"] * len(steps[::2])
+
+
+def test_the_old_file_is_let_go_while_writes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To free the room of 60 MB takes as long as 100 syncs."""
+    let_go: list[bool] = []
+    discard = Rewrite.discard
+    with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
+        compaction_of(client)._at_once_bytes = 0
+        overwrite(client, KEYS)
+
+        def noted(self: Rewrite) -> None:
+            assert client._node is not None
+            assert not client._node.committer.is_at_work
             client.put("meanwhile", 1)
+            discard(self)
+            with pytest.raises(StorageError):
+                assert self.replaced is not None
+                self.replaced.size()
+            let_go.append(True)
 
-        monkeypatch.setattr(Rewrite, "append", write_meanwhile)
+        monkeypatch.setattr(Rewrite, "discard", noted)
         client.compact()
 
-    assert found == [False, True, False, True, False]
-    assert slept
+    assert let_go == [True]
 
 
 def test_a_large_log_is_synced_piece_by_piece_while_it_is_rewritten(

@@ -89,6 +89,11 @@ class Committer:
         """Whether nothing is written any more, until the log is opened again."""
         return self._broken is not None or (self._log is not None and self._log.is_poisoned)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether a durable commit is under way; without `flush` there is none."""
+        return self._leader is not None
+
     def close(self) -> None:
         """Refuse all further writes, and wait for those that are under way: then the log may close.
 
@@ -277,20 +282,10 @@ class Committer:
             self.refusals.note(error, self.wall_ms())
             raise
 
-    def _gather(self, group: list[Ticket]) -> None:
-        """Wait for those who are on their way, if any are."""
-        gathering = self._gathering
-        if missing := gathering.missing(len(group)):
-            with self.lock:
-                if len(self._waiting) >= missing:
-                    return
-                gathering.begin(missing)
-            gathering.wait()
-
     def _lead(self, group: list[Ticket]) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
         if self._gathering.crowd > len(group):
-            self._gather(group)
+            self._gathering.gather(len(group), self.lock, lambda: len(self._waiting))
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:

@@ -5,7 +5,6 @@ What failed is tried again after a while, when the log has grown, or when it is 
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -19,10 +18,6 @@ from softadastra.runtime.waiting import open_gate
 
 __all__ = ["Compactor"]
 
-GIVE_WAY_SECONDS: Final = 0.000_1
-"""How long it sleeps after each step beside which somebody has written. A step takes as long. Else
-the interpreter gives that thread its turn every 5 ms only (sys.getswitchinterval())."""
-
 STOP_MAX_SECONDS: Final = 1.0
 """How long `stop` waits: one step, of which a sync is the longest."""
 
@@ -32,12 +27,16 @@ class Compactor(Lookout):
 
     Args:
         compaction: what it does.
+        give_way: called after each step: others may have their turn.
         noted: called when there may be something to tell.
     """
 
-    def __init__(self, compaction: Compaction, noted: Callable[[], None]) -> None:
+    def __init__(
+        self, compaction: Compaction, *, give_way: Callable[[], None], noted: Callable[[], None]
+    ) -> None:
         super().__init__("softadastra-compactor", stop_max_seconds=STOP_MAX_SECONDS)
         self.compaction = compaction
+        self._give_way = give_way
         self._noted = noted
         self._calls: deque[Call[None]] = deque()
 
@@ -79,11 +78,10 @@ class Compactor(Lookout):
     def _rewrite(self) -> None:
         steps = self.compaction.rewrite()
         try:
-            for is_written in steps:
+            for _ in steps:
                 if self._is_stopping:
                     raise ended()
-                if is_written:
-                    time.sleep(GIVE_WAY_SECONDS)
+                self._give_way()
         finally:
             steps.close()
         # It may have grown meanwhile, and says when to look again.

@@ -68,6 +68,7 @@ class Driver:
         auto_tick: whether data leaves at each turn, or by `push` alone.
         flush_interval_ms: how long `auto_flush=False` may leave a write unsynced.
         arrived: called after peers' writes were merged while there are conflicts.
+        give_way: called after each piece of work, holding nothing: others may have their turn.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class Driver:
         auto_tick: bool,
         flush_interval_ms: int,
         arrived: Callable[[], None],
+        give_way: Callable[[], None],
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
@@ -88,6 +90,7 @@ class Driver:
         self._flush_after_ms = round(flush_interval_ms * FLUSH_SHARE)
         self._flush_ms: int | None = None
         self._arrived = arrived
+        self._give_way = give_way
 
     def turn(self, events: list[TransportEvent]) -> None:
         """Take in what has happened, and do all that is due."""
@@ -139,6 +142,7 @@ class Driver:
         """Take in what has happened; give what is to be made durable."""
         records: list[Record] = []
         for event in events:
+            self._give_way()
             now = self._now()
             match event:
                 case Received(link, payload):
@@ -275,6 +279,7 @@ class Driver:
                 pushed.dots.setdefault(number, DotSet()).add(first, last)
             sizes: list[tuple[int, int]] = []
             for link, message in output.sends:
+                self._give_way()
                 payload = encode(message)
                 if len(payload) > FRAME_BYTES_MAX:
                     # One key with several values of the largest size: no connection takes it, so

@@ -6,6 +6,7 @@ others wait for the next sync: 8 threads took turns of one and of seven, and sha
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import Lock
 from typing import Final
 
@@ -33,6 +34,21 @@ class Gathering:
         """So many who have joined open it."""
         self._skips = self._vain = 0
         """How often not to wait, and how often that was when it was in vain last."""
+
+    def gather(self, size: int, lock: Lock, count: Callable[[], int]) -> None:
+        """Have the leader of a group of this size wait for those who are on their way, if any are.
+
+        Args:
+            size: of the group.
+            lock: the committer's, not held.
+            count: how many have joined, asked under it.
+        """
+        if missing := self.missing(size):
+            with lock:
+                if count() >= missing:
+                    return
+                self.begin(missing)
+            self.wait()
 
     def missing(self, size: int) -> int:
         """Give how many are worth waiting for by a group of this size.

@@ -8,12 +8,22 @@ node that claims a value it does not hold, and a third node would drop the only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
+from typing import NamedTuple
 
 from softadastra.store.dots import DotSet, Range
 
-__all__ = ["OriginLog", "count_of"]
+__all__ = ["OriginLog", "Stretch", "count_of"]
+
+
+class Stretch(NamedTuple):
+    """Rows in order, from some write on."""
+
+    first: int
+    keys: Sequence[str | None]
+    size: int
+    """So many of them; what is behind came later."""
 
 
 class OriginLog:
@@ -23,13 +33,15 @@ class OriginLog:
     that superseded it.
     """
 
-    __slots__ = ("_rows", "beyond", "collected")
+    __slots__ = ("_is_lent", "_rows", "beyond", "collected")
 
     def __init__(self) -> None:
         self.collected = DotSet()
         """The writes that are here without a row. All up to its base, and some above."""
         self._rows: list[str | None] = []
         """The keys of the writes above `collected.base`, without a gap; None: collected."""
+        self._is_lent = False
+        """Whether somebody reads `_rows` as they were: they are added to, and else not changed."""
         self.beyond: dict[int, str | None] = {}
         """The keys of writes above the first gap; nearly always empty."""
 
@@ -56,6 +68,16 @@ class OriginLog:
         if position < 0:
             return None
         return self._rows[position] if position < len(self._rows) else self.beyond[n]
+
+    def stretch(self, first: int, last: int) -> list[str]:
+        """Give the keys of the writes from first to last, which must be here and not collected."""
+        start, end = first - self.collected.base - 1, last - self.collected.base
+        if start >= 0 and end <= len(self._rows):
+            keys = self._rows[start:end]
+        else:
+            keys = [self.key(n) for n in range(first, last + 1)]
+        assert None not in keys, "what is collected is not asked for"
+        return keys  # type: ignore[return-value]  # mypy does not see that none is None
 
     def add(self, n: int, key: str) -> None:
         """Add write n; adding one that is here changes nothing."""
@@ -87,6 +109,8 @@ class OriginLog:
     def collect(self, first: int, last: int) -> None:
         """Let go the rows of these writes, and take those that are not here for had."""
         base, gone = self.base, self.collected.base
+        if self._is_lent:
+            self._rows, self._is_lent = self._rows.copy(), False
         if first > gone + 1:
             # Those that follow what is collected leave with the front of the rows, below.
             for n in range(first, min(last, base) + 1):
@@ -132,10 +156,11 @@ class OriginLog:
                 else:
                     beyond[n] = key
 
-    def stretches(self) -> list[tuple[int, list[str | None]]]:
-        """Copy all rows: the number of the first of each stretch, and their keys in order."""
-        found = [(self.collected.base + 1, self._rows.copy())]
-        found += ((n, [key]) for n, key in self.beyond.items())
+    def lend(self) -> list[Stretch]:
+        """Give all rows as they are now, to be read while others are added and collected."""
+        self._is_lent = True
+        found = [Stretch(self.collected.base + 1, self._rows, len(self._rows))]
+        found += (Stretch(n, [key], 1) for n, key in self.beyond.items())
         return found
 
     def parted(self, after: int) -> tuple[OriginLog, OriginLog]:

@@ -71,6 +71,7 @@ class Replica:
         "clock",
         "conflicted",
         "entries",
+        "kept",
         "last_remote",
         "lives",
         "logs",
@@ -110,6 +111,9 @@ class Replica:
         """The keys of which nothing but removes counts."""
         self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
         """The latest writes that lost a conflict under last_write_wins."""
+        self.kept: dict[str, State] | None = None
+        """While a checkpoint is made: of the keys that have changed since it was begun, what they
+        held then."""
         self.observed: list[Replacement] | None = None
         """What records have replaced, while somebody observes it: he takes it after each one."""
         self._digest = 0
@@ -165,19 +169,9 @@ class Replica:
         """Give the keys behind `after` up to `last`, removed ones included."""
         return self._ordered.between(self.entries, after=after, last=last)
 
-    def dots_of(self, arrivals: Arrivals) -> set[Visitor]:
-        """Give all siblings of a batch."""
-        found = zip(arrivals.keys, arrivals.siblings, strict=False)
-        dots = {(key, s[0], s[1]) for key, s in found}
-        for key, state in zip(
-            arrivals.keys[len(arrivals.siblings) :], arrivals.states, strict=True
-        ):
-            dots.update((key, s[0], s[1]) for s in state.siblings)
-        return dots
-
     def visitors(self, arrivals: Arrivals) -> list[Visitor]:
         """Give the siblings of a batch that this node has not had."""
-        return [dot for dot in self.dots_of(arrivals) if not self._had(dot[1], dot[2])]
+        return [dot for dot in arrivals.dots() if not self._had(dot[1], dot[2])]
 
     def evolve_writes(self, writes: OwnWrites) -> None:
         """Do this node's own writes. They are durable."""
@@ -308,6 +302,8 @@ class Replica:
     def _leave(self, keys: list[str]) -> None:
         """Let go the entries of tombstones."""
         for key in keys:
+            if self.kept is not None:
+                self.kept.setdefault(key, self.entries[key])
             self._size_bytes -= len(key) + values_size(siblings_of(self.entries.pop(key)))
             del self.tombstones[key]
         self._ordered.discard(keys)
@@ -363,11 +359,13 @@ class Replica:
     def replace(self, states: Iterable[tuple[str, State]]) -> None:
         """Give keys new states. All changes, and recovery, come through this loop."""
         entries, digest, live = self.entries, self._digest, self._live
-        size, observed = self._size_bytes, self.observed
+        size, observed, kept = self._size_bytes, self.observed, self.kept
         for key, new in states:
             old = entries.get(key)
             if observed is not None:
                 observed.append((key, old, new))
+            if kept is not None and old is not None:
+                kept.setdefault(key, old)
             if old is None:
                 self._ordered.add(key)
                 size += len(key)
@@ -418,6 +416,10 @@ class Replica:
     def restore_totals(self, *, clock: int, last_remote: int, digest: int) -> None:
         """End a checkpoint."""
         self.clock, self.last_remote, self._digest = clock, last_remote, digest
+
+    def end_checkpoint(self) -> None:
+        """Let go what is kept for a checkpoint; when there is none, that is no error."""
+        self.kept = None
 
     def history(self, number: int) -> list[Life]:
         """Give the beginning and all lives of an origin."""

@@ -89,7 +89,7 @@ class SimLife:
     """Whether most of the log may be obsolete: `compact` does what a node does in a thread."""
     _driver: Driver
     _compaction: Compaction
-    _rewriting: Generator[bool] | None
+    _rewriting: Generator[None] | None
     _settling: Settling
 
     def open(self, transport: SimTransport, *, write: WriteSettlement, is_traced: bool) -> None:
@@ -134,6 +134,7 @@ class SimLife:
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._conflicts_arrived,
+            give_way=lambda: None,
         )
         self._compaction = Compaction(
             self.committer,

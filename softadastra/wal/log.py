@@ -14,7 +14,6 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -79,6 +78,7 @@ class WriteAheadLog:
         "_held",
         "_lock",
         "_path",
+        "_replaced",
         "_seed",
         "_state",
         "_swapping",
@@ -87,6 +87,8 @@ class WriteAheadLog:
 
     _file: File
     """What is read and written, once it was opened."""
+    _replaced: File | None
+    """What it went on from last; whoever rewrote that closes it."""
     _held: File | None
     """The same, for as long as it is open."""
     _header: Header
@@ -105,6 +107,7 @@ class WriteAheadLog:
         self._disk = disk
         self._lock = LockFile(path, disk=disk)
         self._held = None
+        self._replaced = None
         self._state = LogState.CLOSED
         self._swapping = Lock()
         """Held while the file is synced or replaced: each is for a thread of its own."""
@@ -255,7 +258,7 @@ class WriteAheadLog:
             raise self._refusal("rewrite")
         with self._swapping:
             rewrite.put_in_place(self._end[0])
-            old = self._file
+            self._replaced = rewrite.replaced = self._file
             self._file = self._held = rewrite.file
             self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end
             self._durable = self._allocated = rewrite.end.offset
@@ -264,10 +267,6 @@ class WriteAheadLog:
             except BaseException:
                 self._state = LogState.POISONED
                 raise
-            finally:
-                # All of it is durable in the new file, however this one ends.
-                with suppress(StorageError):
-                    old.close()
 
     def append(self, kind: int, payload: bytes) -> None:
         """Write one frame, in one call to the system; durable after the next `sync`.
@@ -439,9 +438,10 @@ class WriteAheadLog:
     def abandon(self) -> None:
         """Let go of the log in a forked child: writing stays the right of the parent."""
         self._state = LogState.CLOSED
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        for file in (self._held, self._replaced):
+            if file is not None:
+                file.close()
+        self._held = None
         self._lock.abandon()
 
     def _refusal(self, action: str) -> SoftadastraError:

@@ -13,7 +13,7 @@ from softadastra.runtime.driver import Driver
 from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
-from softadastra.sync.messages import Ack, Batch, Have, Message
+from softadastra.sync.messages import Ack, Batch, Have, Message, Ping
 from softadastra.sync.notices import Level, each
 from softadastra.sync.output import Push
 from softadastra.sync.settings import Now
@@ -84,6 +84,8 @@ class Driven:
 
     def __init__(self) -> None:
         self.now_ms = 0
+        self.ways: list[int] = []
+        """How many messages it had sent when it gave way."""
         self.disk = Disk()
         self.wire = Wire(self.disk.order)
         engine = Engine(Replica("a", 1), OPTIONS, nonce=1, jitter=lambda: 0.5)
@@ -95,12 +97,17 @@ class Driven:
             auto_tick=True,
             flush_interval_ms=50,
             arrived=lambda: None,
+            give_way=self.give_way,
         )
         self.b = Network("b")["b"]
         self.b.engine.connections.up(1, dialled=True, now=self.b.now)
         self.driver.turn([LinkUp(Link(1), False, "b")])
         self.exchange()
         self.disk.order.clear()
+
+    def give_way(self) -> None:
+        assert not self.committer.lock.locked()
+        self.ways.append(len(self.wire.sent))
 
     def exchange(self) -> None:
         said = [m for _, m in self.b.engine.poll(self.b.now, Push.ALL).sends]
@@ -143,6 +150,21 @@ def test_a_reader_that_a_batch_has_woken_runs_before_the_driver_goes_on(driven):
     driven.exchange()
 
     assert order[:5] == ["append", "woken", "reader", "sync", "Ack"]
+
+
+def test_between_two_messages_others_may_have_their_turn(driven):
+    for n in range(3 * OPTIONS.batch.entries):
+        driven.committer.write([(f"k{n}", b"\x01", 0)])
+    driven.ways.clear()
+
+    driven.driver.turn([])
+
+    assert len([m for m in driven.wire.sent if isinstance(m, Batch)]) == 3
+    assert driven.ways == [0, 1, 2]
+    driven.ways.clear()
+    driven.exchange()
+    driven.driver.turn([Received(Link(1), encode(Ping(1)))] * 2)
+    assert driven.ways[-2:] == [0, 0]
 
 
 def test_without_auto_flush_nothing_stays_unsynced_for_longer_than_the_interval(driven):

@@ -1,133 +1,118 @@
-"""A batch of one write, as nearly always right behind a put, is what it would be among others."""
+"""What goes into a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections import defaultdict
+from random import Random
 
 import pytest
 
-from softadastra.sync.batches import Limits, Load, Loader, build_batch
-from softadastra.sync.delivery import Delivery
-from softadastra.sync.messages import Batch
-from softadastra.sync.session import Session
-from tests.engines import Network, Node
-
-ROOMY = Limits(64, 262_144)
-
-
-def nothing(_key: str) -> bool:
-    return False
+from softadastra.store.changes import Arrivals, Claim, Writes
+from softadastra.store.dots import DotSet
+from softadastra.store.origins import Origin
+from softadastra.store.policies import Policies, Policy
+from softadastra.store.replica import Replica
+from softadastra.store.siblings import TOMBSTONE, State
+from softadastra.store.writes import decide_writes
+from softadastra.sync import batches
+from softadastra.sync.batches import STRETCH, Limits, Load, build_batch
 
 
-def everything(_key: str) -> bool:
-    return True
+class Newcomer:
+    """It has nothing."""
+
+    number_told = 1
+
+    def __init__(self) -> None:
+        self.known: defaultdict[int, DotSet] = defaultdict(DotSet)
 
 
-def both(
-    node: Node, origin: str, n: int, withheld: Callable[[str], bool] = nothing
-) -> tuple[Load | None, Load | None]:
-    """Give what leaves for the peer of a node when it lacks one write, and what a loader makes."""
-    replica = node.engine.replica
-    (session,) = node.engine.connections.sessions.values()
-    number = next(i for i, _ in replica.haves() if replica.origins[i].node_id == origin)
-    wanted = [(number, (n, n))]
-    built = build_batch(
-        replica, wanted, batch_id=9, receiver=session, limits=ROOMY, withheld=withheld
-    )
-    loader = Loader(replica, ROOMY, withheld)
-    loader.load(number, n, n)
-    return built, loader.batch(9, session)
+def of_own_writes(count: int) -> Replica:
+    replica = Replica("a", 1)
+    keys = [f"key/{n}" for n in range(1, count + 1)]
+    siblings: list[State] = [(0, n, n << 20, 1, b"\x01", 0) for n in range(1, count + 1)]
+    replica.evolve_writes(Writes(1, count << 20, keys, siblings))
+    return replica
 
 
-@pytest.fixture
-def network():
-    network = Network("a", "b")
-    network["b"].write(("b's", 1))
-    network["b"].restart()
-    network["b"].write(("b's", 2))
-    network["a"].restart()
-    network["a"].write(("k", 1), ("l", 2))
-    network["a"].write(("l", 3))
-    network["a"].remove("k")
-    network.join("a", "b")
-    network.run()
-    return network
+def with_everything(seed: int) -> Replica:
+    """New, overwritten and removed keys, conflicts, a peer's over our own; some are not ASCII."""
+    random = Random(seed)
+    policy = Policy.MANUAL if seed % 2 else Policy.LAST_WRITE_WINS
+    replica = Replica("a", 1, Policies(policy, {}, policy.value))
+    for n in range(600):
+        number = random.choices([n, n - 1, n // 2], [90, 5, 5])[0]
+        key = f"{'ä' if random.random() < 0.01 else 'k'}{number}"
+        value = TOMBSTONE if random.random() < 0.02 else random.randbytes(random.randrange(1, 90))
+        writes, _ = decide_writes(replica, [(key, value, 0)], wall_ms=n)
+        if writes is not None:
+            replica.evolve_writes(writes)
+        if random.random() < 0.05:
+            b = replica.origins.number(Origin("b", 7))
+            n_of_b = replica.top_of(b) + 1
+            sibling = (b, n_of_b, n << 21, 1, b"\x05", 0)
+            replica.evolve_arrivals(Arrivals([Claim(b, n_of_b, [(1, 0, 0)])], [key], [sibling], []))
+    return replica
 
 
-def test_an_own_write_is_batched_as_a_loader_would(network):
-    built, loaded = both(network["a"], "a", 3)
-
-    assert built == loaded
-    assert built is not None
-    assert built.batch.lives, "of an origin with several lives, which are told"
-    assert (built.batch.keys, built.covers, built.writes) == (["l"], [(0, (3, 3))], 1)
-
-
-def test_a_remove_is_batched_as_a_loader_would(network):
-    built, loaded = both(network["a"], "a", 4)
-
-    assert built == loaded is not None
-
-
-def test_a_write_of_another_node_is_batched_as_a_loader_would(network):
-    built, loaded = both(network["a"], "b", 2)
-
-    assert built == loaded
-    assert built is not None
-    assert [origin.node_id for origin in built.batch.origins] == ["b"]
+def loads_of(replica: Replica, limits: Limits, withheld) -> list[Load]:
+    found: list[Load] = []
+    sent: defaultdict[int, DotSet] = defaultdict(DotSet)
+    while True:
+        wanted = [
+            (number, (first, log.base))
+            for number, log in replica.haves()
+            if (first := sent[number].base + 1) <= log.base
+        ]
+        load = build_batch(
+            replica, wanted, batch_id=1, receiver=Newcomer(), limits=limits, withheld=withheld
+        )
+        if load is None:
+            return found
+        found.append(load)
+        for number, (first, last) in load.covers:
+            sent[number].add(first, last)
 
 
-def test_a_superseded_write_goes_with_the_one_that_superseded_it(network):
-    built, loaded = both(network["a"], "a", 2)
+@pytest.mark.parametrize(
+    "limits", [Limits(1024, 1 << 20), Limits(50, 1 << 20), Limits(200, 900), Limits(1, 1)]
+)
+@pytest.mark.parametrize("seed", range(8))
+def test_writes_that_are_taken_together_make_the_same_batches_as_one_by_one(
+    seed, limits, monkeypatch
+):
+    monkeypatch.setattr(batches, "STRETCH", 4)
+    replica = with_everything(seed)
 
-    assert built == loaded
-    assert built is not None
-    assert built.batch.columns[1] == [3]
-    assert built.covers == [(0, (2, 2)), (0, (3, 3))]
+    together = loads_of(replica, limits, None)
 
-
-def test_a_write_of_a_key_with_a_context_goes_with_its_state(network):
-    network["a"].write(("b's", 3))
-
-    built, loaded = both(network["a"], "a", 5)
-
-    assert built == loaded
-    assert built is not None
-    assert built.batch.states
+    assert together == loads_of(replica, limits, lambda key: False)
+    assert sum(load.writes for load in together) > 500
 
 
-def test_a_write_that_may_not_leave_yet_does_not(network):
-    assert both(network["a"], "a", 3, withheld=everything) == (None, None)
+def test_a_batch_of_new_keys_is_made_without_looking_for_garbage():
+    """In a store of 300,000 keys that takes 30 ms, and everybody waits."""
+    replica = of_own_writes(8 * STRETCH)
+    gc.collect()
+    began: list[int] = []
 
+    def note(phase: str, info: dict[str, int]) -> None:
+        began.append(info["generation"])
 
-def test_what_is_all_on_its_way_is_not_looked_for_again(network, monkeypatch):
-    looks: list[Session] = []
-    lacked = Delivery._lacked
+    gc.callbacks.append(note)
+    try:
+        load = build_batch(
+            replica,
+            [(0, (1, 8 * STRETCH))],
+            batch_id=1,
+            receiver=Newcomer(),
+            limits=Limits(8 * STRETCH, 1 << 20),
+            withheld=None,
+        )
+    finally:
+        gc.callbacks.remove(note)
 
-    def counted(self: Delivery, session: Session):
-        looks.append(session)
-        return lacked(self, session)
-
-    monkeypatch.setattr(Delivery, "_lacked", counted)
-    network.passes = lambda _from, _to, message: not isinstance(message, Batch)
-    network["a"].write(("m", 1))
-
-    assert network["a"].poll() == 1
-    assert len(looks) == 1
-
-
-def test_a_relayed_write_that_is_on_its_way_leaves_the_delay_to_the_next_one():
-    """It is known to be had by the look behind it, so that look is not left out."""
-    network = Network("a", "b", "c")
-    network.join("a", "b")
-    network.join("a", "c")
-    network.join("b", "c")
-    network.run()
-    network.passes = lambda _from, to, message: to.name != "c" or not isinstance(message, Batch)
-    network["b"].write(("k", 1))
-    network.run()
-    network.advance(2_000, step=50)
-    (session,) = (s for s in network["a"].engine.connections.sessions.values() if s.peer_id == "c")
-
-    assert session.flights, "the delay is over, and it was relayed"
-    assert list(session.patience.deadlines) == []
+    assert load is not None
+    assert load.writes == 8 * STRETCH
+    assert began == []

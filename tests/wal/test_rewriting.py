@@ -36,7 +36,7 @@ def rewritten(log: WriteAheadLog) -> None:
         rewrite.sync()
         rewrite.adopt()
     finally:
-        rewrite.abandon()
+        rewrite.discard()
 
 
 def test_the_new_file_has_what_is_left_and_what_came_meanwhile(tmp_path: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_log_that_is_closed_is_not_rewritten(tmp_path: Path) -> None:
         log.close()
         with pytest.raises(InvalidStateError, match="not open"):
             rewrite.adopt()
-        rewrite.abandon()
+        rewrite.discard()
         with pytest.raises(InvalidStateError, match="not open"):
             log.rewrite(incarnation=2)
 
