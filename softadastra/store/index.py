@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
+from typing import cast
 
 from softadastra.store.dots import DotSet, Range
 
@@ -56,6 +57,14 @@ class OriginLog:
         if position < 0:
             return None
         return self._rows[position] if position < len(self._rows) else self.beyond[n]
+
+    def keys(self, first: int, last: int) -> list[str]:
+        """Give the keys of writes from first to last: all of them are here, none collected."""
+        start = first - self.collected.base - 1
+        found = self._rows[start : start + last - first + 1]
+        found += [self.beyond[n] for n in range(first + len(found), last + 1)]
+        assert all(found), "what is collected has no row"
+        return cast("list[str]", found)
 
     def add(self, n: int, key: str) -> None:
         """Add write n; adding one that is here changes nothing."""

@@ -8,10 +8,11 @@ holds is complete wherever the link dies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import NamedTuple, Protocol, cast
 
 from softadastra.store.changes import Arrivals, Claim
+from softadastra.store.digest import values_size
 from softadastra.store.dots import DotSet, Range, subtract
 from softadastra.store.index import OriginLog
 from softadastra.store.replica import Replica
@@ -29,6 +30,9 @@ CONTEXT_BYTES = 12
 CLAIM_BYTES = 18
 RUN_BYTES = 9
 """At least what they take, with the largest numbers that can be in them."""
+PART_WRITES = 256
+"""Of writes that are loaded together. A key of several siblings has those of its part loaded one by
+one."""
 
 
 class Limits(NamedTuple):
@@ -73,11 +77,13 @@ def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
 class Loader:
     """Fills one batch, and stops before any limit that its reader holds it to."""
 
-    def __init__(self, replica: Replica, limits: Limits, withheld: Callable[[str], bool]) -> None:
+    def __init__(
+        self, replica: Replica, limits: Limits, withheld: Callable[[str], bool] | None
+    ) -> None:
         self.replica = replica
         self.limits = limits
         self.withheld = withheld
-        self.rows: dict[str, int] = {}
+        self.rows: dict[str, State] = {}
         self.size_bytes = 0
         self.claimed = 0
         self.runs = 0
@@ -85,12 +91,19 @@ class Loader:
         self.covers: list[tuple[int, Range]] = []
         self.claims: list[tuple[int, int, list[str]]] = []
         self._named: set[int] = set()
+        self._previous = ""
+        """The key of the write that was claimed last: another one of it is in no other run."""
+
+    @property
+    def room(self) -> int:
+        """How many entries more go in, as far as their number is what limits."""
+        return min(self.limits.entries, BATCH_ENTRIES_MAX) - len(self.rows)
 
     @property
     def is_full(self) -> bool:
         """Whether nothing more goes in."""
         return (
-            len(self.rows) >= min(self.limits.entries, BATCH_ENTRIES_MAX)
+            self.room <= 0
             or self.size_bytes >= self.limits.size_bytes
             or self.claimed >= CLAIMED_MAX
             or self.runs >= BATCH_ENTRIES_MAX
@@ -99,27 +112,67 @@ class Loader:
 
     def load(self, origin: int, first: int, last: int) -> None:
         """Claim the writes from first to last, as far as they fit."""
-        log = self.replica.logs[origin]
-        start, previous = first, ""
-        keys: list[str] = []
         self._name(origin)
-        for n in range(first, min(last, first + CLAIMED_MAX - self.claimed - 1) + 1):
-            key = log.key(n)
-            assert key is not None, "what is collected is not claimed"
-            if self.withheld(key):
-                self._claim(origin, start, keys)
-                start, keys = n + 1, []
+        self._previous = ""
+        log, n = self.replica.logs[origin], first
+        end = min(last, first + CLAIMED_MAX - self.claimed - 1)
+        while n <= end:
+            part = log.keys(n, min(n + PART_WRITES - 1, end))
+            fresh = part[: self.room]
+            if self._enter_usual(fresh):
+                self._claim(origin, n, fresh)
+                n += len(fresh)
+            elif self._load_each(origin, n, part):
+                n += len(part)
+            else:
+                break
+
+    def _enter_usual(self, keys: list[str]) -> bool:
+        """Take in keys by columns, if each is new here and has one sibling, and all of them fit.
+
+        In a quarter of the time of one by one: half of what a backlog costs its sender.
+        """
+        if not keys or self.withheld is not None or len(set(keys)) < len(keys):
+            return False
+        states = list(map(self.replica.entries.__getitem__, keys))
+        if KeyState in set(map(type, states)) or not self.rows.keys().isdisjoint(keys):
+            return False
+        siblings = cast("list[Sibling]", states)
+        text = "".join(keys)
+        size = len(text) if text.isascii() else len(text.encode())
+        size += values_size(siblings) + len(keys) * (ENTRY_OVERHEAD_BYTES + RUN_BYTES)
+        if self.size_bytes + size > self.limits.size_bytes:
+            return False
+        if self.runs + len(keys) > BATCH_ENTRIES_MAX:
+            return False
+        self.rows.update(zip(keys, states, strict=True))
+        self.size_bytes += size
+        self.runs += len(keys)
+        self._previous = keys[-1]
+        for origin in {sibling[0] for sibling in siblings}:
+            self._name(origin)
+        return True
+
+    def _load_each(self, origin: int, first: int, keys: list[str]) -> bool:
+        """Claim the writes of these keys one by one; give whether all fit."""
+        start = first
+        claimed: list[str] = []
+        for n, key in enumerate(keys, first):
+            if self.withheld is not None and self.withheld(key):
+                self._claim(origin, start, claimed)
+                start, claimed = n + 1, []
                 continue
-            if key != previous:
-                if self.rows and self.is_full:
-                    break
-                if key not in self.rows and not self._enter(key):
-                    break
+            if key != self._previous:
+                is_full = bool(self.rows) and self.is_full
+                if is_full or (key not in self.rows and not self._enter(key)):
+                    self._claim(origin, start, claimed)
+                    return False
                 self.runs += 1
                 self.size_bytes += RUN_BYTES
-                previous = key
-            keys.append(key)
-        self._claim(origin, start, keys)
+                self._previous = key
+            claimed.append(key)
+        self._claim(origin, start, claimed)
+        return True
 
     def _enter(self, key: str) -> bool:
         """Take in a key's state, if it fits; the first one always does."""
@@ -127,7 +180,7 @@ class Loader:
         size = entry_size(key, state)
         if self.rows and self.size_bytes + size > self.limits.size_bytes:
             return False
-        self.rows[key] = len(self.rows)
+        self.rows[key] = state
         self.size_bytes += size
         for sibling in siblings_of(state):
             self._name(sibling[0])
@@ -142,11 +195,18 @@ class Loader:
             self.size_bytes += len(node_id.encode()) + ORIGIN_OVERHEAD_BYTES
 
     def _claim(self, origin: int, first: int, keys: list[str]) -> None:
-        if keys:
+        """Claim writes from `first` on, together with those before it."""
+        if not keys:
+            return
+        self.claimed += len(keys)
+        last = first + len(keys) - 1
+        if self.covers and (before := self.covers[-1])[0] == origin and before[1][1] == first - 1:
+            self.claims[-1][2].extend(keys)
+            self.covers[-1] = (origin, (before[1][0], last))
+        else:
             self.claims.append((origin, first, keys))
+            self.covers.append((origin, (first, last)))
             self.size_bytes += CLAIM_BYTES
-            self.claimed += len(keys)
-            self.covers.append((origin, (first, first + len(keys) - 1)))
 
     def batch(self, batch_id: int, receiver: Receiver) -> Load | None:
         """Give what was loaded; None when that is nothing."""
@@ -154,13 +214,17 @@ class Loader:
             return None
         batch = batch_of(self.replica, self.rows, self.claims, batch_id, receiver)
         # Its receiver adds the dots of the siblings as well as the claimed ones.
+        origin, (first, last) = self.covers[0]
+        others = [
+            sibling[:2]
+            for state in self.rows.values()
+            for sibling in ((state,) if type(state) is tuple else siblings_of(state))
+            if sibling[0] != origin or not first <= sibling[1] <= last
+        ]
         claimed_dots: dict[int, DotSet] = {}
-        for origin, (first, last) in self.covers:
-            claimed_dots.setdefault(origin, DotSet()).add(first, last)
-        for key in self.rows:
-            for origin, n, *_ in siblings_of(self.replica.entries[key]):
-                if n not in claimed_dots.get(origin, NONE):
-                    self.covers.append((origin, (n, n)))
+        for origin, claimed in self.covers:
+            claimed_dots.setdefault(origin, DotSet()).add(*claimed)
+        self.covers += [(o, (n, n)) for o, n in others if n not in claimed_dots.get(o, NONE)]
         return Load(batch, self.covers, self.claimed)
 
 
@@ -199,20 +263,8 @@ def batch_of(
         batch_id: of this session, rising.
         receiver: what it knows.
     """
-    simple: list[str] = []
-    siblings: list[Sibling] = []
-    keys_of_states: list[str] = []
-    states: list[KeyState] = []
-    for key in chosen:
-        state = replica.entries[key]
-        if isinstance(state, KeyState):
-            keys_of_states.append(key)
-            states.append(state)
-        else:
-            simple.append(key)
-            siblings.append(state)
-    keys = simple + keys_of_states
-    position = {key: i for i, key in enumerate(keys)}
+    keys, siblings, states = parted(replica, list(chosen))
+    position = dict(zip(keys, range(len(keys)), strict=True))
     numbers: dict[int, int] = {}
 
     def wire(origin: int) -> int:
@@ -222,7 +274,7 @@ def batch_of(
     for origin in dict.fromkeys(columns[0]):
         wire(origin)
     wire_claims = [
-        Claim(wire(origin), first, runs(map(position.__getitem__, claimed)))
+        Claim(wire(origin), first, folded(claimed, keys, position))
         for origin, first, claimed in claims
     ]
     wire_states = [
@@ -240,9 +292,19 @@ def batch_of(
         lives=lives_behind(replica, numbers, receiver.known),
         claims=wire_claims,
         keys=keys,
-        columns=([numbers[o] for o in ours], ns, stamps, versions, values, flags),
+        columns=(list(map(numbers.__getitem__, ours)), ns, stamps, versions, values, flags),
         states=wire_states,
     )
+
+
+def parted(replica: Replica, keys: list[str]) -> tuple[list[str], list[Sibling], list[KeyState]]:
+    """Give the keys, those of one sibling without a context first, and both kinds of states."""
+    held = list(map(replica.entries.__getitem__, keys))
+    if KeyState not in set(map(type, held)):
+        return keys, cast("list[Sibling]", held), []
+    siblings = {key: s for key, s in zip(keys, held, strict=True) if not isinstance(s, KeyState)}
+    states = {key: s for key, s in zip(keys, held, strict=True) if isinstance(s, KeyState)}
+    return [*siblings, *states], list(siblings.values()), list(states.values())
 
 
 def entry_size(key: str, state: State) -> int:
@@ -250,6 +312,16 @@ def entry_size(key: str, state: State) -> int:
     size = len(key) if key.isascii() else len(key.encode())
     size += CONTEXT_BYTES * len(context_of(state))
     return size + sum(len(s[4]) + ENTRY_OVERHEAD_BYTES for s in siblings_of(state))
+
+
+def folded(
+    claimed: list[str], keys: list[str], position: Mapping[str, int]
+) -> list[tuple[int, int, int]]:
+    """Give the runs of consecutive writes of these keys."""
+    start = position[claimed[0]]
+    if keys[start : start + len(claimed)] == claimed:
+        return [(len(claimed), start, 1)]
+    return runs(map(position.__getitem__, claimed))
 
 
 def runs(positions: Iterable[int]) -> list[tuple[int, int, int]]:
@@ -278,7 +350,7 @@ def build_batch(
     batch_id: int,
     receiver: Receiver,
     limits: Limits,
-    withheld: Callable[[str], bool],
+    withheld: Callable[[str], bool] | None,
 ) -> Load | None:
     """Put as much of the wanted writes into one batch as fits.
 
@@ -288,7 +360,7 @@ def build_batch(
         batch_id: of this session, rising.
         receiver: what it knows.
         limits: how much fits.
-        withheld: whether a key's state may not leave yet (`auto_queue=False`).
+        withheld: whether a key's state may not leave yet (`auto_queue=False`); None: all may.
 
     Returns:
         The batch; None when nothing is wanted, or all of it is withheld.

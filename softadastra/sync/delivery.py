@@ -146,7 +146,7 @@ class Delivery:
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
-            withheld=self._is_withheld,
+            withheld=None if self.last_sendable >= self._replica.top else self._is_withheld,
         )
         if load is None:
             return None
@@ -244,8 +244,6 @@ class Delivery:
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""
-        if self._options.auto_queue or self.released >= self._replica.top:
-            return False
         me, released = self._replica.me, self.released
         siblings = siblings_of(self._replica.entries[key])
         return any(s[0] == me and s[1] > released for s in siblings)
