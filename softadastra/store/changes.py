@@ -112,6 +112,13 @@ class Arrivals(NamedTuple):
     lives: Mapping[int, Sequence[Life]] = NO_LIVES
     """Of the origins whose writes it brings: those that its receiver may not know."""
 
+    def dots(self) -> set[Visitor]:
+        """Give all of its siblings."""
+        dots = {(key, s[0], s[1]) for key, s in zip(self.keys, self.siblings, strict=False)}
+        for key, state in zip(self.keys[len(self.siblings) :], self.states, strict=True):
+            dots.update((key, s[0], s[1]) for s in state.siblings)
+        return dots
+
 
 class Lost(NamedTuple):
     """A write that did not know of another one, and lost to it."""

@@ -240,7 +240,13 @@ def covered(arrivals: Arrivals) -> dict[int, DotSet]:
     for state in arrivals.states:
         for sibling in state.siblings:
             dots.setdefault(sibling[0], DotSet()).add(sibling[1], sibling[1])
-    for sibling in arrivals.siblings:
+    siblings = arrivals.siblings
+    if arrivals.claims:
+        # Nearly all are those that it claims first.
+        origin, first, runs = arrivals.claims[0]
+        last = first + sum(run[0] for run in runs) - 1
+        siblings = [s for s in siblings if s[0] != origin or not first <= s[1] <= last]
+    for sibling in siblings:
         have = dots.setdefault(sibling[0], DotSet())
         if sibling[1] not in have:
             have.add(sibling[1], sibling[1])

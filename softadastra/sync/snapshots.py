@@ -295,7 +295,7 @@ class Snapshots:
                 via = None
             if via is not None:
                 keys = replica.keys_between(message.after, message.last)
-                via.expect(replica, keys, replica.dots_of(record.arrivals))
+                via.expect(replica, keys, record.arrivals.dots())
                 via.finish(message.last, is_end=message.is_end)
         visitors = replica.visitors(record.arrivals)
         for incoming in self.incoming.values():
@@ -311,7 +311,7 @@ class Snapshots:
         if incoming is None:
             return []
         found: list[Visitor] = []
-        for key, origin, n in replica.dots_of(arrivals):
+        for key, origin, n in arrivals.dots():
             here = siblings_of(replica.entries.get(key))
             is_here = any(s[:2] == (origin, n) for s in here)
             if not is_here and n in replica.logs[origin].collected:
