@@ -130,7 +130,8 @@ class Loader:
     def _enter_usual(self, keys: list[str]) -> bool:
         """Take in keys by columns, if each is new here and has one sibling, and all of them fit.
 
-        In a quarter of the time of one by one: half of what a backlog costs its sender.
+        In a quarter of the instructions that it takes one by one: a backlog costs its sender a
+        third of the time.
         """
         if not keys or self.withheld is not None or len(set(keys)) < len(keys):
             return False
