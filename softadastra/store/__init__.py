@@ -8,6 +8,7 @@ Nothing in here knows of time, disks, sockets, threads or logs. Reading order:
 - `siblings.py`: the state of one key, the total order, the merge rule
 - `index.py`: per origin, the key of each write that this node has
 - `lives.py`, `splitting.py`: telling the history of an origin from that of a copy of its log
+- `histories.py`: these of all origins together
 - `keys.py`: the keys in order, for prefix scans
 - `changes.py`: what changes it: decided, made durable, evolved
 - `replica.py`: all of it together: entries, digest, `have`; evolve

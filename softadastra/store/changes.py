@@ -113,7 +113,7 @@ class Arrivals(NamedTuple):
     """Of the origins whose writes it brings: those that its receiver may not know."""
 
     def dots(self) -> set[Visitor]:
-        """Give all its siblings."""
+        """Give all of its siblings."""
         dots = {(key, s[0], s[1]) for key, s in zip(self.keys, self.siblings, strict=False)}
         for key, state in zip(self.keys[len(self.siblings) :], self.states, strict=True):
             dots.update((key, s[0], s[1]) for s in state.siblings)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from softadastra.store.dots import DotSet, Range
 
@@ -69,15 +69,13 @@ class OriginLog:
             return None
         return self._rows[position] if position < len(self._rows) else self.beyond[n]
 
-    def stretch(self, first: int, last: int) -> list[str]:
-        """Give the keys of the writes from first to last, which must be here and not collected."""
-        start, end = first - self.collected.base - 1, last - self.collected.base
-        if start >= 0 and end <= len(self._rows):
-            keys = self._rows[start:end]
-        else:
-            keys = [self.key(n) for n in range(first, last + 1)]
-        assert None not in keys, "what is collected is not asked for"
-        return keys  # type: ignore[return-value]  # mypy does not see that none is None
+    def keys(self, first: int, last: int) -> list[str]:
+        """Give the keys of writes from first to last: all of them are here, none collected."""
+        start = first - self.collected.base - 1
+        found = self._rows[start : start + last - first + 1]
+        found += [self.beyond[n] for n in range(first + len(found), last + 1)]
+        assert all(found), "what is collected has no row"
+        return cast("list[str]", found)
 
     def add(self, n: int, key: str) -> None:
         """Add write n; adding one that is here changes nothing."""

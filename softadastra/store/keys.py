@@ -30,6 +30,11 @@ class OrderedKeys:
         if self._sorted is not None:
             self._fresh.append(key)
 
+    def update(self, keys: Iterable[str]) -> None:
+        """Take in keys that are new to the store."""
+        if self._sorted is not None:
+            self._fresh.extend(keys)
+
     def discard(self, keys: Iterable[str]) -> None:
         """Let go keys that have left the store."""
         if self._sorted is not None:

@@ -31,6 +31,8 @@ def outlived(replica: Replica, arrivals: Arrivals, told: Mapping[int, DotSet]) -
             says nothing of the states in the batch.
     """
     entries = replica.entries
+    if entries.keys().isdisjoint(arrivals.keys):
+        return []
     theirs: Iterable[State] = chain(arrivals.siblings, arrivals.states)
     return [
         visitor
