@@ -82,7 +82,7 @@ class Answers:
         if now.mono_ms >= session.known_ms:
             session.known_ms = now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
             reports, session.reports_begin = self._membership.reports(
-                session.peer_id, session.reports_begin, now
+                session.peer_id, session.neighbours, session.reports_begin, now
             )
         session.have_ms = session.known_ms
         session.number_told += 1
