@@ -66,7 +66,6 @@ class Replica:
     __slots__ = (
         "_digest",
         "_live",
-        "_ordered",
         "_size_bytes",
         "clock",
         "conflicted",
@@ -79,6 +78,7 @@ class Replica:
         "named",
         "node_id",
         "observed",
+        "ordered",
         "origins",
         "policies",
         "rank",
@@ -112,10 +112,11 @@ class Replica:
         """The latest writes that lost a conflict under last_write_wins."""
         self.observed: list[Replacement] | None = None
         """What records have replaced, while somebody observes it: he takes it after each one."""
+        self.ordered = OrderedKeys()
+        """The keys in order, as far as anybody has asked."""
         self._digest = 0
         self._live = 0
         self._size_bytes = 0
-        self._ordered = OrderedKeys()
         self.rank = order(self.origins)
         """The total order of siblings."""
 
@@ -159,11 +160,11 @@ class Replica:
 
     def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
-        return self._ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
+        return self.ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
 
     def keys_between(self, after: str | None, last: str) -> list[str]:
         """Give the keys behind `after` up to `last`, removed ones included."""
-        return self._ordered.between(self.entries, after=after, last=last)
+        return self.ordered.between(self.entries, after=after, last=last)
 
     def dots_of(self, arrivals: Arrivals) -> set[Visitor]:
         """Give all siblings of a batch."""
@@ -310,7 +311,7 @@ class Replica:
         for key in keys:
             self._size_bytes -= len(key) + values_size(siblings_of(self.entries.pop(key)))
             del self.tombstones[key]
-        self._ordered.discard(keys)
+            self.ordered.note(key)
 
     def _merge(
         self,
@@ -369,7 +370,7 @@ class Replica:
             if observed is not None:
                 observed.append((key, old, new))
             if old is None:
-                self._ordered.add(key)
+                self.ordered.note(key)
                 size += len(key)
             elif not isinstance(old, KeyState):
                 size -= len(old[4])
