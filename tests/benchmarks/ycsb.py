@@ -38,8 +38,7 @@ class Kind(Enum):
     UPDATE = "update"
     INSERT = "insert"
     SCAN = "scan"
-    MODIFY = "modify"
-    """Read it, then write it."""
+    MODIFY = "read-modify-write"
 
 
 @dataclass(frozen=True, slots=True)

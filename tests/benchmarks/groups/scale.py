@@ -98,7 +98,8 @@ ROWS = (
     Row(
         name="processes",
         work=f"{many_processes.PROCESSES} processes, each connected to all, write 10,000 keys",
-        note="The machine's processors: each process merges each write; who is late is relayed to.",
+        note="The processors. Copies are how often each write is sent in all, batches how many "
+        "messages it takes; idle is the processor time of the busiest one when nothing comes.",
         figures=(
             Figure(name="time", unit="s", is_less_better=True, is_absolute=True),
             Figure(
