@@ -3,7 +3,7 @@
     python examples/lan_chat.py Ada      in one terminal,
     python examples/lan_chat.py Grace    in another one, on this machine or the next.
 
-It needs softadastra[discovery]. Who comes later gets what was said before, from anybody who is
+It needs the extra discovery. Who comes later gets what was said before, from anybody who is
 still there. Everybody on the network can read along and join in, which `insecure=True` agrees to.
 """
 

@@ -72,8 +72,6 @@ class AsyncClient:
         self._writer: Writer | None = None
         self._lifecycle = Lock()
 
-    # From open to close.
-
     async def open(self) -> Self:
         """See `Client.open`. When it is cancelled, the client is closed again."""
 
@@ -145,8 +143,10 @@ class AsyncClient:
         assert row is not None, "a put always has a result"
         return PutResult._make(row)
 
-    async def remove(self, key: str) -> bool:
+    async def remove(self, key: str, *, seen: Iterable[str] | None = None) -> bool:
         """See `Client.remove`; cancelled, as `put`."""
+        if seen is not None:
+            return await in_thread(lambda: self._client.remove(key, seen=seen))
         (row,) = await self._write([(self._client._opened().key(key), TOMBSTONE, 0)])
         return row is not None
 

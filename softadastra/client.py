@@ -18,7 +18,6 @@ from softadastra.observing import Observing
 from softadastra.outbox import prune, release, requeue_failed
 from softadastra.scans import page_of
 from softadastra.store.clock import milliseconds
-from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
@@ -82,15 +81,6 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
                 outcome is unknown, and nothing is written until the client is opened again.
         """
         return (self._node or self._opened()).put(key, value)
-
-    def remove(self, key: str) -> bool:
-        """Remove a key here and at every peer; False when it is absent, then nothing is written.
-
-        Raises as `put`.
-        """
-        node = self._opened()
-        (result,) = node.write([(node.key(key), TOMBSTONE, 0)])
-        return result is not None
 
     @overload
     def get(self, key: str) -> Value: ...
@@ -332,7 +322,8 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """Announce this node on the network that it listens on, and dial who is found there.
 
         Peers of the same cluster find each other without an address. It goes as far as the
-        listener: on loopback, nodes of this machine. Running already: nothing.
+        listener: on loopback, nodes of this machine. Running already: nothing. When it ends by
+        itself, which only a bug does, that is told as `discovery.failed`, and it begins anew.
 
         Raises:
             DiscoveryError: it is disabled by the options, or cannot start; the message says why.

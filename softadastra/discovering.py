@@ -74,6 +74,7 @@ class Discovering:
         """
         if self.is_running:
             return
+        self.stop()  # what has ended by itself, and waits to begin anew
         try:
             self._multicast = self._begin(port, finding)
         except DiscoveryError as error:

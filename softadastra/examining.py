@@ -96,6 +96,7 @@ class Examining(Lifecycle):
             now=now,
             is_online=node.transport_port is not None,
             is_writing=not node.committer.has_failed,
+            refusal=node.committer.refusals.stands,
             auto_tick=self.options.auto_tick,
             excluded=node.engine.admission.excluded(now),
         )

@@ -11,6 +11,25 @@ from softadastra.vitals import PeerVitals
 __all__ = ["KeyExplanation", "KeyWrite", "PeerExplanation", "Readiness"]
 
 
+class Worded:
+    """What was found at a moment, in words. Its classes have the two fields."""
+
+    __slots__ = ()
+
+    observed_ms: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def sentences(self) -> list[str]:
+        """The findings in words, a sentence each."""
+        return [sentence(finding, self.observed_ms) for finding in self.findings]
+
+    @property
+    def advice(self) -> list[str]:
+        """What people can do about them, a sentence each; none when nothing has to be done."""
+        return advice_on(self.findings)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyWrite:
     """A write that stands for a key."""
@@ -28,7 +47,7 @@ class KeyWrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyExplanation:
+class KeyExplanation(Worded):
     """How a key stands here and at the peers, and why."""
 
     key: str
@@ -41,19 +60,9 @@ class KeyExplanation:
     findings: tuple[Finding, ...]
     """Most important first."""
 
-    @property
-    def sentences(self) -> list[str]:
-        """The findings in words, a sentence each."""
-        return [sentence(finding, self.observed_ms) for finding in self.findings]
-
-    @property
-    def advice(self) -> list[str]:
-        """What people can do about them, a sentence each; none when nothing has to be done."""
-        return advice_on(self.findings)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PeerExplanation:
+class PeerExplanation(Worded):
     """How a peer stands with this node, and why."""
 
     observed_ms: int
@@ -62,19 +71,9 @@ class PeerExplanation:
     findings: tuple[Finding, ...]
     """Most important first."""
 
-    @property
-    def sentences(self) -> list[str]:
-        """The findings in words, a sentence each."""
-        return [sentence(finding, self.observed_ms) for finding in self.findings]
-
-    @property
-    def advice(self) -> list[str]:
-        """What people can do about them, a sentence each; none when nothing has to be done."""
-        return advice_on(self.findings)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
+class Readiness(Worded):
     """Whether a node does what it is there for, and if not, why."""
 
     observed_ms: int
@@ -86,13 +85,3 @@ class Readiness:
     def ok(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
-
-    @property
-    def sentences(self) -> list[str]:
-        """What is wrong in words, a sentence each."""
-        return [sentence(finding, self.observed_ms) for finding in self.findings]
-
-    @property
-    def advice(self) -> list[str]:
-        """What people can do about it, a sentence each."""
-        return advice_on(self.findings)

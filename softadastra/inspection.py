@@ -96,6 +96,18 @@ class Reading:
         """About how large it would be when it was rewritten now."""
         return None if self.engine is None else live_bytes(self.engine)
 
+    def keys(self, prefix: str, limit: int) -> list[str]:
+        """Give the first keys with a prefix that have a value; none when something is missing."""
+        if self.engine is None:
+            return []
+        replica = self.engine.replica
+        page = replica.page(prefix=prefix, after=None, limit=limit)
+        return [key for key in page if replica.value(key) is not None]
+
+    def peers(self) -> list[str]:
+        """Give the names of the known nodes; none when something is missing."""
+        return [] if self.engine is None else sorted(each.node_id for each in self.engine.members)
+
     @property
     def frame_count(self) -> int:
         """How many intact frames there are."""

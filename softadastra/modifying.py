@@ -1,20 +1,24 @@
-"""Values that are made of those before, as one step."""
+"""Writes that are made of what stands, as one step, or say what of it they have seen."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from softadastra.errors import InvalidStateError, NotFoundError
 from softadastra.lifecycle import Lifecycle
-from softadastra.store.siblings import siblings_of
+from softadastra.node import Node
+from softadastra.store.siblings import RESOLUTION, TOMBSTONE, siblings_of
 from softadastra.store.values import unpack_value
+from softadastra.store.writes import Assigned, Assignment
+from softadastra.sync.status import standing_ids
 from softadastra.types import PutResult, Storable
 
 __all__ = ["Modifying"]
 
 
 class Modifying(Lifecycle):
-    """What a `Client` does with a value and those before it."""
+    """What a `Client` does with the values that a key has."""
 
     def modify(
         self, key: str, function: Callable[[Any], Storable], default: object = None
@@ -57,6 +61,26 @@ class Modifying(Lifecycle):
                 assert result is not None, "a put always has a result"
                 return PutResult._make(result)
 
+    def remove(self, key: str, *, seen: Iterable[str] | None = None) -> bool:
+        """Remove a key here and at every peer; False when it is absent, then nothing is written.
+
+        Args:
+            key: any key.
+            seen: as `resolve` takes it: the `sync_id` of each value that may go. A key that
+                `conflicts()` lists is settled so. None: whatever stands is removed.
+
+        Raises:
+            InvalidStateError: it was written meanwhile; nothing has changed. Or as `put`.
+            InvalidArgumentError, StorageError: as `put`.
+        """
+        node = self._opened()
+        key = node.key(key)
+        if seen is None:
+            (result,) = node.write([(key, TOMBSTONE, 0)])
+            return result is not None
+        flags = RESOLUTION if has_conflict(node, key) else 0
+        return write_seen(node, (key, TOMBSTONE, flags), seen) is not None
+
     def resolve(self, key: str, value: Storable, *, seen: Iterable[str] | None = None) -> PutResult:
         """Settle a key's conflict with a value, which supersedes all that this node has seen.
 
@@ -72,5 +96,32 @@ class Modifying(Lifecycle):
             InvalidStateError: it was written meanwhile; nothing has changed. Or as `put`.
             InvalidArgumentError, StorageError: as `put`.
         """
-        known = None if seen is None else frozenset(seen)
-        return PutResult._make(self._opened().resolve(key, value, known))
+        node = self._opened()
+        key, packed, _ = node.assignment(key, value)
+        if not has_conflict(node, key):
+            raise NotFoundError(f"key {key!r} has no conflict", key=key)
+        result = write_seen(node, (key, packed, RESOLUTION), seen)
+        assert result is not None, "a resolution is always written"
+        return PutResult._make(result)
+
+
+def has_conflict(node: Node, key: str) -> bool:
+    """Whether `conflicts()` lists a key."""
+    replica = node.replica
+    with node.lock:
+        return key in replica.conflicted or any(lost.key == key for lost in replica.lost)
+
+
+def write_seen(node: Node, asked: Assignment, seen: Iterable[str] | None) -> Assigned | None:
+    """Commit a write, unless its key has more values than were seen; None: all of them were."""
+    key, known = asked[0], frozenset(seen or ())
+
+    def is_seen() -> bool:
+        return known.issuperset(standing_ids(node.replica, key))
+
+    for result in node.write([asked], None if seen is None else is_seen):
+        return result
+    raise InvalidStateError(
+        f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",
+        key=key,
+    )

@@ -6,7 +6,7 @@ signal handler: `close` then ends what was begun, and may be called again until 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -30,14 +30,14 @@ from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
 from softadastra.runtime.waiting import is_synced, shielded, wanted_of
 from softadastra.store.replica import Replica
-from softadastra.store.siblings import RESOLUTION, Sibling
+from softadastra.store.siblings import Sibling
 from softadastra.store.writes import Assigned, Assignment
 from softadastra.sync.engine import Engine
 from softadastra.sync.notices import Level, Notice
 from softadastra.sync.output import Push
 from softadastra.sync.records import Placed, Record, RecordEncoder
 from softadastra.sync.settings import Now
-from softadastra.sync.status import conflicting_value, standing_ids
+from softadastra.sync.status import conflicting_value
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
 from softadastra.types import NodeInfo, Peer, PeerSource, PutResult, put_result
@@ -91,7 +91,7 @@ class Node:
         self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
-        self.committer.dirtied = self.wake
+        self.committer.dirtied = self._wake_to_sync
         self.committer.noted = self.wake
         self.lock = self.committer.lock
         self.commit = self.committer.commit
@@ -157,22 +157,6 @@ class Node:
         (result,) = self.write([self.assignment(key, value)])
         assert result is not None, "a put always has a result"
         return put_result(result)
-
-    def resolve(self, key: object, value: object, seen: Collection[str] | None = None) -> Assigned:
-        """Commit a write that settles a conflict, unless it has more values than were seen."""
-        key, packed, _ = self.assignment(key, value)
-        replica = self.replica
-        with self.lock:
-            if key not in replica.conflicted and all(lost.key != key for lost in replica.lost):
-                raise NotFoundError(f"key {key!r} has no conflict", key=key)
-        guard = None if seen is None else (lambda: set(standing_ids(replica, key)).issubset(seen))
-        for result in self.write([(key, packed, RESOLUTION)], guard):
-            assert result is not None, "a resolution is always written"
-            return result
-        raise InvalidStateError(
-            f"key {key!r} was written meanwhile, so it was left as it is: look at its values again",
-            key=key,
-        )
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""
@@ -328,6 +312,15 @@ class Node:
         """Let the reactor look at what has changed."""
         reactor = self._reactor
         if reactor is not None:
+            reactor.wake()
+
+    def _wake_to_sync(self) -> None:
+        """Let the reactor sync in time what was written; not itself, as it looks before it waits.
+
+        Woken by each batch that it commits it would take an empty turn behind each.
+        """
+        reactor = self._reactor
+        if reactor is not None and not reactor.is_current:
             reactor.wake()
 
     def push(self, push: Push) -> Pushed:

@@ -84,7 +84,7 @@ ADVICE: Final[Mapping[Cause, str]] = {
     Cause.DISCONNECTED: "See whether {peer} runs, and whether its address is right and reachable.",
     Cause.NO_ADDRESS: "Start {peer}, or tell this node where it is: connect(), or --peer.",
     Cause.LEFT_ALONE: "Connect it again with connect().",
-    Cause.AUTH_FAILED: "Exchange the keys of the two nodes: softadastra pair, or keys trust.",
+    Cause.AUTH_FAILED: "Exchange the keys of the two nodes: softadastra keys pair, or keys trust.",
     Cause.DIFFERENT_CLUSTER: "Give both nodes the same cluster, or name the right one.",
     Cause.PROTOCOL: "Update the older one of the two.",
     Cause.UNAUTHORIZED: "See which node answers at that address, and whose key it has.",

@@ -126,8 +126,8 @@ class Watch(Told, Iterator[Change]):
                 return change
             if is_last or (until is not None and time.monotonic() >= until):
                 return None
-            gate = closed_gate()
-            if not watcher.arm(partial(open_gate, gate)):
+            gate, passed = closed_gate(), closed_gate()
+            if not watcher.arm(partial(open_gate, gate), passed):
                 continue
             try:
                 if until is None:
@@ -135,7 +135,9 @@ class Watch(Told, Iterator[Change]):
                 else:
                     gate.acquire(timeout=min(max(0.0, until - time.monotonic()), TIMEOUT_MAX))
             finally:
-                watcher.disarm()
+                open_gate(passed)
+                if watcher.is_armed:
+                    watcher.disarm()
 
     def close(self) -> None:
         """End it, and wake who waits. What was not given yet is not; again is no error."""

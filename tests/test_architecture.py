@@ -42,7 +42,7 @@ LAYERS = {
     "tagged_json": VALUES,
     "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},
-    "modifying": {*VALUES, "lifecycle", "store"},
+    "modifying": {*VALUES, "lifecycle", "node", "store", "sync"},
     "outbox": {*VALUES, "sync"},
     "node_settings": {*VALUES, "options", "store", "sync", "metadata"},
     "networking": {*VALUES, "options", "security", "transport"},

@@ -30,6 +30,7 @@ from softadastra import (
     StoreLockedError,
     TransportError,
 )
+from softadastra.runtime.reactor import Reactor
 from softadastra.store.changes import OWN
 from softadastra.store.origins import Origin
 
@@ -602,6 +603,34 @@ def test_without_auto_flush_writes_are_kept_and_synced_in_time(wal):
         node.put("k", 1)
     with Client(ClientOptions.fast("node-a", wal)) as node:
         assert node.get("k") == 1
+
+
+def test_without_auto_flush_a_reactor_does_not_wake_itself_to_sync_what_it_takes_in(
+    tmp_path, monkeypatch
+):
+    wakers: list[str] = []
+    wake = Reactor.wake
+
+    def noted(reactor: Reactor) -> None:
+        wakers.append(threading.current_thread().name)
+        wake(reactor)
+
+    monkeypatch.setattr(Reactor, "wake", noted)
+    options = [
+        ClientOptions.persistent(name, tmp_path / name, auto_flush=False).with_local_transport(0)
+        for name in ("node-a", "node-b")
+    ]
+    with Client(options[0]) as a, Client(options[1]) as b, b.watch() as changes:
+        a.start_transport()
+        b.start_transport()
+        assert b.transport_port is not None
+        a.connect(Peer.local("node-b", b.transport_port))
+        a.put("k", 1)
+        assert changes.get(30) is not None
+        assert a.wait_synced(30)
+
+    assert "MainThread" in wakers
+    assert "softadastra-reactor" not in wakers
 
 
 def test_without_auto_flush_syncs_go_on_while_writes_go_on(wal):

@@ -48,7 +48,7 @@ def test_a_missing_package_is_told_with_what_to_install(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(DiscoveryError, match=rf"{package}.*install softadastra\[discovery\]"):
+    with pytest.raises(DiscoveryError, match=rf"{package}.*pip install '\.\[discovery\]'"):
         node.start_discovery()
 
     assert not node.discovery_running

@@ -39,7 +39,7 @@ TERMINAL = re.compile(r"<!-- terminal: (\w+) -->")
 """Before a block that is typed in a terminal of its own."""
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-PORT = re.compile(r"\b40[45]\d\b")
+PORT = re.compile(r"\b(?:40[45]\d|8765)\b")
 """The ports that the documents use; the tests put free ones in their place."""
 COMMAND = re.compile(r"(?:^|[|;&] *)(?:\w+=\S+ +)*(?:\S+/)?softadastra(?=\s|$)([^|;&>]*)")
 TARGET = re.compile(r"(?:^|[|;&] *)make ([a-z][\w-]*)")

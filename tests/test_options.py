@@ -6,6 +6,8 @@ import dataclasses
 import errno
 import json
 import math
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -734,3 +736,44 @@ def test_what_is_loaded_can_still_be_changed_before_it_is_checked(empty_director
     options.insecure = True
 
     options.validate()
+
+
+PROGRAM = """
+import multiprocessing
+from softadastra.options import policy_name
+
+def merge(key, siblings):
+    return 0
+
+def tell(name):
+    print(name, policy_name(merge), flush=True)
+
+if __name__ == "__main__":
+    tell("main")
+    spawned = multiprocessing.get_context("spawn").Process(target=tell, args=("spawned",))
+    spawned.start()
+    spawned.join()
+"""
+
+
+@pytest.mark.parametrize("how", [["till.py"], ["-m", "till"], ["-c", "import till; till.tell(1)"]])
+def test_a_function_has_one_name_in_the_program_in_what_imports_it_and_in_what_it_spawns(
+    how: list[str], tmp_path: Path
+) -> None:
+    """Nodes compare these names, and refuse each other when they differ."""
+    (tmp_path / "till.py").write_text(PROGRAM)
+
+    done = subprocess.run(
+        [sys.executable, *how], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+
+    names = {line.split()[1] for line in done.stdout.splitlines()}
+    assert names == {"merge:till.merge"}, done.stderr
+
+
+def test_a_function_that_is_typed_in_keeps_the_name_of_its_module() -> None:
+    code = "from softadastra.options import policy_name; print(policy_name(lambda k, s: 0))"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "merge:__main__.<lambda>\n"

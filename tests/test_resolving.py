@@ -59,3 +59,44 @@ def test_a_choice_that_did_not_see_a_value_writes_nothing(node: Client) -> None:
 
     assert {value.value for value in node.conflicts()[0].values} == {"of a", "of b", "of c"}
     assert node.resolve("k", "all", seen=seen_of(node)).status == "updated"
+
+
+def test_a_conflict_is_settled_by_a_remove_that_saw_all_values(node: Client) -> None:
+    assert node.remove("k", seen=seen_of(node))
+
+    assert (node.get("k"), node.conflicts()) == (None, [])
+
+
+def test_a_remove_that_did_not_see_a_value_removes_nothing(node: Client) -> None:
+    """As when it comes between somebody's look and the choice."""
+    first, *_ = seen_of(node)
+
+    with pytest.raises(InvalidStateError, match="written meanwhile"):
+        node.remove("k", seen=[first])
+
+    assert {value.value for value in node.conflicts()[0].values} == {"of a", "of b"}
+
+
+def test_a_conflict_that_a_remove_has_won_is_settled_by_a_remove() -> None:
+    options = [ClientOptions.memory_only(name).with_local_transport() for name in "ab"]
+    with Client(options[0]) as a, Client(options[1]) as b:
+        a.put("k", "of a")
+        b.put("k", "of b")
+        b.remove("k")
+        a.start_transport()
+        b.start_transport()
+        meet(b, a)
+        eventually(lambda: a.conflicts() or b.conflicts())  # who decides it first lists it
+        node = a if a.conflicts() else b
+        assert "k" not in node
+
+        assert node.remove("k", seen=seen_of(node))
+
+        assert node.conflicts() == []
+
+
+def test_a_remove_of_an_absent_key_writes_nothing_whatever_was_seen(node: Client) -> None:
+    before = node.sync_state().last_submitted_version
+
+    assert not node.remove("absent", seen=[])
+    assert node.sync_state().last_submitted_version == before

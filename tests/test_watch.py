@@ -111,6 +111,20 @@ def test_a_reader_that_waits_is_woken_by_a_write(client):
     assert told == ["k"]
 
 
+def test_a_reader_that_was_woken_says_that_it_runs(client):
+    """Else who commits what peers send would wait for it, for half a millisecond each time."""
+    watch = client.watch()
+    reader = in_thread(lambda: next(watch))
+    until(lambda: waits(watch))
+
+    client.put("k", 1)
+
+    reader.join(DEADLINE_SECONDS)
+    passed = watch._watcher._watched.passed
+    assert passed is not None
+    assert passed.acquire(blocking=False)
+
+
 def test_closing_wakes_the_reader_and_ends_its_iteration(client):
     watch = client.watch()
     told: list[Change] = []

@@ -248,10 +248,10 @@ def check_peers(node: Operations) -> Iterator[Finding]:
             advice="softadastra peers add, or node run --discover",
         )
     for peer in peers:
-        yield _about_peer(peer)
+        yield _about_peer(node, peer)
 
 
-def _about_peer(peer: PeerStatus) -> Finding:
+def _about_peer(node: Operations, peer: PeerStatus) -> Finding:
     check = f"peer {peer.node_id}"
     stands = f"{peer.state}, lacks {as_count(peer.lag, 'write')}"
     skew_ms = peer.clock_skew_ms
@@ -267,9 +267,18 @@ def _about_peer(peer: PeerStatus) -> Finding:
             check=check,
             state=State.WARNING,
             found=f"{stands}: {peer.last_error or 'not connected'}",
-            advice="it gets what it lacks when it is back; forget it when it is gone for good",
+            advice=_peer_advice(node, peer.node_id),
         )
     return Finding(check=check, state=State.OK, found=stands)
+
+
+def _peer_advice(node: Operations, node_id: str) -> str:
+    """Give what people can do about a peer; "" where the node goes on by itself."""
+    try:
+        found = node.explain_peer(node_id).findings
+    except NotFoundError:  # it was forgotten in between
+        return ""
+    return " ".join(advice_on(each for each in found if each.peer == node_id)).removesuffix(".")
 
 
 def check_outbox(node: Operations) -> Finding:

@@ -177,8 +177,7 @@ class RequiredArgument(click.Argument):
         declarations: the argument's name, as click takes it.
         missing: what to say when it is absent.
         empty: what to say when it is "", None when that is a value.
-        completes: what a shell completes it with: "key", "peer" or "key or peer" of the running
-            node.
+        completes: what a shell completes it with: "key", "peer" or "key or peer" of the node.
         attributes: as click takes them.
     """
 

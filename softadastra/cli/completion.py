@@ -1,7 +1,8 @@
 """`softadastra completion`: what a shell needs to complete commands, keys and peers.
 
 Commands and options come from the tool itself; keys and peers from the node, when it runs and
-answers at once. A shell that waits is worse than one that completes nothing.
+answers at once, or from the log of one that does not run, when it is soon read. A shell that waits
+is worse than one that completes nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 from contextlib import closing, suppress
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,11 +29,16 @@ from softadastra.errors import SoftadastraError
 
 if TYPE_CHECKING:
     from softadastra.control.remote import RemoteNode
+    from softadastra.inspection import Reading
+    from softadastra.options import ClientOptions
 
 __all__ = ["candidates", "complete", "complete_from_node", "completion"]
 
 ANSWER_SECONDS = 0.1
 """The longest wait for a node: more is felt at the keyboard."""
+
+LOG_BYTES_MAX = 512 * 1024
+"""The largest log that is read for it: 5,000 small writes, in 0.1 s."""
 
 KEYS_MAX = 100
 """Completions that are shown: more than a screen helps nobody."""
@@ -88,7 +95,7 @@ def candidates(
 
 
 def complete_from_node(context: click.Context, what: str, incomplete: str) -> list[CompletionItem]:
-    """Give the names that begin so, as the running node has them; none when it does not answer.
+    """Give the names that begin so, as the node has them; none when that takes too long.
 
     Args:
         context: of the command line so far.
@@ -96,29 +103,48 @@ def complete_from_node(context: click.Context, what: str, incomplete: str) -> li
         incomplete: the word so far.
     """
     with suppress(SoftadastraError, OSError):
-        running = _running(context)
-        if running is not None:
-            with closing(running):
-                names = _peers(running) if "peer" in what else []
-                names += _keys(running, incomplete) if "key" in what else []
-                return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+        options = load_options(context.ensure_object(Invocation))
+        if options.enable_wal:
+            names = _names(options, what, incomplete)
+            # What cannot be printed cannot be typed either.
+            fitting = (name for name in names if name.startswith(incomplete) and name.isprintable())
+            return [CompletionItem(name) for name in fitting]
     return []
 
 
+def _names(options: ClientOptions, what: str, prefix: str) -> list[str]:
+    from softadastra.control.remote import find_node
+
+    log = options.resolved_wal_path()
+    running = find_node(log, node_id=options.node_id, silence=ANSWER_SECONDS)
+    if running is not None:
+        with closing(running):
+            return [
+                *(_peers(running) if "peer" in what else []),
+                *(_keys(running, prefix) if "key" in what else []),
+            ]
+    if log.stat().st_size > LOG_BYTES_MAX:
+        return []
+    reading = _read(log, options)
+    return [
+        *(reading.peers() if "peer" in what else []),
+        *(reading.keys(prefix, KEYS_MAX) if "key" in what else []),
+    ]
+
+
 def _keys(running: RemoteNode, prefix: str) -> list[str]:
-    # What cannot be printed cannot be typed either.
-    return [key for key, _ in islice(running.items(prefix), KEYS_MAX) if key.isprintable()]
+    return [key for key, _ in islice(running.items(prefix), KEYS_MAX)]
 
 
 def _peers(running: RemoteNode) -> list[str]:
     return [peer.node_id for peer in running.peers()]
 
 
-def _running(context: click.Context) -> RemoteNode | None:
-    from softadastra.control.remote import find_node
+def _read(log: Path, options: ClientOptions) -> Reading:
+    """Read a log as `wal inspect` does: nothing is locked, or made."""
+    from softadastra.inspection import Reading, read_log
+    from softadastra.node_settings import engine_options, policies_of
 
-    options = load_options(context.ensure_object(Invocation))
-    if not options.enable_wal:
-        return None
-    log = options.resolved_wal_path()
-    return find_node(log, node_id=options.node_id, silence=ANSWER_SECONDS)
+    steps = read_log(log, policies=policies_of(options), options=engine_options(options))
+    (reading,) = (step for step in steps if isinstance(step, Reading))
+    return reading

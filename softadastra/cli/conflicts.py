@@ -123,9 +123,11 @@ def resolve(
         raise click.UsageError("Give a value, or the number of one with --take.")
     given = None if value is None else read_value(value, is_json=json_value, is_bytes=bytes_value)
     with reach_node(invocation, creates=False) as reached:
+        seen = None
         if take is not None:
-            given = _taken(_find(reached.node.conflicts(), key), take)
-        result = reached.node.resolve(key, given)
+            found = _find(reached.node.conflicts(), key)
+            given, seen = _taken(found, take), [each.sync_id for each in found.values]
+        result = reached.node.resolve(key, given, seen=seen)
     if invocation.json:
         invocation.output.document({**result._asdict(), "sync_id": result.sync_id})
     else:

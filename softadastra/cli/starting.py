@@ -92,7 +92,11 @@ def start(
         path = log_file or log_file_of(options)
         title = "Softadastra node started."
         child = _Child(invocation, given, path)
-        running = child.found(options, timeout_s)
+        try:
+            running = child.found(options, timeout_s)
+        except KeyboardInterrupt as end:
+            end.add_note(f"Node {options.node_id}, process {child.pid}, goes on; its log is {path}")
+            raise
         if running is None:
             raise WaitTimedOutError(
                 f"Node {options.node_id}, process {child.pid}, does not answer within"

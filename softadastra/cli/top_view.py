@@ -121,7 +121,9 @@ def facts_of(now: Vitals, rates: Rates | None) -> Iterable[tuple[str, str]]:
         age = as_duration(now.observed_ms - hold.since_ms)
         yield "", f"{printable(hold.peer)} holds {as_count(hold.count, 'tombstone')}, for {age}"
     if log is not None:
-        yield "log", f"{as_size(log.size_bytes)}, {as_size(log.live_bytes)} of it alive"
+        # An estimate, which is too high where few records have many writes.
+        alive = min(log.live_bytes, log.size_bytes)
+        yield "log", f"{as_size(log.size_bytes)}, about {as_size(alive)} of it alive"
         speed = f"{rates.syncs:,.1f}/s, " if rates else ""
         times = (log.sync_p50_ms, log.sync_p99_ms, log.sync_max_ms)
         p50, p99, longest = ("-" if ms is None else f"{ms:,.1f} ms" for ms in times)

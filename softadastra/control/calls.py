@@ -13,10 +13,11 @@ from typing import Any, Generic, TypeVar
 
 from softadastra.control.operations import Operations
 from softadastra.control.shapes import Stored, from_plain, to_plain
-from softadastra.control.watching import Place, Seen, watched
+from softadastra.control.watching import Place, watched
 from softadastra.errors import InvalidStateError, ProtocolError
 from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.types import (
+    Change,
     Conflict,
     Entry,
     NodeInfo,
@@ -173,7 +174,12 @@ def _stop(served: Served) -> None:
 
 
 PUT: Call[PutResult] = Call("put", {"key": str, "value": Stored}, PutResult)
-REMOVE: Call[bool] = Call("remove", {"key": str}, bool)
+REMOVE: Call[bool] = Call(
+    "remove",
+    {"key": str, "seen": list[str] | None},
+    bool,
+    lambda served, key, seen: served.node.remove(key, seen=seen),
+)
 ENTRY: Call[Entry | None] = Call("entry", {"key": str}, Entry | None)
 ITEMS: Stream[tuple[str, Value]] = Stream("items", {"prefix": str}, tuple[str, Stored])
 BATCH: Call[list[PutResult | None]] = Call(
@@ -182,11 +188,16 @@ BATCH: Call[list[PutResult | None]] = Call(
 SIZE: Call[int] = Call("size", {}, int)
 DIGEST: Call[str] = Call("digest", {}, str)
 CONFLICTS: Stream[Conflict] = Stream("conflicts", {}, Conflict)
-RESOLVE: Call[PutResult] = Call("resolve", {"key": str, "value": Stored}, PutResult)
-WATCH: Live[Seen | Place] = Live(
+RESOLVE: Call[PutResult] = Call(
+    "resolve",
+    {"key": str, "value": Stored, "seen": list[str] | None},
+    PutResult,
+    lambda served, key, value, seen: served.node.resolve(key, value, seen=seen),
+)
+WATCH: Live[Change | Place] = Live(
     "watch",
     {"prefix": str, "since": str | None},
-    Seen | Place,
+    Change | Place,
     lambda served, prefix, since: watched(served.node, prefix, since),
 )
 TICK: Call[TickResult] = Call("tick", {"prune": bool}, TickResult)

@@ -62,7 +62,7 @@ class Operations(Protocol):
     def put(self, key: str, value: Storable, /) -> PutResult:
         """Store a value."""
 
-    def remove(self, key: str, /) -> bool:
+    def remove(self, key: str, /, *, seen: Iterable[str] | None = None) -> bool:
         """Remove a key; False when it is absent."""
 
     def entry(self, key: str, /) -> Entry | None:
@@ -83,7 +83,9 @@ class Operations(Protocol):
     def conflicts(self) -> Iterable[Conflict]:
         """Give the keys in conflict, and those of which a write lost one."""
 
-    def resolve(self, key: str, value: Storable, /) -> PutResult:
+    def resolve(
+        self, key: str, value: Storable, /, *, seen: Iterable[str] | None = None
+    ) -> PutResult:
         """Settle a key's conflict."""
 
     def watch(

@@ -224,9 +224,9 @@ class RemoteNode:
         """Store a value."""
         return self._ask(calls.PUT, key=key, value=value)
 
-    def remove(self, key: str, /) -> bool:
+    def remove(self, key: str, /, *, seen: Iterable[str] | None = None) -> bool:
         """Remove a key; False when it is absent."""
-        return self._ask(calls.REMOVE, key=key)
+        return self._ask(calls.REMOVE, key=key, seen=None if seen is None else list(seen))
 
     def entry(self, key: str, /) -> Entry | None:
         """Give a key's value with where it came from."""
@@ -269,9 +269,12 @@ class RemoteNode:
         """Give the keys in conflict, and those of which a write lost one."""
         return self._stream(calls.CONFLICTS)
 
-    def resolve(self, key: str, value: Storable, /) -> PutResult:
+    def resolve(
+        self, key: str, value: Storable, /, *, seen: Iterable[str] | None = None
+    ) -> PutResult:
         """Settle a key's conflict."""
-        return self._ask(calls.RESOLVE, key=key, value=value)
+        known = None if seen is None else list(seen)
+        return self._ask(calls.RESOLVE, key=key, value=value, seen=known)
 
     def watch(
         self,

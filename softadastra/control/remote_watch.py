@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -16,18 +15,11 @@ from softadastra.control.failures import failure_of
 from softadastra.control.frames import Reply, decode_reply
 from softadastra.control.shapes import from_plain
 from softadastra.control.unreachable import NodeGoneError
-from softadastra.control.watching import Place, Seen
+from softadastra.control.watching import Place
 from softadastra.errors import SoftadastraError, WatchOverflowError
 from softadastra.types import Change
 
 __all__ = ["RemoteWatch"]
-
-
-@dataclass(frozen=True, slots=True)
-class At:
-    """A place, by its text."""
-
-    position: str
 
 
 class RemoteWatch:
@@ -90,19 +82,19 @@ class RemoteWatch:
             if told is not None:
                 self._position = told.position
             match told:
-                case Seen():
-                    return _change(told)
+                case Change():
+                    return told
                 case Place(missed=str(missed)):
                     raise WatchOverflowError(missed, position=told.position)
                 case _ if until is not None and time.monotonic() >= until:
                     return None
 
-    def _told(self, until: float | None) -> Seen | Place | None:
+    def _told(self, until: float | None) -> Change | Place | None:
         """Wait for what the node tells; None: it says that it lives, or nothing in time."""
         kind, content = self._reply(until)
         match kind:
             case Reply.PART:
-                told: Seen | Place = from_plain(calls.WATCH.result, content)
+                told: Change | Place = from_plain(calls.WATCH.result, content)
                 return told
             case Reply.ERROR:
                 raise failure_of(content)
@@ -158,16 +150,3 @@ class RemoteWatch:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _change(told: Seen) -> Change:
-    return Change(
-        key=told.key,
-        value=told.value,
-        is_removed=told.is_removed,
-        version=told.version,
-        timestamp_ms=told.timestamp_ms,
-        origin=told.origin,
-        sync_id=told.sync_id,
-        located=At(told.position),
-    )

@@ -1,8 +1,9 @@
 """Values of the public API as plain MessagePack, and back, by their types.
 
-A dataclass or named tuple is a map of its fields. A field that is unknown here is left out, since a
-newer version may have it; one that is missing must have a default. Everything else has to be of the
-type that is expected: what comes over a socket is checked before it is believed.
+A dataclass or named tuple is a map of its fields; the place of a change is its text. A field that
+is unknown here is left out, since a newer version may have it; one that is missing must have a
+default. Everything else has to be of the type that is expected: what comes over a socket is checked
+before it is believed.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from softadastra.errors import ProtocolError
 from softadastra.packing import pack_value
 from softadastra.store.values import check_packed_value, unpack_value
+from softadastra.types import Located
 
 __all__ = ["STORED_BYTES_MAX", "Stored", "from_plain", "to_plain"]
 
@@ -28,8 +30,17 @@ class Stored:
     """The shape of a value that a store holds: it travels as the bytes that the store keeps."""
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _At:
+    """Where a change was found at another node, by its text."""
+
+    position: str
+
+
 def to_plain(shape: object, value: Any) -> Any:
     """Make what MessagePack carries of a value of this type."""
+    if shape is Located:
+        return value.position
     if shape is Stored:
         return pack_value(value, STORED_BYTES_MAX)
     if isinstance(shape, types.UnionType) or get_origin(shape) is Union:
@@ -57,6 +68,9 @@ def from_plain(shape: object, plain: Any) -> Any:
     Raises:
         ProtocolError: it is not of this type.
     """
+    if shape is Located:
+        _expect(isinstance(plain, str), "a position", plain)
+        return _At(plain)
     if shape is Stored:
         _expect(isinstance(plain, bytes), "a packed value", plain)
         check_packed_value(plain)

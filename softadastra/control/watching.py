@@ -5,7 +5,7 @@ not read holds up the thread that answers it and nobody else, and is told what i
 
 It ends when the command leaves or the node is closed, then behind all that is known by then.
 
-A command is told `Place` first, then `Seen` for each change. `Place` comes again when the queue
+A command is told `Place` first, then each `Change`. `Place` comes again when the queue
 overflowed, and now and then when nothing changes that it wants to know of: a place is younger then
 than that of the last change, and is kept for longer.
 """
@@ -19,9 +19,9 @@ from typing import Final
 
 from softadastra.control.operations import Operations
 from softadastra.errors import WatchOverflowError
-from softadastra.types import Change, Value
+from softadastra.types import Change
 
-__all__ = ["Place", "Seen", "watched"]
+__all__ = ["Place", "watched"]
 
 LOOK_SECONDS: Final = 0.25
 """How often the node looks whether a command that waits has left, or the node is being closed:
@@ -36,20 +36,6 @@ told the newest values, so that a large queue would give it little more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A `Change`, with its position as text."""
-
-    key: str
-    value: Value
-    is_removed: bool
-    version: int
-    timestamp_ms: int
-    origin: str
-    sync_id: str
-    position: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
     """Where the reader is."""
 
@@ -58,7 +44,7 @@ class Place:
     """What the reader is told when changes before it were not kept; None: it had them all."""
 
 
-def watched(node: Operations, prefix: str, since: str | None) -> Iterator[Seen | Place | None]:
+def watched(node: Operations, prefix: str, since: str | None) -> Iterator[Change | Place | None]:
     """Give what changes, for ever; None each time when nothing waits."""
     with node.watch(prefix, since=since, max_bytes=BYTES_MAX) as watch:
         place = watch.position
@@ -74,22 +60,8 @@ def watched(node: Operations, prefix: str, since: str | None) -> Iterator[Seen |
                 yield Place(position=error.position, missed=error.message)
                 continue
             if change is not None:
-                yield seen(change)
+                yield change
             elif time.monotonic() - told >= PLACE_SECONDS:
                 told = time.monotonic()
                 if place != (place := watch.position):
                     yield Place(position=place)
-
-
-def seen(change: Change) -> Seen:
-    """Make what travels of a change."""
-    return Seen(
-        key=change.key,
-        value=change.value,
-        is_removed=change.is_removed,
-        version=change.version,
-        timestamp_ms=change.timestamp_ms,
-        origin=change.origin,
-        sync_id=change.sync_id,
-        position=change.position,
-    )

@@ -68,6 +68,8 @@ class Dashboard:
         self._address = Address(host, port)
         self._is_token_given = token is not None
         self._token = Token.new() if token is None else Token(token)
+        if isinstance(names, str):
+            raise InvalidArgumentError(f"names are a list of host names, got one: {names!r:.80}")
         self._names = [checked_name(name) for name in names]
         self._lock = Lock()
         self._listener: socket.socket | None = None
@@ -94,8 +96,8 @@ class Dashboard:
         except ModuleNotFoundError as error:
             package = str(error.name).partition(".")[0]
             raise InvalidStateError(
-                f"the dashboard needs {package}, which is not installed:"
-                " pip install 'softadastra[dashboard]'"
+                f"the dashboard needs {package}, which is not installed: install Softadastra with"
+                " its extra dashboard, in a checkout by pip install '.[dashboard]'"
             ) from error
         listener = self._address.bind()
         try:

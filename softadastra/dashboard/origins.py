@@ -40,12 +40,13 @@ class Origins:
         Raises:
             RefusedError: it was.
         """
-        host = hostname_of(f"//{headers.get('host', '')}")
+        named = headers.get("host", "")
+        host = hostname_of(f"//{named}")
         if host is None or not self._is_own(host):
             raise RefusedError(
                 Reason.FOREIGN_HOST,
-                f"this dashboard is not called {host or 'so'!r:.80}: open it at the address that it"
-                " was started with, or start it with --dashboard-name for a further name",
+                f"this dashboard is not called {named!r:.80}: open it at the address that it was"
+                " started with, or start it with --dashboard-name for a further name",
             )
 
     def _is_own(self, host: str) -> bool:

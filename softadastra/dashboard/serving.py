@@ -7,7 +7,7 @@ import socket
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from threading import Event, Thread
+from threading import Lock, Thread
 from typing import Final, TypeVar
 
 import uvicorn
@@ -62,7 +62,10 @@ class Serving:
         self._history = History()
         self._executor = ThreadPoolExecutor(CALLS_MAX, "softadastra-dashboard-call")
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._is_running = Event()
+        self._started = Lock()
+        """Open when the thread can be ended. No Event, which Ctrl-C may leave locked."""
+        self._started.acquire()
+        self._is_ended = False
         gate = Gate(
             router(client, self._audience, self._history, self._call),
             origins=origins,
@@ -86,16 +89,22 @@ class Serving:
         self._thread = Thread(target=self._run, name="softadastra-dashboard", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, and wait until it can be ended."""
-        self._thread.start()
-        self._is_running.wait()
+        """Start the thread, and wait until it can be ended. Interrupted, it ends."""
+        try:
+            self._thread.start()
+            self._started.acquire()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """End it: what is under way may take a second, streams end at once. Again is no error."""
+        self._is_ended = True
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop has ended already
                 self._loop.call_soon_threadsafe(self._end)
-        self._thread.join(CLOSING_SECONDS_MAX)
+        if self._thread.ident is not None:
+            self._thread.join(CLOSING_SECONDS_MAX)
 
     def _end(self) -> None:
         self._audience.end()
@@ -107,13 +116,16 @@ class Serving:
         except Exception as error:  # a bug: it ends the dashboard, and not the node
             self._fault("", error)
         finally:
-            self._is_running.set()
+            if self._loop is None:
+                self._started.release()
             self._listener.close()
             self._executor.shutdown(cancel_futures=True)
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._is_running.set()
+        self._started.release()
+        if self._is_ended:  # `close` came before there was a loop that it could tell
+            return
         feed = Feed(self._client, self._audience, self._history)
         telling = asyncio.create_task(self._feed(feed))
         try:

@@ -54,7 +54,7 @@ def settle(client: Client, settlement: Settlement) -> Document:
     Raises:
         RefusedError: it has other values than were looked at; nothing has changed.
         NotFoundError: the key has no conflict any more.
-        InvalidStateError, InvalidArgumentError, StorageError: as `Client.resolve`.
+        InvalidStateError, InvalidArgumentError, StorageError: as `Client.resolve` and `remove`.
     """
     conflict = find_conflict(client, settlement.key)
     if {each.sync_id for each in conflict.values} != set(settlement.seen):
@@ -65,9 +65,7 @@ def settle(client: Client, settlement: Settlement) -> Document:
     if settlement.keep is not None:
         kept = _kept(conflict, settlement.keep)
         if kept.is_removed:
-            # A write that comes between the look and this is superseded unseen: resolve() alone
-            # can tell, and it writes values.
-            client.remove(settlement.key)
+            client.remove(settlement.key, seen=settlement.seen)
             return {"key": settlement.key, "sync_id": None}
         value = kept.value
     result = client.resolve(settlement.key, value, seen=settlement.seen)

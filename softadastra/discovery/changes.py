@@ -56,7 +56,7 @@ class Observer(Protocol):
         """The node is announced under this name, with these addresses."""
 
     def failed(self, error: str) -> None:
-        """Something did not work that should; it is tried again, unless discovery has ended."""
+        """Something did not work that should; it is tried again."""
 
     def is_met(self, node_id: str) -> bool:
         """Whether a node of this id was ever connected to this one."""

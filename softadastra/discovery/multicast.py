@@ -17,13 +17,13 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-import time
 from contextlib import suppress
 from threading import Lock, Thread
 from typing import Final
 
 from softadastra.discovery.announcement import SERVICE_TYPE, Announcement, label_of
 from softadastra.discovery.changes import Observer
+from softadastra.discovery.clocks import read_ms, read_slept_ms
 from softadastra.discovery.interfaces import (
     IPAddress,
     Place,
@@ -56,7 +56,8 @@ try:
     from zeroconf.asyncio import AsyncServiceInfo, AsyncZeroconf
 except ModuleNotFoundError as error:
     raise DiscoveryError(
-        f"discovery needs the package {error.name}: install softadastra[discovery]"
+        f"discovery needs {error.name}, which is not installed: install Softadastra with its extra"
+        " discovery, in a checkout by pip install '.[discovery]'"
     ) from error
 
 __all__ = ["Multicast"]
@@ -83,12 +84,18 @@ taken: somebody answers to every name."""
 TEXT_BYTES_MAX: Final = 1_024
 """A TXT record as long as an announcement can be, twice."""
 STARTING_SECONDS: Final = 10.0
+RESTART_SECONDS_MIN: Final = 10.0
+RESTART_SECONDS_MAX: Final = 600.0
+"""How long after it has ended by itself it begins anew: twice as long each time. Whatever ended it
+is a bug, and may come again at once."""
 STOPPING_SECONDS: Final = 0.8
 """How long `stop` waits for the thread: it says goodbye in one packet."""
 
 
 class Multicast:
     """Announces one node and looks for others, from `start` to `stop`, once.
+
+    What ends it in between is told, and it begins anew after a while.
 
     Args:
         own: what is announced.
@@ -115,6 +122,9 @@ class Multicast:
         """Why a look-up failed, as it was last told."""
         self._started = _closed_gate()
         self._ended = _closed_gate()
+        self._stopped = _closed_gate()
+        """Open when it is to begin anew no more."""
+        self._is_stopped = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -125,7 +135,7 @@ class Multicast:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was started, and has neither been stopped nor failed."""
+        """Whether it was started, and was not stopped; not while it waits to begin anew."""
         return self._is_running
 
     def start(self) -> None:
@@ -147,41 +157,63 @@ class Multicast:
     def stop(self) -> None:
         """Say goodbye, close the sockets, and end the thread. Again is no error."""
         self._is_running = False
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._stopped.release()
         loop = self._loop
-        if loop is None:
-            self._stopping.set()  # nobody waits for it yet
+        if loop is None:  # it begins, and sees that it is not to
             return
         with suppress(RuntimeError):  # it has ended by itself
-            loop.call_soon_threadsafe(self._stopping.set)
+            loop.call_soon_threadsafe(self._stop_run)
         if self._ended.acquire(timeout=STOPPING_SECONDS):
             self._ended.release()
 
+    def _stop_run(self) -> None:
+        self._stopping.set()
+
     def _run(self) -> None:
+        seconds = RESTART_SECONDS_MIN
         try:
-            asyncio.run(self._main())
-        except Exception as error:  # nobody is above: it is told, and the node goes on without
-            if self._has_started:
-                self._observer.failed(
-                    f"discovery has ended: {_words(error)}; start_discovery() begins it anew"
-                )
-            else:
-                self._start_error = error
+            while not self._ends(seconds):
+                if self._stopped.acquire(timeout=seconds):
+                    return
+                seconds = min(2 * seconds, RESTART_SECONDS_MAX)
         finally:
-            self._is_running = False
             if not self._has_started:
                 self._started.release()
             self._ended.release()
 
+    def _ends(self, seconds: float) -> bool:
+        """Run until it is stopped, or cannot start; False: it is to begin anew after so long."""
+        try:
+            asyncio.run(self._main())
+        except Exception as error:  # nobody is above: it is told, and the node goes on without
+            self._is_running = False
+            if not self._has_started:
+                self._start_error = error
+                return True
+            self._observer.failed(
+                f"discovery has ended: {_words(error)}; it begins anew in {seconds:g} s"
+            )
+            return False
+        return True
+
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._stopping, self._woken = asyncio.Event(), asyncio.Event()
+        self._places, self._service, self._look_ups = [], None, set()
+        if self._is_stopped:  # `stop` came before there was a loop that it could tell
+            return
         needs_ipv6 = self._listener.version == 6 and not self._listener.is_loopback
         multicast = AsyncZeroconf(
             interfaces=[], ip_version=IPVersion.All if needs_ipv6 else IPVersion.V4Only
         )
         try:
             await multicast.zeroconf.async_wait_for_start()
-            self._has_started = self._is_running = True
-            self._started.release()
+            self._is_running = True
+            if not self._has_started:
+                self._has_started = True
+                self._started.release()
             async with asyncio.TaskGroup() as group:
                 work = [
                     group.create_task(self._follow_network(multicast)),
@@ -396,22 +428,6 @@ def question() -> DNSOutgoing:
 def addresses_of(service: AsyncServiceInfo) -> list[str]:
     """Give the addresses that are announced, as `announced` gives them."""
     return service.parsed_addresses()
-
-
-def read_ms() -> int:
-    """Read the monotonic clock."""
-    return time.monotonic_ns() // 1_000_000
-
-
-def read_slept_ms() -> int:
-    """Read how long this machine has slept since some time, which a monotonic clock does not count.
-
-    Without a clock that says so, the wall clock does: to have been set has the same effect, which
-    is a few questions more.
-    """
-    boot = getattr(time, "CLOCK_BOOTTIME", None)
-    total_ns = time.time_ns() if boot is None else time.clock_gettime_ns(boot)
-    return (total_ns - time.monotonic_ns()) // 1_000_000
 
 
 def _closed_gate() -> Lock:

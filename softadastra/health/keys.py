@@ -8,6 +8,7 @@ from softadastra.explanation import KeyExplanation, KeyWrite
 from softadastra.findings import Cause, Finding
 from softadastra.health.moment import Moment
 from softadastra.health.obstacles import obstacles
+from softadastra.health.refusing import refused
 from softadastra.health.standing import ahead
 from softadastra.store.clock import milliseconds
 from softadastra.store.replica import Replica
@@ -25,6 +26,7 @@ def explain_key(moment: Moment, key: str) -> KeyExplanation:
     members = shown_members(moment.engine)
     found = [
         *here(replica, key, siblings),
+        *([] if moment.refusal is None else [refused(moment.refusal)]),
         *elsewhere(moment, siblings, members),
         *arriving(moment, members),
     ]

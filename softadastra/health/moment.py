@@ -11,6 +11,7 @@ from softadastra.sync.engine import Engine
 from softadastra.sync.exclusions import Exclusion
 from softadastra.sync.members import Member
 from softadastra.sync.settings import Now
+from softadastra.vitals import LogRefusal
 
 __all__ = ["Moment"]
 
@@ -24,6 +25,9 @@ class Moment(NamedTuple):
     """Whether the transport runs."""
     is_writing: bool
     """Whether the log takes records; otherwise the node says nothing to anybody."""
+    refusal: LogRefusal | None
+    """What the disk refused last; None: the last append worked. The node goes on sending what it
+    has; what it is asked to write, and what peers send it, it does not take."""
     auto_tick: bool
     """Whether data leaves by itself, or at a tick alone."""
     excluded: Mapping[str, Exclusion]

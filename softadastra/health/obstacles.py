@@ -161,9 +161,9 @@ def waiting(moment: Moment, session: Session, origin: int, n: int) -> Finding:
             since_ms=moment.wall_ms(oldest),
             batches=len(session.flights),
         )
-    due_ms = session.relay_ms.get(origin)
-    if origin != OWN and due_ms is not None and due_ms > now_ms:
+    due_ms = session.patience.due_ms(origin)
+    if due_ms is not None and not session.patience.is_over(origin, now_ms, session.oldest_sent_ms):
         writer = replica.origins[origin].node_id
-        due = moment.wall_ms(due_ms)
-        return Finding(cause=Cause.LEFT_TO_OTHERS, peer=peer, next_ms=due, detail=writer)
+        left_ms = moment.wall_ms(due_ms) if due_ms > now_ms else None
+        return Finding(cause=Cause.LEFT_TO_OTHERS, peer=peer, next_ms=left_ms, detail=writer)
     return Finding(cause=Cause.QUEUED, peer=peer)

@@ -9,6 +9,7 @@ from softadastra.explanation import PeerExplanation
 from softadastra.findings import Cause, Finding
 from softadastra.health.moment import Moment
 from softadastra.health.obstacles import obstacles, out_of_touch
+from softadastra.health.refusing import refused
 from softadastra.health.standing import lag_since_ms, peer_vitals
 from softadastra.store.changes import OWN
 from softadastra.store.clock import DRAG_MAX_MS
@@ -46,6 +47,8 @@ def explain_peer(moment: Moment, member: Member, hold: TombstoneHold | None) -> 
         )
     if not found:
         found = [Finding(cause=Cause.IN_STEP, peer=member.node_id, since_ms=vitals.since_ms)]
+    if moment.refusal is not None:
+        found.append(refused(moment.refusal))
     return PeerExplanation(
         observed_ms=moment.now.wall_ms, peer=vitals, findings=tuple(dict.fromkeys(found))
     )

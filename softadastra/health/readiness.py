@@ -7,20 +7,15 @@ restart must not see them, since restarting mends none of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from softadastra.explanation import Readiness
 from softadastra.findings import Cause, Finding
-from softadastra.vitals import RefusalKind, Vitals
+from softadastra.health.refusing import REFUSALS, refused
+from softadastra.vitals import Vitals
 
 __all__ = ["FAULTS", "readiness", "stopped"]
-
-REFUSALS: Final[Mapping[RefusalKind, Cause]] = {
-    RefusalKind.FULL: Cause.DISK_FULL,
-    RefusalKind.READ_ONLY: Cause.READ_ONLY,
-    RefusalKind.FAILED: Cause.LOG_REFUSED,
-}
 
 FAULTS: Final = (Cause.STOPPED, Cause.NOT_WRITING, *REFUSALS.values(), Cause.REACTOR_FAILED)
 """All that can be wrong, worst first."""
@@ -46,8 +41,6 @@ def faults(vitals: Vitals) -> Iterator[Finding]:
         yield Finding(cause=Cause.NOT_WRITING)
     refusal = vitals.log.refusal if vitals.log is not None else None
     if refusal is not None:
-        yield Finding(
-            cause=REFUSALS[refusal.kind], since_ms=refusal.since_ms, detail=refusal.detail
-        )
+        yield refused(refusal)
     if vitals.node.has_failed:
         yield Finding(cause=Cause.REACTOR_FAILED)

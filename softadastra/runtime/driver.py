@@ -211,6 +211,7 @@ class Driver:
             with self._committer.lock:
                 self._engine.delivery.snapshots.undecide()
             return False
+        self._committer.watchers.let_pass()
         if self._engine.replica.conflicted:
             self._arrived()
         return True

@@ -10,7 +10,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from threading import Thread
+from threading import Thread, get_ident
 from typing import TypeVar
 
 from softadastra.runtime.calls import Call
@@ -71,6 +71,11 @@ class Reactor:
     def is_running(self) -> bool:
         """Whether the thread runs."""
         return self._thread.ident is not None and not self._is_stopping
+
+    @property
+    def is_current(self) -> bool:
+        """Whether its thread is the one that asks."""
+        return get_ident() == self._thread.ident
 
     def wake(self) -> None:
         """Make the reactor look at the state now. From any thread; many cost one."""

@@ -79,6 +79,8 @@ class Watched(Protocol):
     lock: Lock
     is_over: bool
     """Whether it is closed, so that nothing more will become visible."""
+    passed: Lock | None
+    """A gate that the reader who was woken last opens when he runs; None: nobody is to run."""
 
     def now(self) -> Moment:
         """Give the place behind all that is visible. Holding the lock."""
@@ -113,6 +115,7 @@ class Watcher:
         "_limits",
         "_lost",
         "_owes_page",
+        "_passed",
         "_phase",
         "_place",
         "_queue",
@@ -163,6 +166,8 @@ class Watcher:
         self._lost: PositionLostError | None = None
         self._wake: Callable[[], None] | None = None
         """Lets the reader look again; None: he does not wait."""
+        self._passed: Lock | None = None
+        """What he opens then, when he waits in a thread."""
 
     # The side of those who commit, under the lock.
 
@@ -209,6 +214,7 @@ class Watcher:
         wake, self._wake = self._wake, None
         if wake is not None:
             wake()
+            self._watched.passed = self._passed
 
     # The side of the reader.
 
@@ -249,8 +255,12 @@ class Watcher:
     def _is_live(self) -> bool:
         return self._phase is Phase.LIVE
 
-    def arm(self, wake: Callable[[], None]) -> bool:
+    def arm(self, wake: Callable[[], None], passed: Lock | None = None) -> bool:
         """Have something called, once, when there may be a change, or it is closed.
+
+        Args:
+            wake: what is called, under the lock.
+            passed: a gate that the reader opens when he runs again; None: he is no thread.
 
         Returns:
             Whether it is worth waiting; False: take again.
@@ -260,8 +270,13 @@ class Watcher:
                 return False
             if self._phase is not Phase.LIVE or self.has_ended:
                 return False
-            self._wake = wake
+            self._wake, self._passed = wake, passed
             return True
+
+    @property
+    def is_armed(self) -> bool:
+        """Whether what was armed was not called yet."""
+        return self._wake is not None
 
     def disarm(self) -> None:
         """Nobody waits any more."""

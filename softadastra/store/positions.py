@@ -23,13 +23,15 @@ from softadastra.store.origins import Origin
 from softadastra.store.replica import Replica
 from softadastra.types import BEGINNING
 
-__all__ = ["Dot", "Had", "Moment", "Vector", "had_at", "position_text", "vector_of"]
+__all__ = ["NONE_LEARNED", "Dot", "Had", "Moment", "Vector", "had_at", "position_text", "vector_of"]
 
 FORMAT: Final = "1."
 """What the text of a position begins with, in this version of it."""
 
 TEXT_MAX: Final = 1 << 21
 """Longer than the have of as many origins as there can be; `origins.py`."""
+
+NONE_LEARNED: Final[Sequence[Life]] = ()
 
 Dot: TypeAlias = tuple[Origin, int]
 """A write by its name, which stays when histories are renamed and numbers of origins change."""
@@ -41,6 +43,8 @@ class Had(NamedTuple):
     dots: DotSet
     lives: Sequence[Life]
     """The origin's history."""
+    learned: Sequence[Life]
+    """What of it the origin's name does not say: as the replica holds it."""
 
 
 class Vector(NamedTuple):
@@ -90,12 +94,25 @@ def lessened(dots: DotSet, without: DotSet) -> DotSet:
     return left
 
 
-def vector_of(replica: Replica) -> Vector:
-    """Give what a node has now."""
-    had = {
-        replica.origins[number]: Had(DotSet(log.base, log.ranges_beyond()), replica.history(number))
-        for number, log in replica.logs.items()
-    }
+def vector_of(replica: Replica, before: Vector | None = None) -> Vector:
+    """Give what a node has now.
+
+    Args:
+        replica: the node's data.
+        before: what it had earlier; what has not changed since is taken from that.
+    """
+    had: dict[Origin, Had] = {}
+    earlier = {} if before is None else before.had
+    for number, log in replica.logs.items():
+        origin, learned = replica.origins[number], replica.lives.get(number, NONE_LEARNED)
+        old = earlier.get(origin)
+        if old is None or old.learned is not learned:
+            dots = DotSet(log.base, log.ranges_beyond())
+            had[origin] = Had(dots, replica.history(number), learned)
+        elif log.beyond or old.dots.above or old.dots.base != log.base:
+            had[origin] = old._replace(dots=DotSet(log.base, log.ranges_beyond()))
+        else:
+            had[origin] = old
     return Vector(had, replica.origins[OWN])
 
 

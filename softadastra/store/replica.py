@@ -440,8 +440,10 @@ class Replica:
     def learn_lives(self, told: Mapping[int, Sequence[Life]]) -> None:
         """Take in lives of origins, by number."""
         for number, lives in told.items():
-            incarnation = self.origins[number].incarnation
-            self.lives[number] = joined(incarnation, self.lives.get(number, ()), lives)
+            known = self.lives.get(number, ())
+            more = joined(self.origins[number].incarnation, known, lives)
+            if more != known:  # nearly every batch tells of the last life
+                self.lives[number] = more
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

@@ -17,7 +17,7 @@ from softadastra.errors import PositionLostError
 from softadastra.store.changes import OWN, Replacement
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.origins import Origin
-from softadastra.store.positions import Dot, Had, Moment, Vector, vector_of
+from softadastra.store.positions import NONE_LEARNED, Dot, Had, Moment, Vector, vector_of
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, siblings_of, standing
 
@@ -82,14 +82,11 @@ class Observer:
         self.replaced: list[Replacement] = []
         """What the last record has replaced."""
         replica.observed = self.replaced
-        self._look()
+        self._vector = vector_of(replica)
 
     def stop(self) -> None:
         """Observe no more."""
         self._replica.observed = None
-
-    def _look(self) -> None:
-        self._vector = vector_of(self._replica)
 
     def now(self) -> Moment:
         """Give the place behind all that is visible."""
@@ -110,11 +107,13 @@ class Observer:
         observed = self.replaced.copy()
         self.replaced.clear()
         before, had = self.now(), self._vector
-        self._look()
+        self._vector = vector_of(self._replica, had)
         changed = list(shown_anew(observed))
         if not changed:
             return [], True
         told = [self._fresh(key, had) for key, _ in changed]
+        if len(changed) == 1 and told[0]:  # nearly always, when few write
+            return [Sighting(*changed[0], self._vector, told)], True
         order = sorted(range(len(changed)), key=lambda i: bool(told[i]))
         fresh = [told[i] for i in order]
         hidden = sum(not dots for dots in fresh)
@@ -248,7 +247,7 @@ def missing(replica: Replica, seen: dict[Origin, DotSet]) -> Iterator[tuple[int,
 def vector_seen(replica: Replica, seen: Mapping[Origin, DotSet]) -> Vector:
     """Give what a reader was told of, as a vector."""
     had = {
-        origin: Had(dots.copy(), replica.history(number))
+        origin: Had(dots.copy(), replica.history(number), replica.lives.get(number, NONE_LEARNED))
         for origin, dots in seen.items()
         if (number := replica.origins.known(origin)) is not None
     }

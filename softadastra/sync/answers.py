@@ -101,6 +101,7 @@ class Answers:
                 session.peer_id, session.neighbours, session.reports_begin, now
             )
         session.have_ms = session.known_ms
+        session.has_new_neighbours = False
         session.number_told += 1
         return Have(
             session.number_told,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
 from typing import NamedTuple, Protocol
 
 from softadastra.store.changes import Arrivals, Claim
@@ -271,6 +272,41 @@ def runs(positions: Iterable[int]) -> list[tuple[int, int, int]]:
     return folded
 
 
+def single(
+    replica: Replica,
+    origin: int,
+    writes: Range,
+    batch_id: int,
+    receiver: Receiver,
+    withheld: Callable[[str], bool],
+) -> Load | None:
+    """Put one write into a batch, as nearly always right behind a put: in a third of the time.
+
+    Returns:
+        What `Loader` gives for it; None when there are more writes, or others in its key's state.
+    """
+    n, last = writes
+    if n != last:
+        return None
+    key = replica.logs[origin].key(n)
+    assert key is not None, "what is collected is not claimed"
+    state = replica.entries[key]
+    if type(state) is not tuple or state[1] != n or state[0] != origin or withheld(key):
+        return None
+    _, _, stamp, version, packed, flags = state
+    batch = Batch(
+        id=batch_id,
+        told=receiver.number_told,
+        origins=[replica.origins[origin]],
+        lives=lives_behind(replica, {origin: 0}, receiver.known) if replica.lives else [],
+        claims=[Claim(0, n, [(1, 0, 1)])],
+        keys=[key],
+        columns=([0], [n], [stamp], [version], [packed], [flags]),
+        states=[],
+    )
+    return Load(batch, [(origin, writes)], 1)
+
+
 def build_batch(
     replica: Replica,
     wanted: Iterable[tuple[int, Range]],
@@ -293,8 +329,12 @@ def build_batch(
     Returns:
         The batch; None when nothing is wanted, or all of it is withheld.
     """
+    rest = iter(wanted)
+    begun = list(islice(rest, 2))
+    if len(begun) == 1 and (load := single(replica, *begun[0], batch_id, receiver, withheld)):
+        return load
     loader = Loader(replica, limits, withheld)
-    for origin, (first, last) in wanted:
+    for origin, (first, last) in chain(begun, rest):
         loader.load(origin, first, last)
         if loader.is_full:
             break

@@ -15,6 +15,7 @@ from softadastra.sync.exclusions import Exclusions
 from softadastra.sync.greeting import Refusal, duplicate_of, farewell
 from softadastra.sync.messages import Bye, Message
 from softadastra.sync.notices import Level, Notices
+from softadastra.sync.patience import Patience
 from softadastra.sync.session import Session
 from softadastra.sync.settings import Now
 from softadastra.sync.traffic import Traffic
@@ -26,6 +27,9 @@ CONTEST_MS = 2_000
 always its connection is found closed at the first question."""
 HAVE_TICKS = 5
 """How many tick intervals changes gather before peers are told of them."""
+RELAY_TICKS = 20
+"""How many tick intervals others have at least to bring a peer what it lacks: longer than it takes
+a peer that is near and has time to tell that it got it."""
 NONE: Final = DotSet()
 
 
@@ -70,6 +74,7 @@ class Connections:
         self._node_id = node_id
         self._notices = notices
         self.have_delay_ms = HAVE_TICKS * tick_interval_ms
+        self._relay_delay_ms = RELAY_TICKS * tick_interval_ms
 
     def of_peer(self, node_id: str) -> Session | None:
         """Give the connection that carries the sync with a peer."""
@@ -104,7 +109,14 @@ class Connections:
             host: from where a peer has dialled.
         """
         self.sessions[link] = Session(
-            link, dialled, now.mono_ms, now.mono_ms, hello_due=dialled, proved=proved, host=host
+            link,
+            dialled,
+            now.mono_ms,
+            now.mono_ms,
+            Patience(self._relay_delay_ms),
+            hello_due=dialled,
+            proved=proved,
+            host=host,
         )
 
     def down(self, link: int, reason: str, now: Now) -> None:
@@ -133,7 +145,7 @@ class Connections:
         del self.active[peer]
         self.since.pop(peer, None)
         self.ends[peer] = Ended(reason, now)
-        self.neighbours_changed(now)
+        self._neighbours_changed(peer, now)
         facts = {"peer": peer, "connection": session.connection, "reason": reason}
         self._notices.note(Level.INFO, "peer.lost", **facts)
 
@@ -163,7 +175,7 @@ class Connections:
             self.active[peer] = session.link
             self.ends.pop(peer, None)
             self.since[peer] = now
-            self.neighbours_changed(now)
+            self._neighbours_changed(peer, now)
             return True
         if rival.peer.nonce != session.peer.nonce:
             # Another process of this name: it was restarted, or there are two.
@@ -265,10 +277,22 @@ class Connections:
         for session in list(self.sessions.values()):
             self.drop(session, "closed here", now, Bye() if session.is_active else None)
 
-    def neighbours_changed(self, now: Now) -> None:
-        """Let all peers be told soon to whom this node is connected."""
+    def _neighbours_changed(self, neighbour: str, now: Now) -> None:
+        """Let all peers be told soon to whom this node is connected; the neighbour knows it."""
         for session in self.sessions.values():
             session.tell_have_by(now.mono_ms + self.have_delay_ms)
+            session.has_new_neighbours |= session.peer_id != neighbour
+
+    def is_joined(self, session: Session, node_id: str) -> bool:
+        """Whether a peer is connected to a node: one of them says so, and the peer not that it was.
+
+        Who sends its own writes has told before who its neighbours are; these may not have yet.
+        """
+        if node_id in session.neighbours:
+            return True
+        other = self.of_peer(node_id)
+        is_told = other is not None and session.peer_id in other.neighbours
+        return is_told and node_id not in session.parted_from
 
     def arrivals_from(
         self, source: Session, writes: Collection[tuple[int, int, str]], now_ms: int
@@ -288,7 +312,7 @@ class Connections:
             shared = [
                 number
                 for number, n, writer in writes
-                if writer in session.neighbours or n in session.known.get(number, NONE)
+                if self.is_joined(session, writer) or n in session.known.get(number, NONE)
             ]
             if shared:
                 session.tell_arrivals_by(shared, now_ms + self.have_delay_ms)

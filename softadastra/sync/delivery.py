@@ -1,12 +1,13 @@
 """What leaves for a peer and when: own writes at once, others' by way of their origin first.
 
-A write of another node is relayed at once to a peer that cannot have it from its origin, and
-after a delay to one that is connected to it: so in a full mesh each write crosses the wire
-about once a receiver, and in a line it waits for no timer.
+A write of another node is relayed at once to a peer that cannot have it from its origin. One that
+is connected to it is left to it, and to who else has the write, for a patience (`patience.py`): so
+in a full mesh each write crosses the wire about once a receiver, and in a line it waits for no
+timer.
 
 A peer that lacks many writes of others, or a snapshot, could get them from each of its neighbours.
 It gets them from the one of the smallest name that has them; the others go on when it is told
-that this one is gone, or when nothing has come for a second.
+that this one is gone, or one by one when nothing has come for a patience.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Final
+from zlib import crc32
 
 from softadastra.store.changes import Merged
 from softadastra.store.dots import DotSet, Range, subtract
@@ -21,6 +23,7 @@ from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling, shown, siblings_of
 from softadastra.sync.batches import build_batch, missing
 from softadastra.sync.collection import Known
+from softadastra.sync.connections import Connections
 from softadastra.sync.members import Members
 from softadastra.sync.messages import Haves, SnapshotBegin
 from softadastra.sync.notices import Level, Notices
@@ -30,10 +33,6 @@ from softadastra.sync.snapshots import Snapshots
 from softadastra.sync.traces import batch_facts
 
 __all__ = ["Delivery", "have_of"]
-
-RELAY_TICKS = 20
-"""How many tick intervals a peer has to get writes from their origin before we relay them:
-longer than it takes it to tell us that it got them."""
 
 NONE: Final = DotSet()
 
@@ -45,6 +44,7 @@ class Delivery:
         replica: what this node has.
         members: where resends are counted.
         known: what other nodes have, by node id, as far as this one has heard.
+        connections: who is connected.
         options: settings.
         notices: where to tell what happens.
         jitter: gives a number from 0 to 1, uniformly.
@@ -56,6 +56,7 @@ class Delivery:
         replica: Replica,
         members: Members,
         known: Mapping[str, Known],
+        connections: Connections,
         options: EngineOptions,
         notices: Notices,
         jitter: Callable[[], float],
@@ -71,10 +72,10 @@ class Delivery:
         self._replica = replica
         self._members = members
         self._known = known
+        self._connections = connections
         self._options = options
         self._notices = notices
         self._jitter = jitter
-        self._relay_delay_ms = RELAY_TICKS * options.tick_interval_ms
 
     @property
     def last_sendable(self) -> int:
@@ -118,6 +119,15 @@ class Delivery:
                 self._notices.note(Level.WARNING, "peer.faulted", **facts)
         return flights
 
+    def tell_neighbours_first(self, session: Session, now: Now) -> None:
+        """Let a peer be told of new neighbours now, if it is about to get own writes of this node.
+
+        It would bring these to the new neighbours, too, of whom it does not know that they get them
+        from here; and so would all others.
+        """
+        if session.sent[self._replica.me].base < self.last_sendable:
+            session.tell_have_by(now.mono_ms)
+
     def next_batch(self, session: Session, now: Now) -> Flight | None:
         """Give the next batch for a peer, on its way; None when nothing is due or nothing fits."""
         window = min(self._options.window, session.credit)
@@ -140,9 +150,12 @@ class Delivery:
             if self._is_snapshot_elsewhere(session, now):
                 return None
             return self._next_of_snapshot(session, now, due_ms)
+        lacked = list(self._lacked(session))
+        if not lacked:
+            session.served_at = self.evolved
         load = build_batch(
             self._replica,
-            self._wanted(session, now),
+            self._wanted(session, lacked, now),
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
@@ -152,6 +165,10 @@ class Delivery:
             return None
         flight = Flight(load.batch, load.covers, load.writes, now.mono_ms, due_ms)
         session.launch(flight)
+        (number, ranges), *others = lacked
+        if number == self._replica.me and not others and load.writes == count(ranges):
+            # Not of what is relayed: that it is served ends its delay, when it is looked at again.
+            session.served_at = self.evolved
         if not self._options.require_ack:
             session.land([load.batch.id], now.mono_ms)
         return flight
@@ -169,28 +186,67 @@ class Delivery:
         session.launch(flight)
         return flight
 
-    def _wanted(self, session: Session, now: Now) -> Iterator[tuple[int, Range]]:
+    def _wanted(
+        self, session: Session, lacked: Iterable[tuple[int, list[Range]]], now: Now
+    ) -> Iterator[tuple[int, Range]]:
         """Give the writes that the peer lacks and that are due, own ones first."""
-        me, origins = self._replica.me, self._replica.origins
-        lacked = list(self._lacked(session))
-        if not lacked:
-            session.served_at = self.evolved
+        me = self._replica.me
         session.note_lacked(sum(count(ranges) for number, ranges in lacked if number != me))
         rivals = [] if session.behind_least is None else self._rivals(session)
         for number, ranges in lacked:
-            writer = origins[number].node_id
-            is_relayed = number != me and writer != session.peer_id
-            if is_relayed and (
-                writer in session.neighbours
-                or rivals is None
-                or any(ranges[0][0] in have.get(number, NONE) for have in rivals)
-            ):
-                # It probably gets them from somebody else.
-                due_ms = now.mono_ms + self._relay_delay_ms
-                if now.mono_ms < session.relay_ms.setdefault(number, due_ms):
-                    continue
+            if number != me and self._is_left(session, number, ranges[0][0], rivals, now):
+                continue
             for found in ranges:
                 yield number, found
+
+    def _is_left(
+        self, session: Session, number: int, n: int, rivals: list[Known] | None, now: Now
+    ) -> bool:
+        """Whether a write of another node is left to others: it probably comes from one of them.
+
+        Args:
+            session: of the peer that lacks it.
+            number: of its origin.
+            n: its number there.
+            rivals: see `_rivals`.
+            now: the time.
+        """
+        writer = self._replica.origins[number].node_id
+        if writer == session.peer_id:
+            return False
+        is_joined = self._connections.is_joined(session, writer)
+        place = 1 if is_joined or rivals is None else self._rivals_with(number, n, rivals)
+        if not place:
+            return False
+        patience, owed_ms = session.patience, session.oldest_sent_ms
+        patience.begin(number, now.mono_ms)
+        if not patience.is_over(number, now.mono_ms, owed_ms):
+            return True
+        if is_joined:
+            # Only now: it takes a look at all neighbours.
+            place += self._relays_before(session, number, n, writer)
+        patience.extend(number, place)
+        return not patience.is_over(number, now.mono_ms, owed_ms)
+
+    def _rivals_with(self, number: int, n: int, rivals: list[Known]) -> int:
+        """Give how many rivals have a write."""
+        return sum(n in have.get(number, NONE) for have in rivals)
+
+    def _relays_before(self, session: Session, number: int, n: int, writer: str) -> int:
+        """Give how many of a peer's neighbours relay a write before this node does.
+
+        Of those who have it, in an order that is another one for each writer: no node is to relay
+        for all.
+        """
+        mine = order(self._replica.node_id, writer)
+        return sum(
+            other.peer_id in session.neighbours
+            and other.peer_id != writer
+            and n in other.known.get(number, NONE)
+            and order(other.peer_id, writer) < mine
+            for other in map(self._connections.of_peer, self._connections.active)
+            if other is not None
+        )
 
     def _rivals(self, session: Session) -> list[Known] | None:
         """Give what those have who go before this node when a peer lacks much of others.
@@ -215,7 +271,7 @@ class Delivery:
     def _is_snapshot_elsewhere(self, session: Session, now: Now) -> bool:
         """Whether a peer that needs a snapshot probably gets one from somebody else.
 
-        It does as long as more and more arrives of what is collected here, and a second longer.
+        It does as long as more and more arrives of what is collected here, and a patience longer.
         """
         if self.snapshots.is_due(session.peer_id) or len(self._replica.entries) <= BEHIND_MIN:
             return False
@@ -227,7 +283,7 @@ class Delivery:
         writes = sum(count(ranges) for _, ranges in lacked)
         if writes != session.snapshot_lacked:
             session.snapshot_lacked = writes
-            session.snapshot_ms = now.mono_ms + self._relay_delay_ms
+            session.snapshot_ms = now.mono_ms + session.patience.length_ms
         rivals = self._rivals(session)
         is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)
         return is_expected and now.mono_ms < session.snapshot_ms
@@ -240,7 +296,7 @@ class Delivery:
             if ranges:
                 yield number, ranges
             else:
-                session.relay_ms.pop(number, None)
+                session.patience.end(number)
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""
@@ -272,6 +328,11 @@ class Delivery:
             if key in replica.conflicted:
                 ids = names(shown(siblings_of(replica.entries[key])))
                 note(Level.INFO, "conflict.found", key=key, sync_id=ids)
+
+
+def order(node_id: str, writer: str) -> tuple[int, str]:
+    """Give where a node stands among those who relay what another one wrote."""
+    return crc32(f"{node_id} {writer}".encode()), node_id
 
 
 def count(ranges: Iterable[Range]) -> int:

@@ -115,6 +115,7 @@ class Engine:
             replica,
             self.members,
             self.membership.collector.known,
+            self.connections,
             options,
             self.notices,
             jitter,
@@ -260,7 +261,7 @@ class Engine:
         message = record.message
         self.delivery.snapshots.before_merge(record, session, self.replica)
         dots_brought = {} if session is None else covered(record.arrivals)
-        told = self._to_tell(record, dots_brought)
+        told = self._to_tell(record, dots_brought) if len(self.connections.sessions) > 1 else []
         had = count_of(self.replica.logs, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
         rows = {(origin, n): row for row, origin, n in record.whereabouts}
@@ -342,6 +343,8 @@ class Engine:
         batches = retried = 0
         ahead_ms = self._answers.asks_ahead_ms(now)
         for session in connections.sessions.values():
+            if session.has_new_neighbours and push is Push.ALL:
+                self.delivery.tell_neighbours_first(session, now)
             answers = self._answers.to(session, now, ahead_ms)
             output.sends.extend((session.link, message) for message in answers)
             if push is Push.NOTHING or not connections.is_carrying(session):
@@ -387,7 +390,7 @@ class Engine:
                     # What was due at the last poll, and could not leave (a full window, a write
                     # that is held), waits for something to happen, not for a time.
                     waits = (
-                        *session.relay_ms.values(),
+                        *session.patience.deadlines,
                         session.snapshot_ms,
                         session.blocked_ms or 0,
                     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import pairwise, repeat
+from itertools import pairwise
 from typing import Any
 
 import msgpack
@@ -296,8 +296,10 @@ def column(value: object, name: str, rows: int, *, stride: int, high: int = U64_
     if type(value) is list:
         return numbers(value, name, rows, low=stride, high=high)
     first = number(value, name, stride if rows else 0, high)
-    number(first + stride * max(rows - 1, 0), name)
-    return list(range(first, first + rows)) if stride else list(repeat(first, rows))
+    if not stride or rows < 2:
+        return [first] * rows
+    number(first + rows - 1, name)
+    return list(range(first, first + rows))
 
 
 def read_claims(value: object, origins: int, entries: int) -> list[Claim]:

@@ -154,7 +154,7 @@ class Reception:
             case Have() if not session.is_of_this(message.number):
                 self.refuse(session.link, "a Have of another connection", now)
             case Have():
-                session.neighbours = message.neighbours
+                session.hear_neighbours(message.neighbours, self._connections.active)
                 self.identity.compare(session, message.have, message.named, message.lives, now)
                 self._learn_all(session, message.number, message.have)
                 self._hear(session)

@@ -7,7 +7,7 @@ ends with its connection; the next greeting starts from what the peer then says 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 from zlib import crc32
@@ -22,6 +22,7 @@ from softadastra.sync.messages import (
     SnapshotCommit,
     SnapshotRange,
 )
+from softadastra.sync.patience import Patience
 from softadastra.sync.traffic import Traffic
 
 __all__ = [
@@ -94,6 +95,8 @@ class Session:
     """Since when it is there."""
     heard_ms: int
     """When the peer last said anything."""
+    patience: Patience
+    """What is left to others, and how long."""
     hello_due: bool = False
     proved: str = ""
     """Whose key the peer has proved to have; empty without security."""
@@ -124,10 +127,13 @@ class Session:
     ack_ms: int | None = None
     """When it is told so without a batch of its own to acknowledge; None: it is not."""
     neighbours: frozenset[str] = frozenset()
+    """To whom the peer is connected, as it last said."""
+    parted_from: frozenset[str] = frozenset()
+    """Of this node's neighbours those to whom the peer said that it was connected, and is not."""
+    has_new_neighbours: bool = False
+    """Whether this node's neighbours have changed since the peer was told who they are."""
     served_at: int | None = None
     """`Delivery.evolved` when the peer lacked nothing; None since it said anything about that."""
-    relay_ms: dict[int, int] = field(default_factory=dict)
-    """Origin number -> when to relay its writes though the peer is connected to it."""
     behind_least: int | None = None
     """The fewest writes of others that the peer lacked since it is behind; None: it is not."""
     has_gained: bool = False
@@ -241,12 +247,23 @@ class Session:
         self.neighbours = hello.neighbours
         self.skew_ms = hello.wall_ms - wall_ms
 
+    def hear_neighbours(self, neighbours: frozenset[str], present: Container[str]) -> None:
+        """Take in to whom the peer is connected.
+
+        Args:
+            neighbours: their names.
+            present: to whom this node is.
+        """
+        gone = (self.parted_from | self.neighbours) - neighbours
+        self.parted_from = frozenset(name for name in gone if name in present)
+        self.neighbours = neighbours
+
     def hear_have(self, number: int, had: dict[int, DotSet]) -> None:
         """Take the whole of what the peer says that it has; an earlier one may come late."""
         if number >= self.told_number:
             if number > self.told_number and not self.has_told:
                 # Only now it is known who else brings it what it lacks.
-                self.relay_ms.clear()
+                self.patience.clear()
                 self.snapshot_lacked = None
             self.told_number = number
             self.told = {origin: dots.copy() for origin, dots in had.items()}
@@ -272,8 +289,8 @@ class Session:
         """Take what the peer says that it has of an origin: it is believed, also if it is less."""
         sent = self.sent[origin]
         if dots.base > sent.base or dots.top > sent.top:
-            # It gets these writes from elsewhere: another delay before they are relayed.
-            self.relay_ms.pop(origin, None)
+            # It gets these writes from elsewhere.
+            self.patience.gained(origin, self.heard_ms)
             self.has_gained = True
         self.known[origin] = dots
         self.served_at = None
@@ -296,7 +313,7 @@ class Session:
             self.behind_least = None
         elif writes < self.behind_least:
             if self.has_gained:
-                self.relay_ms.clear()
+                self.patience.clear()
             self.behind_least = writes
         self.has_gained = False
 
@@ -366,6 +383,7 @@ class Session:
         for flight in landed:
             if flight.attempts == 1:
                 self.confirmation_ms = now_ms - flight.sent_ms
+                self.patience.measured(self.confirmation_ms)
         return landed
 
     def hear_pong(self, sent_ms: int, now_ms: int) -> None:
@@ -387,6 +405,11 @@ class Session:
                 for _ in subtract([covered], self.known[origin])
             )
         ]
+
+    @property
+    def oldest_sent_ms(self) -> int | None:
+        """When the oldest flight left; None: there is none."""
+        return min((flight.sent_ms for flight in self.flights.values()), default=None)
 
     def flying(self, origin: int) -> Iterator[Range]:
         """Give the writes of an origin that are sent and unconfirmed."""

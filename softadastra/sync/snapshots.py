@@ -156,11 +156,15 @@ class Snapshots:
         """Whether deltas cannot bring a peer what it lacks."""
         if self.is_due(session.peer_id):
             return True
-        return any(
-            not contains(session.known[number], log.collected)
-            for number, log in replica.haves()
-            if log.collected.base > session.known[number].base or log.collected.above
-        )
+        for number, log in replica.logs.items():
+            collected = log.collected
+            if not (collected.base or collected.above):
+                continue  # nearly always
+            known = session.known[number]
+            is_suspect = collected.base > known.base or collected.above
+            if is_suspect and not contains(known, collected):
+                return True
+        return False
 
     def greeted(self, session: Session, resume: tuple[int, str] | None) -> None:
         """A peer is here again: go on behind what it has, or begin anew."""

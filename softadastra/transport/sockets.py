@@ -6,7 +6,7 @@ because neither may rely on the other.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import zmq
 
@@ -17,6 +17,7 @@ __all__ = [
     "QUEUE_MESSAGES_MAX",
     "Context",
     "Socket",
+    "is_readable",
     "open_socket",
     "read_payload",
     "skip_rest",
@@ -33,6 +34,8 @@ With FRAME_BYTES_MAX that is 20 MiB, beyond what the kernel buffers.
 
 HANDSHAKE_TIMEOUT_MS = 5_000
 """A connection that has not shaken hands by then is cut; silent ones cost a socket each."""
+
+_READABLE: Final = int(zmq.POLLIN)
 
 KEEPALIVE_IDLE_SECONDS = 2
 KEEPALIVE_INTERVAL_SECONDS = 2
@@ -81,6 +84,11 @@ def open_socket(
     opened.setsockopt(zmq.BACKLOG, ACCEPT_BACKLOG)
     opened.setsockopt(zmq.IPV6, int(ipv6))
     return opened
+
+
+def is_readable(source: Socket) -> bool:
+    """Whether a message can be taken off a socket."""
+    return bool(int(source.getsockopt(zmq.EVENTS)) & _READABLE)
 
 
 def read_payload(source: Socket, frame: zmq.Frame, link: Link) -> Received | Refused:

@@ -181,9 +181,10 @@ class ZeroMQTransport(Transport):
                 self._watch()
             ready = [item for item, _ in self._poller.poll(self._wait_ms(until_ms))]
             now_ms = _monotonic_ms()
-            events = self._take(ready, now_ms)
+            is_woken = self._wakeup.fileno() in ready
+            events = self._take(ready, now_ms, is_woken=is_woken)
             is_over = until_ms is not None and now_ms >= until_ms
-            if events or is_over or self._wakeup.fileno() in ready:
+            if events or is_over or is_woken:
                 return events
 
     def wake(self) -> None:
@@ -254,29 +255,38 @@ class ZeroMQTransport(Transport):
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
 
-    def _take(self, ready: list[Socket | int], now_ms: int) -> list[TransportEvent]:
+    def _take(
+        self, ready: list[Socket | int], now_ms: int, *, is_woken: bool
+    ) -> list[TransportEvent]:
         """Take what is pending, what has happened to links, then what has arrived on them."""
         events, self._pending = self._pending, []
-        if self._wakeup.fileno() in ready:
+        if is_woken:
             self._wakeup.clear()
             events += self._take_answers(now_ms)
-        if self._arrivals.fileno() in ready:
-            self._arrivals.clear()
-        if len(ready) > (self._wakeup.fileno() in ready):
+        if len(ready) > is_woken:
             self._is_stirred = True
+            if self._arrivals.fileno() in ready:
+                self._arrivals.clear()
         if self._guard is not None:
             # Before messages, so that none is taken from somebody who was just sent away.
             is_asked = self._guard.gate.socket in ready
             events += self._mind_keys(self._guard, now_ms, is_asked=is_asked)
         if self._listener is not None and self._listener.callers.monitor in ready:
             self._listener.follow(now_ms)
+        sources: deque[Listener | Dialled] = deque()
         # Each link once: a second step would ask a probe that has only just begun.
-        stepping = [self._stepping[item] for item in ready if item in self._stepping]
-        stepping += [link for link in self._dialled.values() if link.is_due(now_ms)]
-        for dialled in dict.fromkeys(stepping):
+        stepping: dict[Dialled, None] = {}
+        for item in ready:
+            if (source := self._sources.get(item)) is not None:
+                sources.append(source)
+            elif (link := self._stepping.get(item)) is not None:
+                stepping[link] = None
+        for link in self._dialled.values():
+            if link.is_due(now_ms):
+                stepping[link] = None
+        for dialled in stepping:
             if dialled.stage is not Stage.DOWN:  # it may have been cut off in this very turn
                 events += self._changed(dialled, dialled.step(now_ms))
-        sources = deque(self._sources[item] for item in ready if item in self._sources)
         events += self._take_messages(sources, now_ms)
         return events + self._look(now_ms)
 
@@ -392,6 +402,8 @@ class ZeroMQTransport(Transport):
                     events.append(event)
                     if isinstance(event, Received):
                         size += len(event.payload)
+                if not source.has_more():
+                    break
             else:
                 sources.append(source)
         self._is_drained = True

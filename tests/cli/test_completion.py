@@ -1,4 +1,4 @@
-"""A shell completes commands, and keys and peers of the node that runs."""
+"""A shell completes commands, and keys and peers of the node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subprocess import Popen
 
 import pytest
 
-from softadastra import Client, ClientOptions
+from softadastra import Client, ClientOptions, Peer
 
 from .tool import Run, Spawn, document
 
@@ -63,6 +63,50 @@ def test_peers_of_the_running_node_are_completed(
         client.start_transport()
 
         assert completed(run, monkeypatch, "peers", "forget", "o") == ["office"]
+
+
+def test_keys_and_peers_of_a_node_that_does_not_run_are_completed_from_its_log(
+    run: Run, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = ClientOptions.persistent("node-1", "data/node-1.wal").with_local_transport()
+    options.peers = (Peer.local("office", 1),)
+    with Client(options) as client:
+        for key in ("sale/1", "sale/2", "sale/3", "drawer", "a\nb"):
+            client[key] = 1
+        del client["sale/3"]
+        client.start_transport()
+    before = sorted(path.name for path in (directory / "data").iterdir())
+
+    assert completed(run, monkeypatch, "store", "get", "sa") == ["sale/1", "sale/2"]
+    assert completed(run, monkeypatch, "store", "get", "a") == []
+    assert completed(run, monkeypatch, "peers", "forget", "o") == ["office"]
+    assert completed(run, monkeypatch, "sync", "explain", "o") == ["office"]
+    assert sorted(path.name for path in (directory / "data").iterdir()) == before
+
+
+def test_a_log_that_takes_long_to_read_is_not_read_to_complete_a_key(
+    run: Run, running: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.close()
+    size = Path("data/node-1.wal").stat().st_size
+    found = []
+    for limit in (size, size - 1):
+        monkeypatch.setattr("softadastra.cli.completion.LOG_BYTES_MAX", limit)
+        found.append(completed(run, monkeypatch, "store", "get", "d"))
+
+    assert found == [["drawer"], []]
+
+
+def test_a_damaged_log_completes_nothing(
+    run: Run, running: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.close()
+    log = Path("data/node-1.wal")
+    content = bytearray(log.read_bytes())
+    content[4096 + 60] ^= 0xFF
+    log.write_bytes(content)
+
+    assert completed(run, monkeypatch, "store", "get", "d") == []
 
 
 def test_without_a_node_nothing_is_completed_and_nothing_is_made(

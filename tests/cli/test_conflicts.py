@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from softadastra import Client, ClientOptions, Peer
+from softadastra import Client, ClientOptions, Conflict, Peer
 
 from .tool import Run, document
 
@@ -108,6 +109,21 @@ def test_a_loser_may_be_made_the_winner(run: Run, node: None) -> None:
 
     assert document(run("store", "get", "price", "--json"))["value"] == {1: 2, 2: 1}[before]
     assert document(run("conflicts", "--json"))["conflicts"][-1]["key"] == "cart/2"
+
+
+def test_a_value_is_not_taken_when_another_one_came_meanwhile(
+    run: Run, node: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def earlier(found: Iterable[Conflict], key: str) -> Conflict:
+        (conflict,) = [each for each in found if each.key == key]
+        return replace(conflict, values=conflict.values[:1])
+
+    monkeypatch.setattr("softadastra.cli.conflicts._find", earlier)
+    refused = run("conflicts", "resolve", "cart/1", "--take", "1")
+
+    assert refused.exit_code == 1
+    assert "written meanwhile" in refused.stderr
+    assert run("conflicts", "--json").stdout.count('"cart/1"') == 1
 
 
 def test_what_cannot_be_taken_is_explained(run: Run, node: None) -> None:

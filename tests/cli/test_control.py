@@ -354,6 +354,31 @@ def test_a_detached_node_answers_when_start_returns_and_is_gone_when_stop_does(
     assert Path(f"{WAL}.log").stat().st_mode & 0o777 == 0o600
 
 
+def test_who_interrupts_the_start_of_a_node_is_told_that_it_goes_on(
+    run: Run, detached: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    children: list[Popen[bytes]] = []
+
+    def interrupted(child: Any, *_: object) -> None:
+        detached.append(child.pid)
+        children.append(child._process)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("softadastra.cli.starting._Child.found", interrupted)
+        ended = run("node", "start", "--detach", *NODE)
+
+    assert ended.exit_code == 130
+    assert ended.stderr.split("\n") == [
+        "",
+        "Interrupted.",
+        f"Node node-a, process {detached[0]}, goes on; its log is {WAL}.log",
+        "",
+    ]
+    eventually(lambda: run("node", "stop", *NODE).exit_code == 0)
+    assert children[0].wait(DEADLINE_S) == 0
+
+
 def test_a_node_that_does_not_start_says_why_with_its_exit_code(
     run: Run, node: Popen[bytes], directory: Path
 ) -> None:

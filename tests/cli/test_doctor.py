@@ -49,8 +49,22 @@ def test_a_running_node_is_looked_at_with_its_peers(run: Run, directory: Path) -
     assert found["node"]["found"] == f"it runs as process {os.getpid()}"
     assert found["peer office"]["state"] == "warning"
     assert found["peer office"]["found"].endswith("lacks 1 write: connection refused")
+    assert found["peer office"]["advice"] == (
+        "See whether office runs, and whether its address is right and reachable"
+    )
     assert found["outbox"]["found"] == "1 write on the way"
     assert found["conflicts"]["state"] == "ok"
+
+
+def test_a_peer_whose_key_is_not_trusted_is_told_with_what_to_do(run: Run, directory: Path) -> None:
+    options = ClientOptions.persistent("node-1", "data/node-1.wal", security="curve")
+    with Client(options.with_local_transport()) as client:
+        client.start_transport()
+        with pytest.raises(Exception, match="no key of 'office' is trusted"):
+            client.connect(Peer("office", "127.0.0.1", 1))
+        found = findings(run)
+
+    assert found["peer office"]["advice"].startswith("Exchange the keys of the two nodes")
 
 
 def test_settings_that_cannot_be_used_are_a_problem(run: Run, directory: Path) -> None:

@@ -327,7 +327,7 @@ def test_a_node_without_zeroconf_warns_and_runs(
     assert (code, found["transport"]["running"]) == (0, True)
     assert found["discovery"] == {"running": False, "peers": 0}
     assert told["discovery.failed"]["level"] == "warning"
-    assert "install softadastra[discovery]" in told["discovery.failed"]["error"]
+    assert "pip install '.[discovery]'" in told["discovery.failed"]["error"]
 
 
 def test_a_reader_that_has_enough_ends_the_tool_quietly(spawn: Spawn, run: Run) -> None:

@@ -175,7 +175,7 @@ def test_without_the_extra_it_is_a_usage_error_that_says_what_to_install(
     result = run("node", "run", *ANYWHERE)
 
     assert result.exit_code == 2
-    assert "pip install 'softadastra[dashboard]'" in result.stderr
+    assert "pip install '.[dashboard]'" in result.stderr
     assert list(directory.iterdir()) == []
 
 

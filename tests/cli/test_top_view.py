@@ -42,7 +42,7 @@ def test_eighty_columns_show_all_of_the_node_and_its_peers() -> None:
     assert lines[1:6] == [
         "store  155,063 keys, 12.3 MB; 1 conflict, 2 lost; 3 tombstones",
         "       node-c holds 3 tombstones, for 2 h",
-        "log    25.0 MB, 20.0 MB of it alive",
+        "log    25.0 MB, about 20.0 MB of it alive",
         "syncs  half in 0.9 ms, 99 % in 4.0 ms, longest 12.5 ms",
         "outbox 115: 20 held, 40 queued, 30 in flight, 20 acknowledged, 5 failed",
     ]
@@ -50,6 +50,14 @@ def test_eighty_columns_show_all_of_the_node_and_its_peers() -> None:
         "node-b", "connected", "1,234", "2", "min", "7", "12", "3", "2", "ms", "11", "ms"
     ]  # fmt: skip
     assert max(map(len, lines)) <= 80
+
+
+def test_no_more_of_a_log_is_alive_than_there_is() -> None:
+    """What is alive is estimated, too high for a log of large batches."""
+    assert VITALS.log is not None
+    log = replace(VITALS.log, size_bytes=8_000, live_bytes=17_000)
+
+    assert "log    8.0 kB, about 8.0 kB of it alive" in printed(replace(VITALS, log=log))
 
 
 def test_forty_columns_show_who_lags_and_for_how_long() -> None:

@@ -69,6 +69,16 @@ def test_reads_and_writes_are_the_same_both_ways(client: Client, remote: RemoteN
     assert (remote.size(), remote.digest()) == (client.size(), client.digest())
 
 
+def test_what_was_written_unseen_is_left_both_ways(client: Client, remote: RemoteNode) -> None:
+    for node in both(client, remote):
+        written = node.put("k", 1)
+        with pytest.raises(InvalidStateError, match="written meanwhile"):
+            node.remove("k", seen=["node-a-0"])
+        assert node.remove("k", seen=[written.sync_id])
+        with pytest.raises(NotFoundError):
+            node.resolve("k", 1, seen=[])
+
+
 def test_what_the_node_is_and_how_it_stands_is_the_same_both_ways(
     client: Client, remote: RemoteNode
 ) -> None:

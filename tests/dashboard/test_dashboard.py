@@ -22,6 +22,7 @@ from softadastra.aio import AsyncClient
 from softadastra.dashboard import Dashboard, connections, serving
 from softadastra.types import Event
 from tests.eventually import eventually
+from tests.programs import free_ports
 
 from .browsing import Asker
 
@@ -120,11 +121,37 @@ def test_ipv6_has_brackets(node: Client) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"host": ""}, {"port": 70_000}, {"token": "short"}, {"names": ["http://x"]}, {"port": True}],
+    [
+        {"host": ""},
+        {"port": 70_000},
+        {"port": True},
+        {"token": "short"},
+        {"names": ["http://x"]},
+        {"names": "node.example.org"},
+    ],
 )
 def test_what_it_cannot_be_made_of_is_refused(node: Client, wrong: dict[str, object]) -> None:
     with pytest.raises(InvalidArgumentError):
         Dashboard(node, **wrong)  # type: ignore[arg-type]
+
+
+def test_a_dashboard_that_is_interrupted_while_it_opens_leaves_nothing(
+    node: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(threading.Thread):
+        def start(self) -> None:
+            super().start()
+            raise KeyboardInterrupt
+
+    port = free_ports(["port"])["port"]
+    with monkeypatch.context() as patched:
+        patched.setattr(serving, "Thread", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            Dashboard(node, port=int(port)).open()
+
+    assert "softadastra-dashboard" not in [thread.name for thread in threading.enumerate()]
+    with Dashboard(node, port=int(port)) as dashboard:
+        assert Asker(dashboard).get("/api/keys").status == 200
 
 
 def test_it_shows_a_node_of_asyncio() -> None:
@@ -156,7 +183,8 @@ def test_without_the_extra_it_says_what_to_install(name: str) -> None:
 
     assert done.stderr.splitlines()[-1] == (
         f"softadastra.errors.InvalidStateError: the dashboard needs {name}, which is not"
-        " installed: pip install 'softadastra[dashboard]'"
+        " installed: install Softadastra with its extra dashboard, in a checkout by"
+        " pip install '.[dashboard]'"
     )
 
 

@@ -7,6 +7,8 @@ import pytest
 from softadastra import Client
 from softadastra.dashboard import Dashboard
 from softadastra.dashboard.gate import SECURITY_HEADERS
+from softadastra.dashboard.origins import Origins
+from softadastra.dashboard.refusals import RefusedError
 from softadastra.dashboard.routes import DIRECTORY, PAGE
 
 from .browsing import Asker
@@ -156,3 +158,8 @@ def test_each_file_of_the_page_is_given_and_no_other(asker: Asker) -> None:
     assert asker.get("/../routes.py").status == 404
     assert asker.get("/%2e%2e/routes.py").status == 404
     assert asker.get("/page/index.html").status == 404
+
+
+def test_a_request_without_a_name_is_told_that_it_has_none() -> None:
+    with pytest.raises(RefusedError, match="is not called '': open it at"):
+        Origins([], is_local=True).check_host({})

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from softadastra import Client
+from softadastra import Client, Conflict
 from softadastra.dashboard import Dashboard
+from softadastra.dashboard.listing import find_conflict
 
 from .browsing import Answer, Asker
 
@@ -89,6 +91,25 @@ def test_a_remove_is_not_kept_when_there_is_a_value_that_was_not_looked_at(
 
     assert asker.post(SETTLE, choice).reason == "changed"
     assert conflicting["cart/2"] == "new"
+
+
+@pytest.mark.parametrize("keep", ["node-a", "node-b"])
+def test_a_value_that_comes_between_the_look_and_the_write_is_not_replaced(
+    asker: Asker, conflicting: Client, keep: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """node-a has removed cart/2, node-b has given it a value."""
+    before = conflicting.conflicts()
+
+    def earlier(client: Client, key: str) -> Conflict:
+        found = find_conflict(client, key)
+        return replace(found, values=tuple(v for v in found.values if v.origin == keep))
+
+    monkeypatch.setattr("softadastra.dashboard.settling.find_conflict", earlier)
+    (seen,) = earlier(conflicting, "cart/2").values
+    choice = {"key": "cart/2", "seen": [seen.sync_id], "keep": seen.sync_id}
+
+    assert asker.post(SETTLE, choice).reason == "changed"
+    assert conflicting.conflicts() == before
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,20 @@ from softadastra.health.moment import Moment
 from softadastra.health.peers import explain_peer
 from softadastra.health.standing import peer_vitals
 from softadastra.sync.status import holders, shown_members, tombstone_holds
-from softadastra.vitals import PeerVitals
+from softadastra.vitals import LogRefusal, PeerVitals
 from tests.engines import Node
 
 
 def moment_of(
-    node: Node, *, is_online: bool = True, is_writing: bool = True, auto_tick: bool = True
+    node: Node,
+    *,
+    is_online: bool = True,
+    is_writing: bool = True,
+    refusal: LogRefusal | None = None,
+    auto_tick: bool = True,
 ) -> Moment:
     excluded = node.engine.admission.excluded(node.now)
-    return Moment(node.engine, node.now, is_online, is_writing, auto_tick, excluded)
+    return Moment(node.engine, node.now, is_online, is_writing, refusal, auto_tick, excluded)
 
 
 def standing(node: Node, peer: str) -> PeerVitals:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
+import click
 import pytest
 
+from softadastra.cli.main import cli
 from softadastra.findings import Cause, Finding
 from softadastra.sentences import ADVICE, SENTENCES, advice_on, sentence
 from softadastra.store.policies import Policies, Policy
@@ -14,6 +17,7 @@ from softadastra.sync.exclusions import BAD_MESSAGES_MAX, EXCLUSION_MIN_MS, Culp
 from softadastra.sync.messages import Ack, Batch, Have, SnapshotBegin
 from softadastra.sync.records import Forgotten, Pruned, Released
 from softadastra.types import Peer, PeerSource, PeerState
+from softadastra.vitals import LogRefusal, RefusalKind
 from tests.engines import OPTIONS, WALL_MS, Filter, Network, Node
 from tests.health.looking import causes, finding, moment_of, of_key, of_peer
 
@@ -262,6 +266,29 @@ def test_a_peer_that_acknowledges_nothing_is_told_to_be_silent_and_then_faulted(
     assert (Cause.UNANSWERED, "b") not in causes(of_key(a, "key"))
 
 
+def test_a_full_disk_is_why_what_peers_have_is_not_here():
+    network = pair()
+    network.passes = drop(Batch)
+    network["b"].write(("key", 1))
+    network.advance(31_000)
+    a = network["a"]
+    full = LogRefusal(kind=RefusalKind.FULL, since_ms=WALL_MS, detail="no space left")
+    moment = moment_of(a, refusal=full)
+
+    for found in (of_key(a, "key", moment), of_peer(a, "b", moment)):
+        assert {Cause.IS_AHEAD, Cause.DISK_FULL} <= {each.cause for each in found.findings}
+        assert finding(found, Cause.DISK_FULL).detail == "no space left"
+        assert found.advice == ["Free space for the log: then writes work again by themselves."]
+
+
+def test_a_peer_in_step_with_a_node_whose_disk_is_full_is_told_to_be_so():
+    network = pair()
+    full = LogRefusal(kind=RefusalKind.FULL, since_ms=WALL_MS, detail="no space left")
+
+    found = of_peer(network["a"], "b", moment_of(network["a"], refusal=full))
+    assert causes(found) == [(Cause.IN_STEP, "b"), (Cause.DISK_FULL, "")]
+
+
 def test_what_auto_queue_holds_back_is_told_until_it_is_released():
     network = pair(replace(OPTIONS, auto_queue=False))
     a = network["a"]
@@ -322,6 +349,24 @@ def test_a_write_that_a_peer_gets_from_its_writer_is_left_to_that():
     found = finding(of_key(network["a"], "key"), Cause.LEFT_TO_OTHERS)
     assert (found.peer, found.detail) == ("b", "c")
     assert found.next_ms is not None
+
+
+def test_a_write_waits_for_a_peer_to_answer_what_left_before():
+    """Nobody knows when that is: until then it may have told that it got the write."""
+    network = Network("a", "b", "c")
+    for left, right in (("a", "b"), ("b", "c"), ("a", "c")):
+        network.join(left, right)
+    network.advance(31_000)
+    network.passes = lambda left, right, message: (
+        left.name != "b" and not (isinstance(message, Batch) and right.name == "b")
+    )
+    network["a"].write(("own", 1))
+    network["c"].write(("key", 1))
+    network.advance(2_000)
+
+    found = finding(of_key(network["a"], "key"), Cause.LEFT_TO_OTHERS)
+
+    assert (found.peer, found.detail, found.next_ms) == ("b", "c", None)
 
 
 def test_a_peer_that_needs_a_snapshot_is_told_so_before_and_while_it_gets_one():
@@ -585,3 +630,16 @@ def test_the_same_advice_is_given_once():
     findings = [Finding(cause=Cause.OFFLINE), Finding(cause=Cause.OFFLINE, peer="b")]
 
     assert len(advice_on(findings)) == 1
+
+
+def test_commands_that_are_advised_exist():
+    said = " ".join(ADVICE.values())
+    named = re.findall(r"softadastra ([a-z ]+)", said)
+
+    assert named
+    for words in named:
+        command: click.Command = cli
+        for word in words.split():
+            found = command.get_command(click.Context(command), word)  # type: ignore[attr-defined]  # groups
+            assert found is not None, f"softadastra {words}"
+            command = found

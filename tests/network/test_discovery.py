@@ -130,24 +130,63 @@ def test_a_node_that_stops_discovery_keeps_its_connections_and_may_start_again(
     assert told("discovery.clashed") == []
 
 
-def test_discovery_that_has_ended_by_itself_says_how_to_begin_it_anew(
-    stack, cluster, told, monkeypatch
-):
-    def broken() -> None:
+@pytest.fixture
+def broken(stack, cluster, told, monkeypatch):
+    """A node whose discovery has ended by itself; it would run now."""
+
+    def fail() -> None:
         raise RuntimeError("zeroconf is broken")
 
     with monkeypatch.context() as patched:
-        patched.setattr(multicast, "question", broken)
+        patched.setattr(multicast, "question", fail)
         a = started(stack, "node-a", cluster)
         eventually(lambda: not a.discovery_running)
-    (failure,) = told("discovery.failed", node_id="node-a")
-    assert failure["error"] == (
-        "discovery has ended: zeroconf is broken; start_discovery() begins it anew"
-    )
+    return a
 
-    a.start_discovery()
+
+def test_discovery_that_has_ended_by_itself_begins_anew(stack, cluster, told, monkeypatch):
+    monkeypatch.setattr(multicast, "RESTART_SECONDS_MIN", 0.1)
+    failures = iter([RuntimeError("zeroconf is broken"), OSError(24, "Too many open files")])
+    question = multicast.question
+
+    def failing_twice():
+        for failure in failures:
+            raise failure
+        return question()
+
+    monkeypatch.setattr(multicast, "question", failing_twice)
+    a = started(stack, "node-a", cluster)
+    eventually(lambda: len(told("discovery.failed")) == 2)
+
     started(stack, "node-b", cluster)
     eventually(lambda: connected(a) == {"node-b"})
+    assert [failure["error"] for failure in told("discovery.failed")] == [
+        "discovery has ended: zeroconf is broken; it begins anew in 0.1 s",
+        "discovery has ended: Too many open files; it begins anew in 0.2 s",
+    ]
+    assert a.discovery_running
+
+
+def test_discovery_that_has_ended_by_itself_is_begun_anew_by_who_does_not_wait(
+    broken, stack, cluster, told
+):
+    """What waited does not begin beside it."""
+    (failure,) = told("discovery.failed", node_id="node-a")
+    assert failure["error"].endswith("it begins anew in 10 s")
+
+    broken.start_discovery()
+    started(stack, "node-b", cluster)
+
+    eventually(lambda: connected(broken) == {"node-b"})
+    names = [thread.name for thread in threading.enumerate()]
+    assert names.count("softadastra-discovery") == 2
+
+
+def test_discovery_that_waits_to_begin_anew_is_stopped_at_once(broken):
+    broken.stop_discovery()
+
+    names = [thread.name for thread in threading.enumerate()]
+    assert "softadastra-discovery" not in names
 
 
 def test_the_end_of_the_transport_is_the_end_of_discovery(stack, cluster):

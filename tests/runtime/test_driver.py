@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import cast
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from softadastra.errors import StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
+from softadastra.runtime.watcher import Limits
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Ack, Batch, Have, Message
@@ -124,6 +126,23 @@ def test_without_auto_flush_a_batch_and_an_acknowledgement_leave_after_the_sync(
     driven.exchange()
     assert driven.disk.order[:2] == ["append", "sync"]
     assert "Ack" in driven.disk.order[2:]
+
+
+def test_a_reader_that_a_batch_has_woken_runs_before_the_driver_goes_on(driven):
+    """It needs the interpreter, which the driver would keep until it waits for something."""
+    order = driven.disk.order
+    watcher = driven.committer.watchers.open("", None, Limits(10, 1_000))
+
+    class Passed:
+        def acquire(self, timeout: float) -> None:
+            assert not driven.committer.lock.locked(), "which the reader takes first"
+            order.append("reader")
+
+    watcher.arm(lambda: order.append("woken"), cast(Lock, Passed()))
+    driven.b.write(("k", 1))
+    driven.exchange()
+
+    assert order[:5] == ["append", "woken", "reader", "sync", "Ack"]
 
 
 def test_without_auto_flush_nothing_stays_unsynced_for_longer_than_the_interval(driven):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from threading import Lock
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 from softadastra.errors import InvalidArgumentError, PositionLostError, WatchOverflowError
 from softadastra.runtime import watcher as watcher_module
 from softadastra.runtime.watcher import PAGE_KEYS, Limits
+from softadastra.runtime.watchers import PASS_MAX_SECONDS
 from softadastra.store.changes import OWN, Committed
 from softadastra.store.dots import DotSet
 from softadastra.store.origins import Origin
 from softadastra.store.policies import LAST_WRITE_WINS, Policies, Policy
+from softadastra.store.positions import vector_of
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, Sibling, siblings_of
 from softadastra.store.sightings import Observer
@@ -635,3 +638,58 @@ def test_a_reader_ends_with_what_reads_show_wherever_it_resumes(
         reader.read()
 
     assert watched(network).packed(prefix) == reader.copy
+
+
+def test_what_others_wrote_since_is_in_a_place_that_is_made_of_the_one_before():
+    network = watched_network("a", "b", "c")
+    node = watched(network)
+    node.watch()
+    network.join("b", "a")
+    network.join("c", "a")
+    network.run()
+
+    def is_whole() -> bool:
+        return node.watchers.now().vector == vector_of(node.engine.replica)
+
+    network["c"].write(("c's", 1))
+    network["b"].write(("b's", 1))
+    network.run()
+    network.passes = lambda _from, _to, message: not isinstance(message, Batch)
+    network["b"].write(("first", 1))
+    network.run()
+    network.passes = lambda *_: True
+    network["b"].write(("second", 1))
+    network.run()
+    assert any(log.beyond for log in node.engine.replica.logs.values()), "the first one is missing"
+    assert is_whole()
+
+    network.advance(10_000, step=500)
+    assert node.packed().keys() == {"c's", "b's", "first", "second"}
+    assert is_whole()
+
+    network["b"].restart()
+    network["b"].write(("third", 1))
+    network.join("b", "a")
+    network.run()
+    assert "third" in node.packed()
+    assert len(node.watchers.now().vector.had[node.engine.replica.origins[1]].lives) > 1
+    assert is_whole()
+
+
+def test_a_reader_that_was_woken_is_waited_for_once():
+    network = watched_network("a")
+    node = watched(network)
+    watcher = node.watch()
+    order: list[str] = []
+
+    class Passed:
+        def acquire(self, timeout: float) -> None:
+            order.append(f"waits for {timeout} s")
+
+    watcher.arm(lambda: order.append("woken"), cast(Lock, Passed()))
+    node.write(("k", 1))
+    node.write(("l", 1))
+    node.watchers.let_pass()
+    node.watchers.let_pass()
+
+    assert order == ["woken", f"waits for {PASS_MAX_SECONDS} s"]

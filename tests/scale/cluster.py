@@ -228,6 +228,10 @@ class Cluster:
         self._set_alarm(node)
 
     def _send(self, sender: Node, link: int, message: Message) -> None:
+        self._carry(sender, link, message, 0)
+
+    def _carry(self, sender: Node, link: int, message: Message, wait_ms: int) -> None:
+        """Let a message leave after some time."""
         payload = encode(message)
         kind = type(message).__name__
         self.largest[kind] = max(self.largest[kind], len(payload))
@@ -239,7 +243,7 @@ class Cluster:
         self.sizes[kind] += len(payload)
         dialler, listener, delay_ms = self._links[link]
         receiver = listener if sender is dialler else dialler
-        self.schedule.after(delay_ms, partial(self._arrive, receiver, link, payload))
+        self.schedule.after(wait_ms + delay_ms, partial(self._arrive, receiver, link, payload))
 
     def _arrive(self, node: Node, link: int, payload: bytes) -> None:
         node.inbox.append((link, payload))

@@ -25,6 +25,7 @@ from softadastra.sync import batches, collection, reception
 from softadastra.sync.collection import Collector
 from softadastra.sync.engine import Engine
 from softadastra.sync.messages import Batch, SnapshotBegin
+from softadastra.sync.patience import Patience
 from softadastra.sync.reception import Reception
 from softadastra.sync.snapshots import Incoming, Snapshots
 
@@ -227,6 +228,10 @@ def difference_not_mended(patch: pytest.MonkeyPatch) -> None:
         self.unequal = Nothing()
 
     patch.setattr(Snapshots, "__init__", init)
+
+
+def left_to_others_for_ever(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Patience, "is_over", lambda self, origin, now_ms, owed_ms: False)
 
 
 def sent_again_to_who_has_it(patch: pytest.MonkeyPatch) -> None:

@@ -252,8 +252,8 @@ def due_though_the_window_is_full(patch: pytest.MonkeyPatch) -> None:
 def relay_never(patch: pytest.MonkeyPatch) -> None:
     original = Delivery._wanted
 
-    def wanted(self: Delivery, session: Session, now: Any) -> Iterator[Any]:
-        return (found for found in original(self, session, now) if found[0] == OWN)
+    def wanted(self: Delivery, session: Session, lacked: Any, now: Any) -> Iterator[Any]:
+        return (found for found in original(self, session, lacked, now) if found[0] == OWN)
 
     patch.setattr(Delivery, "_wanted", wanted)
 
@@ -361,7 +361,7 @@ MUTANTS = [
     Mutant("early-have", "convergence", 4, mistakes.early_have),
     Mutant("put-beats-remove", "keeping", 8, mistakes.put_beats_remove),
     Mutant("drop-in-range", "convergence", 44, mistakes.drop_in_range),
-    Mutant("forget-arrivals", "resurrection", 66, mistakes.forget_arrivals),
+    Mutant("forget-arrivals", "convergence", 66, mistakes.forget_arrivals),
     Mutant("keep-rows", "crash", 20, mistakes.keep_rows),
     Mutant("blind-collection", "resurrection", 40, mistakes.blind_collection),
     Mutant("no-barrier", "convergence", 8, mistakes.no_barrier),
@@ -416,6 +416,9 @@ MUTANTS = [
     Mutant("a local write forgets what it saw", "overwriting", 1, context_forgotten),
     Mutant("a stamp is below what its writer saw", "keeping", 49, stamp_below_what_was_seen),
     Mutant("others' writes are not relayed", "progress", 2, relay_never),
+    Mutant(
+        "what is left to others is never relayed", "progress", 6, mistakes.left_to_others_for_ever
+    ),
     Mutant("the window is ignored", "bounds", 0, window_ignored),
     Mutant("the outbox does not add up", "outbox", 0, in_flight_counted_twice),
     Mutant("a silent peer is asked without end", "idleness", 0, ping_without_end),

@@ -13,6 +13,7 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level, each
 from softadastra.sync.output import Push
+from softadastra.sync.patience import Patience
 from softadastra.sync.records import Pruned, Released
 from softadastra.sync.session import GAPS_MAX, Session
 from softadastra.sync.wire import encode
@@ -804,7 +805,7 @@ def test_what_comes_again_from_an_earlier_connection_supersedes_nothing_and_ends
 
 
 def test_a_peer_that_numbers_batches_at_random_costs_a_bounded_memory():
-    session = Session(1, dialled=True, up_ms=0, heard_ms=0)
+    session = Session(1, dialled=True, up_ms=0, heard_ms=0, patience=Patience(1_000))
     fresh = [session.merges_again(2 * n) for n in range(1, 1_000)]
 
     assert not any(fresh)
