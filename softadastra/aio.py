@@ -282,10 +282,9 @@ class AsyncClient:
         max_bytes: int = WATCH_BYTES,
     ) -> AsyncWatch:
         """See `Client.watch`: `async for change in client.watch()`."""
-        node = self._client._opened()
-        limits = Limits(max_changes, max_bytes)
-        watcher = node.committer.watchers.open(prefix, since, limits)
-        return AsyncWatch(watcher, node.replica.origins, self._client._check_own)
+        watcher = self._client._watcher(prefix, since, Limits(max_changes, max_bytes))
+        origins = self._client._opened().replica.origins
+        return AsyncWatch(watcher, origins, self._client._check_own)
 
     def on(
         self, event: str, callback: Callable[[Event], object], *, level: str = "debug"

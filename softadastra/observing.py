@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 from softadastra.lifecycle import Lifecycle
 from softadastra.runtime.listening import Subscription, level_named
-from softadastra.runtime.watcher import Limits
-from softadastra.types import Event
+from softadastra.runtime.watcher import Limits, Watcher
+from softadastra.scans import put_in_order
+from softadastra.types import BEGINNING, Event
 from softadastra.watch import Watch
 
 __all__ = ["WATCH_BYTES", "WATCH_CHANGES", "Observing"]
@@ -57,9 +58,14 @@ class Observing(Lifecycle):
             ...         next(changes).value
             'one'
         """
+        watcher = self._watcher(prefix, since, Limits(max_changes, max_bytes))
+        return Watch(watcher, self._opened().replica.origins, self._check_own)
+
+    def _watcher(self, prefix: str, since: str | None, limits: Limits) -> Watcher:
         node = self._opened()
-        watcher = node.committer.watchers.open(prefix, since, Limits(max_changes, max_bytes))
-        return Watch(watcher, node.replica.origins, self._check_own)
+        if since == BEGINNING:
+            put_in_order(node)
+        return node.committer.watchers.open(prefix, since, limits)
 
     def on(
         self, event: str, callback: Callable[[Event], object], *, level: str = "debug"

@@ -69,7 +69,7 @@ LAYERS = {
     "serving": {*VALUES, "control", "options"},
     "lifecycle": {*VALUES, "control", "node", "options", "runtime.waiting", "serving"},
     "watch": {*VALUES, "arguments", "store", "runtime"},
-    "observing": {*VALUES, "lifecycle", "watch", "runtime"},
+    "observing": {*VALUES, "lifecycle", "watch", "runtime", "scans"},
     "examining": {*VALUES, "explanation", "health", "lifecycle", "node", "sync", "vitals"},
     "client": {
         *VALUES,

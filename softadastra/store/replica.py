@@ -24,13 +24,7 @@ from softadastra.store.changes import (
     Visitor,
     Write,
 )
-from softadastra.store.digest import (
-    MASK_128,
-    fingerprint,
-    fingerprints,
-    values_size,
-    weigh,
-)
+from softadastra.store.digest import MASK_128, fingerprint, fingerprints, values_size, weigh
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.histories import Histories
 from softadastra.store.keys import OrderedKeys
@@ -72,7 +66,6 @@ class Replica(Histories):
     __slots__ = (
         "_digest",
         "_live",
-        "_ordered",
         "_size_bytes",
         "clock",
         "conflicted",
@@ -81,6 +74,7 @@ class Replica(Histories):
         "last_remote",
         "lost",
         "observed",
+        "ordered",
         "policies",
         "rank",
         "tombstones",
@@ -107,10 +101,11 @@ class Replica(Histories):
         held then."""
         self.observed: list[Replacement] | None = None
         """What records have replaced, while somebody observes it: he takes it after each one."""
+        self.ordered = OrderedKeys()
+        """The keys in order, as far as anybody has asked."""
         self._digest = 0
         self._live = 0
         self._size_bytes = 0
-        self._ordered = OrderedKeys()
         self.rank = order(self.origins)
         """The total order of siblings."""
 
@@ -149,11 +144,11 @@ class Replica(Histories):
 
     def page(self, *, prefix: str, after: str | None, limit: int) -> list[str]:
         """Give up to `limit` keys in order, removed ones included, that come after `after`."""
-        return self._ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
+        return self.ordered.page(self.entries, prefix=prefix, after=after, limit=limit)
 
     def keys_between(self, after: str | None, last: str) -> list[str]:
         """Give the keys behind `after` up to `last`, removed ones included."""
-        return self._ordered.between(self.entries, after=after, last=last)
+        return self.ordered.between(self.entries, after=after, last=last)
 
     def visitors(self, arrivals: Arrivals) -> list[Visitor]:
         """Give the siblings of a batch that this node has not had."""
@@ -314,7 +309,7 @@ class Replica(Histories):
                 self.kept.setdefault(key, self.entries[key])
             self._size_bytes -= len(key) + values_size(siblings_of(self.entries.pop(key)))
             del self.tombstones[key]
-        self._ordered.discard(keys)
+            self.ordered.note(key)
 
     def _merge(
         self,
@@ -370,7 +365,7 @@ class Replica(Histories):
             if kept is not None and old is not None:
                 kept.setdefault(key, old)
             if old is None:
-                self._ordered.add(key)
+                self.ordered.note(key)
                 size += len(key)
             elif not isinstance(old, KeyState):
                 size -= len(old[4])
@@ -425,7 +420,7 @@ class Replica(Histories):
         siblings = cast("Sequence[Sibling]", states)
         if TOMBSTONE in [sibling[4] for sibling in siblings]:
             return False
-        self._ordered.update(keys)
+        self.ordered.note_all(keys)
         self._digest = (self._digest + fingerprints(keys, siblings)) & MASK_128
         self._live += len(keys)
         self._size_bytes += sum(map(len, keys)) + values_size(siblings)

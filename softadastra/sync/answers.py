@@ -21,6 +21,10 @@ __all__ = ["Answers"]
 HAVE_INTERVAL_MS: Final = 30_000
 """Anti-entropy: how often peers tell what they have when nothing changes, +-30 %."""
 
+PING_AHEAD_MS: Final = 500
+"""When one peer is asked whether it is there, so are those that would be so soon after. Each of 32
+nodes was woken 40 times a second by its own questions, those of others, and the answers."""
+
 
 class Answers:
     """Says what is due on each connection.
@@ -54,8 +58,20 @@ class Answers:
         self._nonce = nonce
         self._jitter = jitter
 
-    def to(self, session: Session, now: Now) -> list[Message]:
-        """Give what is due on a connection, and note that it is said."""
+    def asks_ahead_ms(self, now: Now) -> int:
+        """Give how much earlier than they are due peers are asked now: with one that is due."""
+        sessions = self._connections.sessions.values()
+        is_due = any(session.is_active and now.mono_ms >= session.ping_ms for session in sessions)
+        return PING_AHEAD_MS if is_due else 0
+
+    def to(self, session: Session, now: Now, ahead_ms: int = 0) -> list[Message]:
+        """Give what is due on a connection, and note that it is said.
+
+        Args:
+            session: the connection.
+            now: the time.
+            ahead_ms: see `asks_ahead_ms`.
+        """
         messages: list[Message] = []
         if session.hello_due:
             session.hello_due = False
@@ -72,7 +88,7 @@ class Answers:
             session.pong_due = None
         if now.mono_ms >= session.have_ms and self._connections.is_carrying(session):
             messages.append(self._have(session, now))
-        if now.mono_ms >= session.ping_ms:
+        if now.mono_ms + ahead_ms >= session.ping_ms:
             session.pinged_ms = now.mono_ms
             messages.append(Ping(now.mono_ms))
         return messages
@@ -82,7 +98,7 @@ class Answers:
         if now.mono_ms >= session.known_ms:
             session.known_ms = now.mono_ms + int(HAVE_INTERVAL_MS * (0.7 + 0.6 * self._jitter()))
             reports, session.reports_begin = self._membership.reports(
-                session.peer_id, session.reports_begin, now
+                session.peer_id, session.neighbours, session.reports_begin, now
             )
         session.have_ms = session.known_ms
         session.has_new_neighbours = False

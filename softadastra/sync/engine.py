@@ -341,10 +341,12 @@ class Engine:
         output = Output(connections.farewells, connections.drops, [], 0, 0)
         connections.farewells, connections.drops = [], []
         batches = retried = 0
+        ahead_ms = self._answers.asks_ahead_ms(now)
         for session in connections.sessions.values():
             if session.has_new_neighbours and push is Push.ALL:
                 self.delivery.tell_neighbours_first(session, now)
-            output.sends.extend((session.link, m) for m in self._answers.to(session, now))
+            answers = self._answers.to(session, now, ahead_ms)
+            output.sends.extend((session.link, message) for message in answers)
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
             flights = self.delivery.overdue(session, now)

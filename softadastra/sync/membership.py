@@ -113,12 +113,14 @@ class Membership:
         return min(known[OWN].base, self._replica.top) if OWN in known else 0
 
     def reports(
-        self, receiver: str, begin: str | None, now: Now
+        self, receiver: str, neighbours: Container[str], begin: str | None, now: Now
     ) -> tuple[dict[str, Report], str | None]:
         """Give what this node knows of others, for a peer: as much as a message holds.
 
         Args:
             receiver: the peer; it knows better what it has itself.
+            neighbours: those who are connected to it, and tell it themselves. In a mesh of n these
+                are all, whose reports would be n times n haves for each to read.
             begin: the member to begin with; None, or one that is gone: any.
             now: the time.
 
@@ -137,7 +139,7 @@ class Membership:
         left = REPORTS_BYTES_MAX
         for node_id in (*names[start:], *names[:start]):
             known = self.collector.known.get(node_id)
-            if known is None or node_id == receiver:
+            if known is None or node_id == receiver or node_id in neighbours:
                 continue
             have = {origins[number]: dots for number, dots in known.items()}
             size = size_of(node_id, have)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -116,6 +117,8 @@ def main() -> int:
     if arguments.tables:
         _make_tables()
         return 0
+    # So that who ends it, as `timeout` does, leaves no process and no directory behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     arguments.directory.mkdir(parents=True, exist_ok=True)
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     comparisons = []

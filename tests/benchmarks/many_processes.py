@@ -20,6 +20,8 @@ BATCH_WRITES = 10
 """Small, as programs write: so many batches are committed, and told to all others."""
 IDLE_SECONDS = 10.0
 POLL_SECONDS = 0.02
+QUIET_SECONDS = 3.0
+"""Without a batch for so long a node is idle: a write is relayed a second after it came."""
 
 
 def converge(
@@ -78,11 +80,26 @@ def _node(
         channel.send(client.digest())
         idle_s = channel.recv()
         client.wait_synced(DEADLINE_SECONDS)
+        _wait_quiet(client)
         traffic = client.vitals().traffic
         before = time.process_time()
         time.sleep(idle_s)
         idle_ms = (time.process_time() - before) * 1e3 / idle_s
         channel.send((idle_ms, traffic.writes_out, traffic.batches_out))
+
+
+def _wait_quiet(client: Client) -> None:
+    seen, since = -1, 0.0
+
+    def is_quiet() -> bool:
+        nonlocal seen, since
+        traffic = client.vitals().traffic
+        batches = traffic.batches_in + traffic.batches_out
+        if batches != seen:
+            seen, since = batches, time.monotonic()
+        return time.monotonic() - since >= QUIET_SECONDS
+
+    _wait(is_quiet)
 
 
 def _wait(is_so: Any) -> None:

@@ -1,4 +1,4 @@
-"""What a process holds in memory for each key, by what the system has given to it."""
+"""What a process holds in memory, by what the system has given to it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .measure import LeftOutError
 from .nodes import fill, options_of
 from .workload import each_write
 
-__all__ = ["held_by_dict", "held_by_node", "resident_bytes"]
+__all__ = ["held_by_dict", "held_by_node", "peak_mb", "resident_bytes"]
 
 
 def held_by_node(directory: Path, count: int) -> float:
@@ -45,11 +45,26 @@ def resident_bytes() -> int:
         LeftOutError: the system does not tell.
     """
     gc.collect()
+    return _bytes_of("RssAnon")
+
+
+def peak_mb() -> float:
+    """Give the most memory that this process has had since it was started, in millions of bytes.
+
+    Not what `getrusage` gives: that goes on from the process that has started this one.
+
+    Raises:
+        LeftOutError: the system does not tell.
+    """
+    return _bytes_of("VmHWM") / 1e6
+
+
+def _bytes_of(name: str) -> int:
     status = Path("/proc/self/status")
     if not status.exists():
-        raise LeftOutError(f"{os.uname().sysname} does not tell a process its anonymous memory")
+        raise LeftOutError(f"{os.uname().sysname} does not tell a process how much memory it has")
     for line in status.read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name == "RssAnon":
+        found, _, value = line.partition(":")
+        if found == name:
             return int(value.split()[0]) * 1024
-    raise LeftOutError("this kernel does not tell a process its anonymous memory")
+    raise LeftOutError(f"this kernel does not tell a process its {name}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
-import sys
+import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,32 +14,40 @@ from typing import Any
 from softadastra import Client, Peer
 
 from .counting_relay import CountingRelay
+from .memory import peak_mb
 from .nodes import fill, options_of, wait_acknowledged
 from .processes import Channel, Child, in_process
-from .workload import each_write
+from .workload import DEADLINE_SECONDS, each_write
 
-__all__ = ["first_sync", "hot_key", "looked_at", "rewritten"]
+__all__ = ["first_scanned", "first_sync", "hot_key", "looked_at", "rewritten"]
 
 SCANNED = 100
 LOOKS = 200
 """Times that something quick is done; the median counts."""
+PUT_INTERVAL_SECONDS = 0.001
 
 
 def first_sync(directory: Path, count: int) -> dict[str, float]:
     """Bring `count` keys to a new node: keys per second, and the peak of both processes in MB."""
     with Child(_receives, directory) as receiver, Child(_sends, directory, count) as sender:
         sender.send(receiver.receive())
-        seconds, sender_mb = sender.receive()
+        seconds, sent, sender_mb = sender.receive()
         receiver.send("stop")
-        size, receiver_mb = receiver.receive()
-    if size != count:
-        raise RuntimeError(f"node B holds {size} of {count} keys")
+        received, receiver_mb = receiver.receive()
+    if sent != received:
+        raise RuntimeError(f"node A holds {sent}, node B holds {received}")
     return {"rate": count / seconds, "sender": sender_mb, "receiver": receiver_mb}
 
 
 def looked_at(directory: Path, count: int) -> dict[str, float]:
     """Ask a store of `count` keys for its digest, and for 100 keys with a prefix: microseconds."""
     found: dict[str, float] = in_process(_look, directory, count)
+    return found
+
+
+def first_scanned(directory: Path, count: int) -> dict[str, float]:
+    """Scan a store of `count` keys for the first time: milliseconds, and how long a put waited."""
+    found: dict[str, float] = in_process(_scan_first, directory, count)
     return found
 
 
@@ -52,11 +60,11 @@ def hot_key(directory: Path, count: int) -> dict[str, float]:
     """Write one key `count` times for a peer that is away: what it is sent when it returns."""
     with Child(_receives, directory) as receiver, Child(_overwrites, directory, count) as sender:
         sender.send(receiver.receive())
-        found: dict[str, float] = sender.receive()
+        found: dict[str, Any] = sender.receive()
         receiver.send("stop")
-        size, _ = receiver.receive()
-    if size != 1:
-        raise RuntimeError(f"node B holds {size} keys, not the one")
+        received, _ = receiver.receive()
+    if (sent := found.pop("sent")) != received:
+        raise RuntimeError(f"node A holds {sent}, node B holds {received}")
     return found
 
 
@@ -65,7 +73,7 @@ def _receives(channel: Channel[Any, Any], directory: Path) -> None:
         client.start_transport()
         channel.send(client.transport_port)
         channel.recv()
-        channel.send((client.size(), _peak_mb()))
+        channel.send((_held(client), peak_mb()))
 
 
 def _sends(channel: Channel[Any, Any], directory: Path, count: int) -> None:
@@ -76,21 +84,50 @@ def _sends(channel: Channel[Any, Any], directory: Path, count: int) -> None:
         start = time.perf_counter()
         client.connect(peer)
         wait_acknowledged(client, count)
-        channel.send((time.perf_counter() - start, _peak_mb()))
+        channel.send((time.perf_counter() - start, _held(client), peak_mb()))
 
 
 def _look(directory: Path, count: int) -> dict[str, float]:
     with Client(options_of(directory, "bench", auto_flush=False)) as client:
         fill(client, each_write(count))
-        # In the middle of all keys, behind which there are as many as are looked for.
-        prefix = f"bench/{count // 2 // 1_000:014d}"
-
-        def scan() -> None:
-            found = list(islice(client.items(prefix), SCANNED))
-            if len(found) != SCANNED:
-                raise RuntimeError(f"{len(found)} of {SCANNED} keys have the prefix {prefix}")
-
+        scan = partial(_scan, client, count)
         return {"digest": _typical(client.digest), "scan": _typical(scan)}
+
+
+def _scan_first(directory: Path, count: int) -> dict[str, float]:
+    """Scan while another thread puts, every millisecond, another key."""
+    with Client(options_of(directory, "bench", auto_flush=False)) as client:
+        fill(client, each_write(count))
+        is_over, has_begun = threading.Event(), threading.Event()
+        waits: list[float] = []
+
+        def put() -> None:
+            while not is_over.wait(PUT_INTERVAL_SECONDS):
+                start = time.perf_counter()
+                client.put(f"meanwhile/{len(waits)}", len(waits))
+                waits.append(time.perf_counter() - start)
+                has_begun.set()
+
+        writer = threading.Thread(target=put)
+        writer.start()
+        try:
+            has_begun.wait(DEADLINE_SECONDS)
+            waits.clear()
+            start = time.perf_counter()
+            _scan(client, count)
+            seconds = time.perf_counter() - start
+        finally:
+            is_over.set()
+            writer.join()
+        return {"time": seconds * 1e3, "put": max(waits, default=seconds) * 1e3}
+
+
+def _scan(client: Client, count: int) -> None:
+    # In the middle of all keys, behind which there are as many as are looked for.
+    prefix = f"bench/{count // 2 // 1_000:014d}"
+    found = list(islice(client.items(prefix), SCANNED))
+    if len(found) != SCANNED:
+        raise RuntimeError(f"{len(found)} of {SCANNED} keys have the prefix {prefix}")
 
 
 def _rewrite(directory: Path, count: int) -> float:
@@ -118,7 +155,8 @@ def _overwrites(channel: Channel[Any, Any], directory: Path, count: int) -> None
             wait_acknowledged(client, count + 1)
             seconds = time.perf_counter() - start
             batches = client.vitals().traffic.batches_out - batches
-            channel.send({"batches": batches, "bytes": relay.passed_bytes, "time": seconds * 1e3})
+            found = {"batches": batches, "bytes": relay.passed_bytes, "time": seconds * 1e3}
+            channel.send({**found, "sent": _held(client)})
 
 
 def _typical(work: Callable[[], object]) -> float:
@@ -131,7 +169,6 @@ def _typical(work: Callable[[], object]) -> float:
     return statistics.median(waits) * 1e6
 
 
-def _peak_mb() -> float:
-    """Give the most memory that this process has had, in MB of a million bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
+def _held(client: Client) -> tuple[int, str]:
+    """Give what two nodes that hold the same give alike."""
+    return client.size(), client.digest()

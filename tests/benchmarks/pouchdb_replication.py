@@ -38,6 +38,8 @@ def replicate(directory: Path, count: int) -> float:
     try:
         assert server.stdout is not None
         port = server.stdout.readline().strip()
+        if not port:
+            raise RuntimeError("the server of PouchDB ended without a port")
         done = subprocess.run(
             [node, str(SCRIPTS / "replicate.js"), str(local), str(pairs), port],
             env=environment,

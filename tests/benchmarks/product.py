@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 from softadastra import Client, ClientOptions, configure_logging
 
+from .threads import rate_together
 from .workload import writes
 
 __all__ = [
@@ -50,25 +51,10 @@ def put_logged(directory: Path, count: int) -> float:
 
 def durable_put_threads(directory: Path, count: int, threads: int) -> float:
     """Put durably from several threads, each with its own share of the keys."""
-    shares = [writes(count)[first::threads] for first in range(threads)]
     with Client(_options(directory)) as client:
-        together = threading.Barrier(threads + 1)
-
-        def put_share(share: list[tuple[str, str]]) -> None:
-            together.wait()
-            for key, value in share:
-                client.put(key, value)
-
-        workers = [threading.Thread(target=put_share, args=(share,)) for share in shares]
-        for worker in workers:
-            worker.start()
-        together.wait()
-        start = time.perf_counter()
-        for worker in workers:
-            worker.join()
-        seconds = time.perf_counter() - start
+        rate = rate_together(count, threads, lambda: nullcontext(client.put))
         _check_size(client, count)
-    return count / seconds
+    return rate
 
 
 def batch_put(directory: Path, count: int, batch_writes: int) -> float:

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from .installed import program
+from .threads import Put, rate_together
 from .workload import BATCH_WRITES, DEADLINE_SECONDS, writes
 
 __all__ = ["durable_put", "durable_put_threads", "first_sync", "replicate_live"]
@@ -34,27 +35,16 @@ def durable_put(directory: Path, count: int) -> float:
 
 def durable_put_threads(directory: Path, count: int, threads: int) -> float:
     """Set keys over several connections, each used by a thread of its own."""
-    shares = [writes(count)[first::threads] for first in range(threads)]
     with _Server(directory, "redis") as server:
-        together = threading.Barrier(threads + 1)
 
-        def put_share(share: list[tuple[str, str]]) -> None:
+        @contextmanager
+        def opened() -> Iterator[Put]:
             with server.connect() as connection:
-                together.wait()
-                _rate(connection, share)
-                together.wait()
+                yield partial(connection.ask, "SET")
 
-        workers = [threading.Thread(target=put_share, args=(share,)) for share in shares]
-        for worker in workers:
-            worker.start()
-        together.wait()
-        start = time.perf_counter()
-        together.wait()
-        seconds = time.perf_counter() - start
-        for worker in workers:
-            worker.join()
+        rate = rate_together(count, threads, opened)
         server.check_size(count)
-    return count / seconds
+    return rate
 
 
 def replicate_live(directory: Path, count: int) -> float:

@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = ("softadastra", "tests/benchmarks", "pyproject.toml", ".ci/constraints.txt")
 """What the results depend on: a change of any other file makes no other commit of them."""
 
-_PACKAGES = ("softadastra", "pyzmq", "msgpack", "structlog", "sortedcontainers", "xxhash")
+_PACKAGES = ("softadastra", "pyzmq", "msgpack", "structlog", "xxhash")
 _FORMAT = "{:<31} {:>10} {:>10} {:<9} {:>7} {:>17}  {:>6} {:>6}  {}"
 
 

@@ -8,10 +8,12 @@ the database at the size at which SQLite does so by itself.
 from __future__ import annotations
 
 import sqlite3
-import threading
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from .threads import Put, rate_together
 from .workload import DEADLINE_SECONDS, writes
 
 __all__ = ["PUT", "durable_put", "durable_put_threads", "opened", "put"]
@@ -46,29 +48,16 @@ def put(directory: Path, count: int) -> float:
 
 def durable_put_threads(directory: Path, count: int, threads: int) -> float:
     """Put from several threads, each with a connection of its own and its share of the keys."""
-    shares = [writes(count)[first::threads] for first in range(threads)]
     opened(directory, "FULL").close()
-    together = threading.Barrier(threads + 1)
 
-    def put_share(share: list[tuple[str, str]]) -> None:
-        connection = opened(directory, "FULL")
-        together.wait()
-        for pair in share:
-            connection.execute(PUT, pair)
-        together.wait()
-        connection.close()
+    @contextmanager
+    def opened_here() -> Iterator[Put]:
+        with closing(opened(directory, "FULL")) as connection:
+            yield lambda key, value: connection.execute(PUT, (key, value))
 
-    workers = [threading.Thread(target=put_share, args=(share,)) for share in shares]
-    for worker in workers:
-        worker.start()
-    together.wait()
-    start = time.perf_counter()
-    together.wait()
-    seconds = time.perf_counter() - start
-    for worker in workers:
-        worker.join()
+    rate = rate_together(count, threads, opened_here)
     _check_size(opened(directory, "FULL"), count)
-    return count / seconds
+    return rate
 
 
 def _put_all(directory: Path, count: int, synchronous: str) -> float:

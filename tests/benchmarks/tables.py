@@ -61,11 +61,12 @@ def _long(points: Sequence[Point]) -> str:
     columns = ("row", "product", "beside", "unit", "median (min..max)", "floor", "aim", "reaches")
     table = _table(points, columns, _long_cells)
     notes = {point.row["name"]: point.row for point in points}.values()
-    said = "".join(
-        f"- **{row['name']}**: {row['work']}, beside {row['beside'] or 'nothing'}. {row['note']}\n"
-        for row in notes
-    )
+    said = "".join(f"- **{row['name']}**: {_compared(row)}. {row['note']}\n" for row in notes)
     return f"{table}\n{said}" if points else table
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    return f"{row['work']}, beside {row['beside']}" if row["beside"] else str(row["work"])
 
 
 def _long_cells(point: Point) -> tuple[str, ...]:
@@ -92,14 +93,16 @@ def _table(points: Sequence[Point], columns: Sequence[str], cells: Any) -> str:
 
 def _runs(points: Iterable[Point]) -> Iterator[str]:
     """Say of which commit and on which machine, once each."""
-    runs = {point.record["measured_at"]: point.record for point in points}
-    for at, record in runs.items():
-        machine = record["machine"]
-        yield (
-            f"Measured on {at[:10]} of commit {record['commit'][:7]}: {machine['processor']}, "
-            f"{machine['processors']} cores, {machine['system']} {machine['kernel']}, "
-            f"{machine['filesystem']}, Python {record['versions']['python']}."
-        )
+    return iter(dict.fromkeys(map(_run, points)))
+
+
+def _run(point: Point) -> str:
+    record, machine = point.record, point.record["machine"]
+    return (
+        f"Measured on {record['measured_at'][:10]} of commit {record['commit'][:7]}: "
+        f"{machine['processor']}, {machine['processors']} cores, {machine['system']} "
+        f"{machine['kernel']}, {machine['filesystem']}, Python {record['versions']['python']}."
+    )
 
 
 def _what(point: Point) -> str:

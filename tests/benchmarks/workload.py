@@ -16,8 +16,10 @@ BATCH_WRITES = 256
 FILL_WRITES = 4_096
 """Of writes that are made durable before anything is measured, so that few syncs are waited for."""
 
-SCATTERING = 1_000_003
-"""A prime: its multiples go through all numbers below any count that it does not divide."""
+SCATTERING = 2_654_435_761
+"""A prime near 2**32 over the golden ratio: its multiples go through all numbers below any count
+that it does not divide, each far from the one before (Knuth, The Art of Computer Programming,
+6.4)."""
 
 
 def writes(count: int) -> list[tuple[str, str]]:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, assert_never
 
 from softadastra import Client, Peer
 
@@ -22,7 +21,7 @@ from .processes import Channel, Child, in_process
 from .workload import DEADLINE_SECONDS
 from .ycsb import RECORDS, Kind, Operation, Workload, operations, record
 
-__all__ = ["by_node", "by_sqlite", "by_three_nodes"]
+__all__ = ["NodeStore", "SqliteStore", "by_node", "by_sqlite", "by_three_nodes", "done"]
 
 PREFIX = len("user00")
 """A tenth of the records, about 100, begin with the same so many characters."""
@@ -69,7 +68,9 @@ def by_three_nodes(workload: Workload, directory: Path, count: int) -> float:
     return float(rate)
 
 
-class _NodeStore:
+class NodeStore:
+    """A node, through its public calls."""
+
     def __init__(self, client: Client) -> None:
         self._client = client
 
@@ -85,7 +86,9 @@ class _NodeStore:
         return list(islice(self._client.items(key[:PREFIX]), keys_max))  # type: ignore[arg-type]  # all values are bytes
 
 
-class _SqliteStore:
+class SqliteStore:
+    """A table of SQLite; each write is a transaction."""
+
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._execute = connection.execute
 
@@ -110,7 +113,7 @@ def _records() -> list[tuple[str, bytes]]:
 def _on_one_node(workload: Workload, directory: Path, count: int) -> float:
     with Client(options_of(directory, "node-a")) as client:
         fill(client, _records())
-        return count / _seconds(_NodeStore(client), operations(workload, count))
+        return count / _seconds(NodeStore(client), list(operations(workload, count)))
 
 
 def _on_sqlite(workload: Workload, directory: Path, count: int) -> float:
@@ -118,7 +121,7 @@ def _on_sqlite(workload: Workload, directory: Path, count: int) -> float:
     connection.execute("BEGIN")
     connection.executemany(sqlite_store.PUT, _records())
     connection.execute("COMMIT")
-    seconds = _seconds(_SqliteStore(connection), operations(workload, count))
+    seconds = _seconds(SqliteStore(connection), list(operations(workload, count)))
     connection.close()
     return count / seconds
 
@@ -130,8 +133,9 @@ def _lead(channel: Channel[Any, Any], workload: Workload, directory: Path, count
         for name, port in zip(PEERS, channel.recv(), strict=True):
             client.connect(Peer.local(name, port))
         client.wait_synced(DEADLINE_SECONDS, PEERS)
+        prepared = list(operations(workload, count))
         start = time.perf_counter()
-        _seconds(_NodeStore(client), operations(workload, count))
+        _seconds(NodeStore(client), prepared)
         if not client.wait_synced(DEADLINE_SECONDS, PEERS):
             raise RuntimeError("the peers have not confirmed all writes")
         channel.send((count / (time.perf_counter() - start), client.digest()))
@@ -145,18 +149,26 @@ def _follow(channel: Channel[Any, Any], directory: Path, name: str) -> None:
         channel.send(client.digest())
 
 
-def _seconds(store: Store, asked: Iterable[Operation]) -> float:
-    prepared = list(asked)
+def _seconds(store: Store, prepared: list[Operation]) -> float:
     start = time.perf_counter()
     for operation in prepared:
-        match operation.kind:
-            case Kind.READ:
-                store.read(operation.key)
-            case Kind.UPDATE | Kind.INSERT:
-                store.write(operation.key, operation.value)
-            case Kind.SCAN:
-                store.scan(operation.key, operation.keys_max)
-            case Kind.MODIFY:
-                store.read(operation.key)
-                store.write(operation.key, operation.value)
+        done(store, operation)
     return time.perf_counter() - start
+
+
+def done(store: Store, operation: Operation) -> object:
+    """Do one thing, and give what was read."""
+    match operation.kind:
+        case Kind.READ:
+            return store.read(operation.key)
+        case Kind.UPDATE | Kind.INSERT:
+            store.write(operation.key, operation.value)
+            return None
+        case Kind.SCAN:
+            return store.scan(operation.key, operation.keys_max)
+        case Kind.MODIFY:
+            read = store.read(operation.key)
+            store.write(operation.key, operation.value)
+            return read
+        case _ as unreachable:
+            assert_never(unreachable)

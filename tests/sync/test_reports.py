@@ -98,6 +98,23 @@ def test_one_who_has_more_than_a_message_holds_keeps_nobody_from_being_told_of()
     assert told(network) == [{"other-000", "other-002"}]
 
 
+def test_nobody_is_told_of_those_whom_he_is_connected_to_until_they_have_gone():
+    """They speak for themselves: in a mesh of n, each HAVE would hold n times n haves."""
+    network = Network("teller", "peer", "third")
+    link = network.join("peer", "third")
+    network.join("teller", "third")
+    network.join("teller", "peer")
+    network.advance(1_000, step=250)
+    network.sent.clear()
+
+    network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
+
+    assert told(network) == []
+    network.drop(link)
+    network.advance(HAVE_INTERVAL_MAX_MS, step=250)
+    assert {"third"} in told(network)
+
+
 def test_a_node_that_only_others_meet_is_waited_for_by_name_alone():
     network = Network("a", "b", "c")
     network.join("a", "b")
@@ -118,9 +135,10 @@ def test_a_node_that_only_others_meet_is_waited_for_by_name_alone():
 
 def test_where_a_clock_is_set_back_words_do_not_become_newer_than_they_are():
     """Told at once of whom it had last heard in the future, its peers believed it over all else."""
-    network = Network("a", "b", "c")
+    network = Network("a", "b", "c", "d")
     network.join("a", "b")
     network.join("b", "c")
+    network.join("a", "d")
     network.advance(2 * HAVE_INTERVAL_MAX_MS, step=250)
     network["a"].skew_ms = -86_400_000
     network["c"].write(("key", "value"))

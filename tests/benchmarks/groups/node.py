@@ -109,7 +109,7 @@ _WRITING = (
 _BESIDE_SQLITE = (
     Row(
         name="durable-put-sqlite",
-        work="durable put, one thread, beside SQLite",
+        work="durable put, one thread",
         beside="SQLite, WAL mode, synchronous=FULL",
         note="Both sync once a write. SQLite writes whole pages, and keeps no outbox.",
         figures=(Figure(floor=1.3, aim=1.5),),
@@ -119,7 +119,7 @@ _BESIDE_SQLITE = (
     ),
     Row(
         name="durable-put-threads-sqlite",
-        work=f"durable put, {THREADS} threads, beside SQLite",
+        work=f"durable put, {THREADS} threads",
         beside=f"SQLite, WAL mode, synchronous=FULL, {THREADS} connections",
         note="SQLite's writers exclude each other and sync each for itself.",
         figures=(Figure(floor=4, aim=8),),
@@ -131,7 +131,7 @@ _BESIDE_SQLITE = (
     ),
     Row(
         name="put-sqlite",
-        work="put without fsync, beside SQLite",
+        work="put without fsync",
         beside="SQLite, WAL mode, synchronous=NORMAL",
         note="A power cut takes the last 50 ms of the product, of SQLite all since its checkpoint.",
         figures=(Figure(floor=4, aim=6),),

@@ -37,7 +37,7 @@ def _redis_threads(directory: Path, count: int) -> float:
 _EMBEDDED = (
     Row(
         name="durable-put-lmdb",
-        work="durable put, one thread, beside LMDB",
+        work="durable put, one thread",
         beside="LMDB, a synced transaction each",
         note="Equal durability. LMDB copies the pages on the way to each key, and syncs these.",
         figures=_FIGURES,
@@ -47,7 +47,7 @@ _EMBEDDED = (
     ),
     Row(
         name="put-lmdb",
-        work="put without fsync, beside LMDB",
+        work="put without fsync",
         beside="LMDB, sync=False",
         note="A power cut takes 50 ms of the product; LMDB's file may be damaged by one.",
         figures=_FIGURES,
@@ -57,7 +57,7 @@ _EMBEDDED = (
     ),
     Row(
         name="durable-put-diskcache",
-        work="durable put, one thread, beside diskcache",
+        work="durable put, one thread",
         beside="diskcache, sqlite_synchronous=FULL",
         note="Equal durability. diskcache is SQLite with six columns and indexes a key.",
         figures=_FIGURES,
@@ -67,7 +67,7 @@ _EMBEDDED = (
     ),
     Row(
         name="put-diskcache",
-        work="put without fsync, beside diskcache",
+        work="put without fsync",
         beside="diskcache with its default settings",
         note="A power cut takes 50 ms of the product, of diskcache all since a checkpoint.",
         figures=_FIGURES,
@@ -80,7 +80,7 @@ _EMBEDDED = (
 _SERVERS = (
     Row(
         name="durable-put-redis",
-        work="durable put, one thread, beside Redis",
+        work="durable put, one thread",
         beside="Redis, appendfsync always, one connection",
         note="Equal durability. Redis is another process: each write is a round trip as well.",
         figures=_FIGURES,
@@ -90,7 +90,7 @@ _SERVERS = (
     ),
     Row(
         name="durable-put-threads-redis",
-        work=f"durable put, {THREADS} threads, beside Redis",
+        work=f"durable put, {THREADS} threads",
         beside=f"Redis, appendfsync always, {THREADS} connections",
         note="Equal durability. Both share a sync between those who wait.",
         figures=_FIGURES,
@@ -100,7 +100,7 @@ _SERVERS = (
     ),
     Row(
         name="replication-redis",
-        work="replication of writes made meanwhile in durable batches of 256, beside Redis",
+        work="replication of writes made meanwhile in durable batches of 256",
         beside="a Redis replica, appendfsync always on both, pipelines of 256, then WAIT",
         note="The product waits for the peer's sync. WAIT says that the replica has it in memory.",
         figures=_FIGURES,
@@ -110,7 +110,7 @@ _SERVERS = (
     ),
     Row(
         name="first-sync-redis",
-        work="first sync of 100,000 keys, beside Redis",
+        work="first sync of 100,000 keys",
         beside="a new Redis replica, until it has all keys and follows",
         note="The product waits for the peer's sync; Redis writes the replica's file afterwards.",
         figures=(Figure(unit="keys/s"),),
@@ -123,7 +123,7 @@ _SERVERS = (
 _REPLICATING = (
     Row(
         name="first-sync-pouchdb",
-        work="first sync of 5,000 keys, beside PouchDB",
+        work="first sync of 5,000 keys",
         beside="PouchDB over LevelDB, one-shot replication over HTTP, batches of 1,000",
         note="The product waits for the peer's sync; LevelDB is not synced. JSON and HTTP cost it.",
         figures=(Figure(unit="keys/s"),),
@@ -133,7 +133,7 @@ _REPLICATING = (
     ),
     Row(
         name="first-sync-pycrdt",
-        work="first sync of 100,000 keys, memory only, beside pycrdt",
+        work="first sync of 100,000 keys, memory only",
         beside="a pycrdt map, its update over TCP",
         note="Neither keeps anything on disk. pycrdt is Rust, and its update one message.",
         figures=(Figure(unit="keys/s"),),
@@ -143,7 +143,7 @@ _REPLICATING = (
     ),
     Row(
         name="put-pycrdt",
-        work="put, memory only, beside pycrdt",
+        work="put, memory only",
         beside="a pycrdt map, one transaction a write",
         note="Neither keeps anything on disk. pycrdt is Rust behind a Python call.",
         figures=_FIGURES,

@@ -60,6 +60,17 @@ ROWS = (
         bare=_looked_at_few,
     ),
     Row(
+        name="first-scan",
+        work="the first 100 keys with a prefix in 1,000,000 keys, while another thread puts",
+        note="The order of all keys is made of a copy; a put waits for the copying, at most.",
+        figures=(
+            Figure(name="time", unit="ms", is_less_better=True, is_absolute=True),
+            Figure(name="put", unit="ms", is_less_better=True, is_absolute=True),
+        ),
+        count=MILLION,
+        product=million.first_scanned,
+    ),
+    Row(
         name="catch-up-growth",
         work="catch-up of 100 changes in 1,000,000 keys",
         beside="the same in 10,000 keys",
@@ -87,7 +98,8 @@ ROWS = (
     Row(
         name="processes",
         work=f"{many_processes.PROCESSES} processes, each connected to all, write 10,000 keys",
-        note="The machine's processors: each process merges each write; who is late is relayed to.",
+        note="The processors. Copies are how often each write is sent in all, batches how many "
+        "messages it takes; idle is the processor time of the busiest one when nothing comes.",
         figures=(
             Figure(name="time", unit="s", is_less_better=True, is_absolute=True),
             Figure(
