@@ -227,7 +227,7 @@ class CountingPoller(zmq.Poller):
 
     rounds = 0
 
-    def poll(self, timeout: float | None = None) -> list[tuple[Any, int]]:
+    def poll(self, timeout: int | None = None) -> list[tuple[Any, int]]:
         ready = super().poll(timeout)
         CountingPoller.rounds += 1
         return ready
