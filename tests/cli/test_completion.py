@@ -14,6 +14,7 @@ from subprocess import Popen
 import pytest
 
 from softadastra import Client, ClientOptions
+from tests.requirements import TOOLS
 
 from .tool import Run, Spawn, document
 
@@ -99,8 +100,8 @@ def test_what_is_printed_is_code_of_that_shell(run: Run, shell: str, tmp_path: P
         assert (done.returncode, done.stderr) == (0, "")
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
 def test_bash_completes_with_it(run: Run, running: Client, directory: Path) -> None:
+    TOOLS.need_tool("bash", "bash")
     tool = Path(sys.executable).with_name("softadastra")
     script = (
         f'eval "$({tool} completion bash)"\n'
