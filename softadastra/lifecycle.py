@@ -91,8 +91,9 @@ class Lifecycle:
     def close(self) -> None:
         """Take leave of the peers, make everything durable, unlock. Never raises; idempotent.
 
-        Returns within a second, with peers dead or alive, unless the disk hangs. What a signal
-        handler raises, as Ctrl-C does, is raised when all is closed.
+        Returns within a second, with peers dead or alive, unless the disk hangs, or a command that
+        asks this node has only just come: that gets its answer, in five seconds at most. What a
+        signal handler raises, as Ctrl-C does, is raised when all is closed.
 
         In a child that was forked while it was open it does nothing.
         """

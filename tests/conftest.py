@@ -7,6 +7,14 @@ import shutil
 import signal
 import tempfile
 
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says how fast the machine is, and how busy: it decides no test.
+settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("any machine")
+
 
 def pytest_configure() -> None:
     """Let Ctrl-C be what it is in a terminal, and have nodes noted apart from this user's own.

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from typing import Final
 
 import pytest
 
-__all__ = ["Requirements", "run"]
+__all__ = ["TOOLS", "Requirements", "run"]
 
 
 class Requirements:
@@ -36,6 +37,10 @@ class Requirements:
     def need_tool(self, name: str, package: str) -> None:
         """Go on only when this program is installed."""
         self.need(shutil.which(name) is not None, f"{name} is not installed (Debian: {package})")
+
+
+TOOLS: Final = Requirements("TOOLS_MUST_RUN")
+"""Programs of others that only read what this project writes."""
 
 
 def run(*command: str) -> str:

@@ -97,5 +97,5 @@ class ClientModel(RuleBasedStateMachine):
         assert state.outbox_size == state.queued_count == self.writes
 
 
-ClientModel.TestCase.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
+ClientModel.TestCase.settings = settings(max_examples=60, stateful_step_count=25)
 test_a_client_is_a_dict_that_survives = ClientModel.TestCase

@@ -207,7 +207,6 @@ def test_the_code_of_a_document_runs_in_an_empty_directory(document: Path, tmp_p
     assert "Exception ignored" not in done.stderr  # as of a client that was not closed
 
 
-@pytest.mark.timeout(300)  # a tutorial starts some fifty processes, one after the other
 @pytest.mark.parametrize("document", READ_ALOUD, ids=name_of)
 def test_whoever_types_what_a_document_says_sees_what_it_shows(
     document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

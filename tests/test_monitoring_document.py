@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +24,7 @@ from softadastra.health.metrics import METRICS, Kind
 from softadastra.health.readiness import FAULTS
 from softadastra.runtime.sync_times import BOUNDS_MS
 from softadastra.types import PeerState
+from tests.requirements import TOOLS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "monitoring.md").read_text()
@@ -124,8 +124,8 @@ def test_every_alert_stands_in_the_table_with_its_reason_once():
 @pytest.mark.parametrize(
     "command", ["check rules examples/alerts.yml", "test rules tests/alerts.yml"]
 )
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="there is no promtool here")
 def test_promtool_accepts_the_rules_and_they_fire_when_they_should(command):
+    TOOLS.need_tool("promtool", "prometheus")
     done = subprocess.run(
         ["promtool", *command.split()], cwd=ROOT, capture_output=True, text=True, timeout=60
     )

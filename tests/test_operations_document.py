@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import shutil
 import socket
 import subprocess
 import sys
@@ -23,6 +22,7 @@ from softadastra.cli.main import cli
 from softadastra.cli.notifying import notify
 from softadastra.runtime.catalogue import EVENTS
 from softadastra.sync.notices import Level
+from tests.requirements import TOOLS
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "operations.md"
 DEADLINE_SECONDS = 60.0
@@ -72,8 +72,8 @@ def test_what_is_found_has_its_table_in_the_document_that_is_linked() -> None:
     assert link[1] in [re.sub(r"[^\w -]", "", title).replace(" ", "-") for title in headings]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
+    TOOLS.need_tool("systemd-analyze", "systemd")
     text = unit().replace("/opt/softadastra/bin/softadastra", sys.executable)
     text = re.sub("^User=.*$", "User=daemon", text, flags=re.MULTILINE)
 

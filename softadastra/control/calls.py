@@ -31,7 +31,17 @@ from softadastra.types import (
 )
 from softadastra.vitals import Vitals
 
-__all__ = ["CALLS", "WAIT_SECONDS_MAX", "About", "Call", "Live", "Served", "Stream", "Write"]
+__all__ = [
+    "CALLS",
+    "WAIT_SECONDS_MAX",
+    "About",
+    "Call",
+    "Lengthy",
+    "Live",
+    "Served",
+    "Stream",
+    "Write",
+]
 
 T = TypeVar("T")
 
@@ -122,7 +132,13 @@ class Call(Generic[T]):
         return self.run(served, *values)
 
 
-class Stream(Call[T]):
+class Lengthy(Call[T]):
+    """A call that may take long though the node is well: for others, or for much work."""
+
+    __slots__ = ()
+
+
+class Stream(Lengthy[T]):
     """A call that gives any number of elements, each of the type of the result."""
 
     __slots__ = ()
@@ -205,13 +221,13 @@ SYNC_STATE: Call[SyncState] = Call("sync_state", {}, SyncState)
 RETRY_EXPIRED: Call[int] = Call("retry_expired", {}, int)
 REQUEUE_FAILED: Call[int] = Call("requeue_failed", {}, int)
 QUEUE_PENDING: Call[int] = Call("queue_pending", {}, int)
-WAIT_SYNCED: Call[bool | None] = Call(
+WAIT_SYNCED: Call[bool | None] = Lengthy(
     "wait_synced",
     {"timeout": float, "peers": str | int | list[str], "up_to": int},
     bool | None,
     _wait_synced,
 )
-CONNECT: Call[None] = Call("connect", {"peer": Peer, "timeout": float}, None, _connect)
+CONNECT: Call[None] = Lengthy("connect", {"peer": Peer, "timeout": float}, None, _connect)
 DISCONNECT: Call[None] = Call("disconnect", {"peer": str}, None)
 FORGET: Call[None] = Call("forget", {"node_id": str}, None)
 PEERS: Call[list[PeerStatus]] = Call("peers", {}, list[PeerStatus])
@@ -226,8 +242,8 @@ TRANSPORT_PORT: Call[int | None] = Call(
 DISCOVERY_RUNNING: Call[bool] = Call(
     "discovery_running", {}, bool, lambda served: served.node.discovery_running
 )
-BACKUP: Call[None] = Call("backup", {"path": str}, None, _backup)
-COMPACT: Call[None] = Call("compact", {}, None)
+BACKUP: Call[None] = Lengthy("backup", {"path": str}, None, _backup)
+COMPACT: Call[None] = Lengthy("compact", {}, None)
 STOP: Call[None] = Call("stop", {}, None, _stop)
 
 _ALL: Iterable[Call[Any]] = (

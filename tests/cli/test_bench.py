@@ -16,8 +16,8 @@ from softadastra.cli import bench_measures
 from softadastra.cli.bench_measures import Latency, measure_all
 from softadastra.testing import wait_until
 from softadastra.types import Storable
+from tests.processes import children_of, has_ended
 
-from .test_demo import children_of, has_ended
 from .tool import Run, Spawn, document
 
 DEADLINE_SECONDS = 60.0

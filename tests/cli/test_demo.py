@@ -18,6 +18,7 @@ from softadastra.cli import demo_run, demo_story
 from softadastra.cli.demo_story import named_characters
 from softadastra.cli.main import cli
 from softadastra.testing import LocalNode, wait_until
+from tests.processes import children_of, has_ended
 
 from .json_documents import check
 
@@ -33,17 +34,6 @@ def run_demo(*arguments: str, **environment: str) -> subprocess.CompletedProcess
         timeout=DEADLINE_SECONDS,
         env={**os.environ, **environment},
     )
-
-
-def children_of(pid: int) -> list[int]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True)
-    pairs = [line.split() for line in listed.stdout.splitlines()]
-    return [int(child) for child, parent in pairs if int(parent) == pid]
-
-
-def has_ended(pid: int) -> bool:
-    listed = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True)
-    return listed.stdout.strip()[:1] in ("", "Z")
 
 
 def test_the_demo_loses_nothing_and_its_last_line_says_so() -> None:

@@ -254,6 +254,86 @@ def test_a_request_that_came_before_the_end_is_answered(
     ]
 
 
+def test_what_only_a_slow_node_has_not_answered_yet_is_waited_for_at_its_end(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who puts beside a stop would not know whether it has happened."""
+    began, end = threading.Event(), threading.Event()
+
+    def slow(_key: str) -> None:
+        began.set()
+        assert end.wait(DEADLINE_SECONDS)
+
+    monkeypatch.setattr(server, "END_SECONDS", 0.0)
+    monkeypatch.setattr(server, "ANSWER_SECONDS", DEADLINE_SECONDS)
+    client.entry = slow  # type: ignore[method-assign, assignment]
+    with connected(log) as connection:
+        connection.sendall(encode_request("entry", {"key": "k"}))
+        assert began.wait(DEADLINE_SECONDS)
+        closing_client = threading.Thread(target=client.close)
+        closing_client.start()
+        with pytest.raises(AssertionError):
+            eventually(lambda: not closing_client.is_alive(), seconds=0.3)
+        end.set()
+        told = replies(connection)
+        closing_client.join(DEADLINE_SECONDS)
+
+    assert [kind for kind, _ in told if kind is not Reply.ALIVE] == [Reply.HELLO, Reply.RESULT]
+
+
+def test_who_was_greeted_just_before_the_end_may_ask(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does not know of the end yet, and would not know whether it was heard."""
+    monkeypatch.setattr(server, "ASK_SECONDS", DEADLINE_SECONDS)
+    with connected(log) as connection:
+        channel = Channel(connection)
+        assert channel.receive(silence=DEADLINE_SECONDS)  # hello
+        closing_client = threading.Thread(target=client.close)
+        closing_client.start()
+        eventually(lambda: not Path(f"{log}.sock").exists())
+        with pytest.raises(AssertionError):
+            eventually(lambda: not closing_client.is_alive(), seconds=0.3)
+        channel.send(encode_request("size", {}))
+        told = replies(connection)
+        closing_client.join(DEADLINE_SECONDS)
+
+    assert [kind for kind, _ in told] == [Reply.RESULT]
+
+
+@pytest.mark.parametrize("waits_for", ["much work", "who reads"])
+def test_what_others_hold_up_is_not_waited_for_at_the_end(
+    client: Client, log: Path, monkeypatch: pytest.MonkeyPatch, waits_for: str
+) -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def blocking() -> None:
+        began.set()
+        end.wait(2 * DEADLINE_SECONDS)
+
+    monkeypatch.setattr(server, "ANSWER_SECONDS", DEADLINE_SECONDS)
+    client.compact = blocking  # type: ignore[method-assign]
+    client.put("k", "x" * 1_000_000)
+    with connected(log) as connection:
+        if waits_for == "much work":
+            connection.sendall(encode_request("compact", {}))
+            assert began.wait(DEADLINE_SECONDS)
+        else:
+            connection.sendall(encode_request("entry", {"key": "k"}) * 10)
+            eventually(lambda: is_sending(client))
+        begin = time.monotonic()
+        client.close()
+        took = time.monotonic() - begin
+        end.set()
+
+    assert took < DEADLINE_SECONDS / 2
+
+
+def is_sending(client: Client) -> bool:
+    assert client._control is not None
+    return any(each.is_running and each.waiting_since for each in client._control._connections)
+
+
 def test_commands_are_bounded_and_one_too_many_is_told(
     client: Client, log: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

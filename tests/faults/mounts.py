@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import os
 import struct
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +22,8 @@ GOINGDOWN: Final = 0x8004587D
 EXT4_IOC_SHUTDOWN in ext4.h)."""
 WITHOUT_LOG: Final = 2
 """Its argument: nothing more is written, the journal in memory included, as when power fails."""
+CLONE_NEWNS: Final = 0x0002_0000
+"""For `unshare`: of mounts (sched.h)."""
 
 MEBIBYTES: Final = {"ext4": 64, "xfs": 300}
 """The image is sparse. mkfs.xfs makes none below 300 MiB."""
@@ -76,6 +80,7 @@ def loop_mount(kind: str, directory: Path, options: str = "loop") -> Iterator[Lo
     """Make a file system in a file of this directory, and mount it."""
     need_root()
     need_tool(f"mkfs.{kind}", PACKAGES[kind])
+    leave_the_mounts_of_others()
     image, path = directory / f"{kind}.image", directory / kind
     path.mkdir()
     with image.open("wb") as file:
@@ -98,6 +103,20 @@ def tmpfs(path: Path, size_bytes: int) -> Iterator[None]:
     with removed_at_the_end(path):
         run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path))
         yield
+
+
+@cache
+def leave_the_mounts_of_others() -> None:
+    """Mount in a namespace of this process, from here to its end.
+
+    Whoever makes one of his own meanwhile, as a service that starts, gets a copy of each mount of
+    the one he leaves. A file system of which there is a copy is not gone when it is unmounted: the
+    next mount of its image would find it as the power cut left it, and give EIO.
+    """
+    if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNS):
+        error = ctypes.get_errno()
+        need(False, f"this process gets no mounts of its own: {os.strerror(error)}")
+    run("mount", "--make-rprivate", "/")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_HEADER_BYTES, encode
 from tests.fuzz.shapes import mangled
 from tests.wal.logs import EACH_SYNCED, RECORDS, image_of, records_of
 
-FIXTURE = [HealthCheck.function_scoped_fixture]
+FIXTURE = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def as_toml(value: Any) -> str:
             return str(value)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=8), toml_values, max_size=3))
 def test_a_file_of_any_settings_is_read_or_refused(tmp_path, fields):
     path = tmp_path / "softadastra.toml"
@@ -91,7 +91,7 @@ def test_a_file_of_any_settings_is_read_or_refused(tmp_path, fields):
     loaded(path, {})
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.binary(max_size=60) | mangled(st.just(b'node_id = "a"\npeers = ["b@c:1"]\n')))
 @example(b"a = " + b"[" * 3_000)
 @example(b"sync_window = " + b"9" * 5_000)

@@ -20,7 +20,7 @@ from tests.network.trio import (
     in_step,
 )
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.namespaces
 
 
 def test_who_moves_to_another_address_dials_those_who_stayed(

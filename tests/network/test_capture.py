@@ -13,7 +13,7 @@ from tests.network.capture import capturing
 from tests.network.namespaces import Network
 from tests.network.trio import Trio, connected
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.namespaces
 
 NAMES = ("node-a", "node-b", "node-c")
 BULK_BYTES = 100_000

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -148,6 +148,8 @@ def test_a_node_that_does_not_listen_says_that_it_is_offline():
 
 
 def test_a_node_of_100_000_keys_and_removes_is_looked_at_without_holding_up_writers(tmp_path):
+    """What is done under the lock is counted in lines of Python, which are the same everywhere:
+    some 300 a look. A walk over the keys, or over what was removed, is 100,000 and more."""
     with Client(ClientOptions.memory_only("node-a", enable_transport=True)) as node:
         node.start_transport()
         with pytest.raises(TransportError):
@@ -162,15 +164,24 @@ def test_a_node_of_100_000_keys_and_removes_is_looked_at_without_holding_up_writ
         lock, held = node._opened().lock, []
 
         class Watched:
-            """Measures how long the lock is held."""
+            """Counts the lines that are run while the lock is held."""
 
             def __enter__(self):
                 lock.acquire()
-                self.began = time.thread_time()
+                self.lines = 0
+                sys.settrace(self.trace)
+                # The function that holds the lock was entered before.
+                frame = sys._getframe(1)
+                frame.f_trace = self.trace
 
             def __exit__(self, *_):
-                held.append(time.thread_time() - self.began)
+                sys.settrace(None)
+                held.append(self.lines)
                 lock.release()
+
+            def trace(self, _frame, event, _argument):
+                self.lines += event == "line"
+                return self.trace
 
         node._opened().lock = Watched()  # type: ignore[assignment]
         store = node.vitals().store
@@ -178,8 +189,7 @@ def test_a_node_of_100_000_keys_and_removes_is_looked_at_without_holding_up_writ
         node.explain_key("key 1")
 
     assert len(held) >= 2
-    # 0.1 ms on an idle machine; a walk over the keys takes 20 ms and more.
-    assert max(held) < 0.005
+    assert 10 < max(held) < 5_000
 
 
 def test_looks_and_writes_from_several_threads_do_not_disturb_each_other(stack, tmp_path):

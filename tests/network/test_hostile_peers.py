@@ -32,7 +32,7 @@ from tests.transport.ends import LOOPBACK, raw_connection, silent_node
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux")
 
-PATIENCE_MS = 10_000
+PATIENCE_MS = 30_000
 ROUNDS = 5
 """Writes of each node that have to arrive at the other one while the attack goes on."""
 
@@ -279,6 +279,8 @@ def test_a_message_of_frames_without_an_end_is_cut_off(victim: Victim, size: int
     """libzmq collects the frames of a message until the last one: 0.9 to 4 GB a second here."""
     frame = b"\x03" + struct.pack(">Q", size) if size > 255 else bytes([1, size])
     block = (frame + bytes(size)) * (1 + 1_000_000 // (size + len(frame)))
+    # A frame takes 64 bytes beside its own. Who is not cut takes 4 GB, and is let off then.
+    blocks = 4_000_000_000 // (len(block) // (size + len(frame)) * (size + 64))
     cut = 0
 
     def attack(port: int) -> None:
@@ -286,9 +288,8 @@ def test_a_message_of_frames_without_an_end_is_cut_off(victim: Victim, size: int
         with silent_node(port) as connection:
             # Whose connection is cut with a full window may hear nothing: nobody reads any more.
             connection.settimeout(1)
-            end = time.monotonic() + DEADLINE_SECONDS
             with suppress(OSError):
-                while time.monotonic() < end:
+                for _ in range(blocks):
                     connection.sendall(block)
                 return
             cut += 1
@@ -296,8 +297,9 @@ def test_a_message_of_frames_without_an_end_is_cut_off(victim: Victim, size: int
     endure(victim, attack, times=5)
 
     assert cut >= 5
-    # Who is new is looked at each 20 ms, and what an attack took is freed when the next is on.
-    assert victim.grown_mib() < 256
+    # Who is new is looked at each 20 ms, and what an attack took is freed when the next is on: 25
+    # to 110 MiB. A node that waits for its processor looks later.
+    assert victim.grown_mib() < 1_000
 
 
 @pytest.mark.parametrize("frames", [2, 20_000])

@@ -20,7 +20,7 @@ from tests.network.avahi import avahi
 from tests.network.namespaces import ETHERNET, Host, Network, lan, requirements
 from tests.network.trio import connected, in_step
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.namespaces
 
 DEADLINE_SECONDS = 60.0
 TYPE = "_softadastra._tcp"

@@ -163,16 +163,15 @@ def test_a_peer_that_is_not_there_is_refused_and_tried_again_by_itself(stack, tm
 
 
 def test_a_silent_address_times_out_with_words(stack):
+    """Before libzmq gives up shaking hands, after 5 s, of which the words would be others."""
     a = started(stack, "node-a")
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        began = time.monotonic()
         with pytest.raises(TransportError) as refusal:
             a.connect(Peer.local("node-b", silent.getsockname()[1]), timeout=0.3)
 
-    assert time.monotonic() - began < 2
-    assert "0.3 s" in refusal.value.message
+    assert "no answer within 0.3 s" in refusal.value.message
 
 
 def test_the_wrong_node_at_an_address_is_refused_by_name(stack):
@@ -353,8 +352,9 @@ def test_the_transport_can_be_stopped_and_started(stack):
 def test_an_idle_node_with_two_peers_sleeps_nearly_all_the_time():
     """In a process of its own, so that what it uses is its own.
 
-    Wake-ups are counted: what one costs varies fivefold with the state of a machine, on which the
-    same idle node took from 0.2 to 1.1 % of a core. A loop that does not sleep takes all of it.
+    Wake-ups are counted, 5 or 6 a second; a loop that looks about at each tick has a hundred more.
+    What one costs varies fivefold with the state of a machine, on which the same idle node took
+    from 0.1 to 1.1 % of a core. A loop that does not sleep takes all of it.
     """
     import subprocess
     import sys
@@ -362,7 +362,7 @@ def test_an_idle_node_with_two_peers_sleeps_nearly_all_the_time():
     code = """
 import resource, sys, time
 from softadastra import Client, ClientOptions, Peer
-with Client(ClientOptions.memory_only("idle", enable_transport=True)) as node:
+with Client(ClientOptions.memory_only("idle", enable_transport=True, tick_interval=0.01)) as node:
     node.start_transport()
     for line in sys.stdin.readline().split():
         node.connect(Peer.parse(line))
@@ -387,7 +387,7 @@ with Client(ClientOptions.memory_only("idle", enable_transport=True)) as node:
         )
 
     wakeups_a_second, share_of_a_core = map(float, done.stdout.split())
-    assert wakeups_a_second < 20
+    assert wakeups_a_second < 25
     assert share_of_a_core < 0.05
 
 

@@ -16,7 +16,7 @@ from tests.network.lossy_switch import Faults, lossy_switch
 from tests.network.namespaces import Network
 from tests.network.trio import Trio, in_step
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.namespaces
 
 FAULTS = {
     "loss": Faults(loss=0.3),

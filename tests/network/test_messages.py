@@ -23,9 +23,9 @@ def test_messages_that_were_all_lost_are_sent_again_on_the_same_connection(stack
         eventually(lambda: relay.counts[Fate.LOST] >= 6)
         relay.fates = ALL_PASS
 
-        eventually(lambda: dict(a) == dict(b) == {"from-a": 1, "from-b": 2}, seconds=5)
-        assert a.wait_synced(5)
-        assert b.wait_synced(5)
+        eventually(lambda: dict(a) == dict(b) == {"from-a": 1, "from-b": 2})
+        assert a.wait_synced(DEADLINE_SECONDS)
+        assert b.wait_synced(DEADLINE_SECONDS)
         assert a.sync_state().total_retries > 0
         assert relay.connections_count == 1
 

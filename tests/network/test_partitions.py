@@ -12,7 +12,7 @@ from softadastra.testing import wait_until
 from tests.network.namespaces import Network
 from tests.network.trio import NOTICED_SECONDS, Trio, connected, has_dialled_in_vain, in_step
 
-pytestmark = [pytest.mark.namespaces, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.namespaces
 
 
 @pytest.fixture

@@ -424,7 +424,6 @@ def test_what_is_no_position_is_refused(text: str):
         watched(watched_network("a")).watch(text)
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="1.kZWmbm9-_zAo", max_size=40))
 def test_no_text_breaks_the_reader_of_positions(text: str):
     node = watched(watched_network("a"))
@@ -616,7 +615,8 @@ def step(network: Network, reader: Reader, move: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize("policies", [LAST_WRITE_WINS, MANUAL], ids=["last_write_wins", "manual"])
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=150,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     moves=st.lists(STEPS, max_size=30),

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import random
 import sys
 import time
 import traceback
-from concurrent.futures import ProcessPoolExecutor
 
 from .run import Summary, run
+from .workers import worker_pool
 
 
 def main() -> int:
@@ -32,7 +31,7 @@ def run_many(seeds: range) -> int:
     began = time.monotonic()
     failed = 0
     seconds, writes, faults = 0.0, 0, 0
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
+    with worker_pool() as pool:
         for seed, (summary, failure) in zip(
             seeds, pool.map(attempt, seeds, chunksize=5), strict=True
         ):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -45,6 +44,7 @@ from tests.sync import test_collection, test_identity, test_policies
 
 from . import mistakes, test_sim_cluster
 from .run import run
+from .workers import worker_pool
 
 __all__ = ["MUTANTS", "Mutant"]
 
@@ -432,7 +432,7 @@ def search(seeds: range, names: list[str]) -> None:
     """Print the row of each mutant with the first seed that shows it, and what that seed says."""
     mutants = [mutant for mutant in MUTANTS if not names or mutant.name in names]
     rare = [Mutant(words, "", 0, patch) for words, patch, _ in RARE if patch.__name__ in names]
-    with ProcessPoolExecutor() as pool:
+    with worker_pool() as pool:
         found = pool.map(partial(caught_by, seeds=seeds), [*mutants, *rare])
         for mutant, (seed, checker, words) in zip([*mutants, *rare], found, strict=True):
             if seed is None:

@@ -16,6 +16,7 @@ from softadastra.errors import InternalError, InvalidStateError, NotFoundError, 
 from softadastra.testing import ProcessState, wait_until
 from softadastra.testing.child_process import ChildProcess
 from softadastra.testing.command_pipe import CommandPipe
+from tests.processes import has_ended, process_status
 
 CHILD = """
 import json, sys, time
@@ -66,16 +67,6 @@ def running(tmp_path: Path, program: str = CHILD) -> Iterator[ChildProcess]:
         yield child
     finally:
         child.kill()
-
-
-def process_status(pid: int) -> str:
-    """The first letter of what ps(1) says: T stopped, Z ended and not yet reaped, "" gone."""
-    command = ["ps", "-o", "stat=", "-p", str(pid)]
-    return subprocess.run(command, capture_output=True, text=True).stdout.strip()[:1]
-
-
-def has_ended(pid: int) -> bool:
-    return process_status(pid) in ("", "Z")
 
 
 def test_requests_larger_than_a_pipe_are_answered_whole(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from itertools import pairwise
 from typing import TypeAlias
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from softadastra.sync.wire import encode
@@ -80,7 +80,6 @@ skews_of_clocks = st.dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.data(), histories, skews_of_clocks)
 def test_no_effect_stands_before_its_cause(
     data: st.DataObject, true: History, skews: dict[str, int]
@@ -106,7 +105,6 @@ def test_no_effect_stands_before_its_cause(
         assert true_place(points[sender][sent]) < true_place(points[receiver][taken])
 
 
-@settings(deadline=None)
 @given(st.data(), histories, skews_of_clocks)
 def test_a_journey_is_the_same_whatever_the_clocks_and_the_order_of_files(
     data: st.DataObject, true: History, skews: dict[str, int]

@@ -39,7 +39,7 @@ __all__ = [
 
 LOOPBACK = "127.0.0.1"
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 30.0
 """After this, what a test waits for is held not to happen."""
 
 

