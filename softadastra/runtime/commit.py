@@ -268,18 +268,22 @@ class Committer:
             else:
                 log.append_many([self._encode(record) for record in records])
         except StorageError as error:
-            self.refusals.note(error, self.wall_ms())
+            self.refusals.note(error, self.wall_ms(), self._size_bytes(records))
             raise
-        self.refusals.stands = None
+        if self.refusals.stands is not None:
+            self.refusals.appended(self._size_bytes(records))
         if log.size_bytes > self.size_max:
             self.size_max = sys.maxsize
             self.outgrown()
+
+    def _size_bytes(self, records: Sequence[Record]) -> int:
+        return sum(len(self._encode(record)[1]) for record in records)
 
     def _sync(self, log: Log) -> None:
         try:
             self._gathering.sync_seconds = self.sync_times.measure(log.sync)
         except StorageError as error:
-            self.refusals.note(error, self.wall_ms())
+            self.refusals.note(error, self.wall_ms(), 0)
             raise
 
     def _lead(self, group: list[Ticket]) -> None:

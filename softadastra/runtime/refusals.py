@@ -26,20 +26,23 @@ class Refusals:
         notices: where it is told.
     """
 
-    __slots__ = ("_notices", "stands")
+    __slots__ = ("_missing_bytes", "_notices", "stands")
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self.stands: LogRefusal | None = None
-        """The last refusal; None: the last append worked."""
+        """The last refusal; None: as much was appended since."""
+        self._missing_bytes = 0
 
-    def note(self, error: StorageError, now_ms: int) -> None:
+    def note(self, error: StorageError, now_ms: int, size_bytes: int) -> None:
         """Note that an append or a sync was refused.
 
         Args:
             error: how.
             now_ms: the wall clock.
+            size_bytes: of the records; 0: of a sync.
         """
+        self._missing_bytes = size_bytes
         self._notices.note(Level.ERROR, "wal.failed", error=error.message)
         before = self.stands
         if before is not None and error.errno is None:
@@ -49,3 +52,12 @@ class Refusals:
             since_ms=now_ms if before is None else before.since_ms,
             detail=error.message,
         )
+
+    def appended(self, size_bytes: int) -> None:
+        """Note that records of this size were appended.
+
+        Where a batch of a peer finds no room a small record may: that shows nothing.
+        """
+        self._missing_bytes -= size_bytes
+        if self._missing_bytes <= 0:
+            self.stands = None

@@ -238,7 +238,7 @@ def test_a_failed_sync_shows_nothing(disk):
 
 
 @pytest.mark.parametrize("flush", [True, False])
-def test_what_the_disk_refused_stands_until_an_append_works(disk, flush):
+def test_what_the_disk_refused_stands_until_as_much_is_appended(disk, flush):
     of = committer(disk, flush=flush)
     times = iter([1_000, 1_000, 2_000, 2_000])
     of.wall_ms = lambda: next(times)
@@ -258,6 +258,25 @@ def test_what_the_disk_refused_stands_until_an_append_works(disk, flush):
 
     full = LogRefusal(kind=RefusalKind.FULL, since_ms=1_000, detail="no space")
     assert found == [full, full]
+    assert of.refusals.stands is None
+
+
+def test_a_small_record_that_finds_room_does_not_show_that_the_disk_has_any(disk):
+    of = committer(disk)
+
+    def refuse_large():
+        raise StorageError("no space", errno=errno.ENOSPC)
+
+    disk.on_append = refuse_large
+    with pytest.raises(StorageError):
+        of.write([("k", b"\xc4\x64" + bytes(100), 0)])
+    disk.on_append = lambda: None
+    of.write([("k", VALUE, 0)])
+    stood = of.refusals.stands
+    for n in range(20):
+        of.write([(f"k{n}", VALUE, 0)])
+
+    assert stood is not None
     assert of.refusals.stands is None
 
 
