@@ -403,7 +403,7 @@ MUTANTS = [
     Mutant(
         "a write that the disk refused is done all the same", "durability", 30, disk_error_ignored
     ),
-    Mutant("the dots of siblings are not added to have", "keeping", 7, sibling_dots_not_added),
+    Mutant("the dots of siblings are not added to have", "keeping", 13, sibling_dots_not_added),
     Mutant("superseded dots are never claimed", "progress", 1, superseded_dots_left_out),
     Mutant(
         "equal stamps are settled by who is asked", "convergence", 1, tie_broken_by_the_local_node
