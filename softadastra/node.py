@@ -92,6 +92,8 @@ class Node:
         self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
+        path = self._options.resolved_wal_path()
+        self.committer.refusals.free_bytes = lambda: free_bytes(path)
         self.committer.dirtied = self._wake_to_sync
         self.committer.noted = self.wake
         self.lock = self.committer.lock

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Final
 
 from softadastra.errors import StorageError
@@ -26,12 +27,16 @@ class Refusals:
         notices: where it is told.
     """
 
-    __slots__ = ("_missing_bytes", "_notices", "stands")
+    __slots__ = ("_is_disk_full", "_missing_bytes", "_notices", "free_bytes", "stands")
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self.stands: LogRefusal | None = None
-        """The last refusal; None: as much was appended since."""
+        """The last refusal; None: what was refused may be appended by now."""
+        self.free_bytes: Callable[[], int | None] = lambda: None
+        """Asks how much room there is on the disk; None: it does not tell."""
+        self._is_disk_full = False
+        """Whether it was room on the disk that was missing, not in a quota or a limit."""
         self._missing_bytes = 0
 
     def note(self, error: StorageError, now_ms: int, size_bytes: int) -> None:
@@ -43,6 +48,7 @@ class Refusals:
             size_bytes: of the records; 0: of a sync.
         """
         self._missing_bytes = size_bytes
+        self._is_disk_full = error.errno == errno.ENOSPC
         self._notices.note(Level.ERROR, "wal.failed", error=error.message)
         before = self.stands
         if before is not None and error.errno is None:
@@ -56,8 +62,10 @@ class Refusals:
     def appended(self, size_bytes: int) -> None:
         """Note that records of this size were appended.
 
-        Where a batch of a peer finds no room a small record may: that shows nothing.
+        That alone does not show that there is room again: where a peer's batch finds none, a small
+        record may.
         """
         self._missing_bytes -= size_bytes
-        if self._missing_bytes <= 0:
+        free_bytes = self.free_bytes() if self._is_disk_full else None
+        if self._missing_bytes <= (free_bytes or 0):
             self.stands = None

@@ -238,7 +238,7 @@ def test_a_failed_sync_shows_nothing(disk):
 
 
 @pytest.mark.parametrize("flush", [True, False])
-def test_what_the_disk_refused_stands_until_as_much_is_appended(disk, flush):
+def test_what_the_disk_refused_stands_until_an_append_works(disk, flush):
     of = committer(disk, flush=flush)
     times = iter([1_000, 1_000, 2_000, 2_000])
     of.wall_ms = lambda: next(times)
@@ -261,23 +261,34 @@ def test_what_the_disk_refused_stands_until_as_much_is_appended(disk, flush):
     assert of.refusals.stands is None
 
 
-def test_a_small_record_that_finds_room_does_not_show_that_the_disk_has_any(disk):
+@pytest.mark.parametrize(
+    ("number", "free_bytes", "appends"),
+    [
+        (errno.ENOSPC, 10_000, 1),
+        (errno.ENOSPC, 20, 7),
+        (errno.ENOSPC, None, 9),
+        (errno.EDQUOT, 10_000, 9),
+    ],
+)
+def test_a_small_record_that_finds_room_does_not_show_that_there_is_room_for_a_large_one(
+    disk, number, free_bytes, appends
+):
     of = committer(disk)
+    of.refusals.free_bytes = lambda: free_bytes
 
-    def refuse_large():
-        raise StorageError("no space", errno=errno.ENOSPC)
+    def refuse():
+        raise StorageError("no space", errno=number)
 
-    disk.on_append = refuse_large
+    disk.on_append = refuse
     with pytest.raises(StorageError):
         of.write([("k", b"\xc4\x64" + bytes(100), 0)])
     disk.on_append = lambda: None
-    of.write([("k", VALUE, 0)])
-    stood = of.refusals.stands
-    for n in range(20):
-        of.write([(f"k{n}", VALUE, 0)])
+    counted = 0
+    while of.refusals.stands is not None:
+        of.write([(f"k{counted}", VALUE, 0)])
+        counted += 1
 
-    assert stood is not None
-    assert of.refusals.stands is None
+    assert counted == appends
 
 
 @pytest.mark.parametrize(
