@@ -210,7 +210,7 @@ class Node:
             self._start_reactor(Offline())
 
     def _start_reactor(self, transport: Transport) -> None:
-        options = self._options
+        options, giving_way = self._options, GivingWay(self.committer)
         self._driver = Driver(
             self.committer,
             transport,
@@ -218,9 +218,15 @@ class Node:
             auto_tick=options.auto_tick,
             flush_interval_ms=round(options.flush_interval * 1000),
             arrived=self._look_at_conflicts,
-            give_way=GivingWay(self.committer).pause,
+            give_way=giving_way.pause,
         )
-        self._reactor = Reactor(self.committer, transport, driver=self._driver, events=self.events)
+        self._reactor = Reactor(
+            self.committer,
+            transport,
+            driver=self._driver,
+            events=self.events,
+            giving_way=giving_way,
+        )
         # Without a transport nothing arrives; what is unsettled from before may be sent later.
         if not isinstance(transport, Offline):
             settling = Settling(

@@ -8,11 +8,14 @@ So a thread with much to do cuts that into pieces, and sleeps after one beside w
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 from softadastra.runtime.commit import Committer
 
 __all__ = ["GivingWay"]
+
+T = TypeVar("T")
 
 PIECE_SECONDS: Final = 0.000_25
 """How long a thread works before it gives way. A put that comes in between waits as long."""
@@ -35,7 +38,7 @@ class GivingWay:
     def __init__(self, committer: Committer) -> None:
         self._committer = committer
         self._top = committer.engine.replica.top
-        self._slept = self._seen = -RECENT_SECONDS
+        self._rested = self._seen = -RECENT_SECONDS
 
     def pause(self) -> None:
         """Sleep, if somebody writes and this thread has worked for a while. Not holding a lock.
@@ -43,7 +46,7 @@ class GivingWay:
         While nobody writes it costs a microsecond.
         """
         now = time.perf_counter()
-        if now - self._slept < PIECE_SECONDS:
+        if now - self._rested < PIECE_SECONDS:
             return
         top = self._committer.engine.replica.top
         if self._committer.is_at_work or top != self._top:
@@ -51,4 +54,13 @@ class GivingWay:
         elif now - self._seen > RECENT_SECONDS:
             return
         time.sleep(SLEEP_SECONDS)
-        self._slept = time.perf_counter()
+        self._rested = time.perf_counter()
+
+    def wait(self, wait: Callable[[], T]) -> T:
+        """Let this thread wait for something to do, in which others have the interpreter."""
+        begun = time.perf_counter()
+        result = wait()
+        ended = time.perf_counter()
+        if ended - begun >= SLEEP_SECONDS:
+            self._rested = ended
+        return result

@@ -18,6 +18,7 @@ from softadastra.runtime.clock import read_clocks
 from softadastra.runtime.commit import Committer
 from softadastra.runtime.driver import Driver
 from softadastra.runtime.events import Events
+from softadastra.runtime.giving_way import GivingWay
 from softadastra.runtime.waiting import closed_gate, open_gate
 from softadastra.sync.notices import Level, Notice
 from softadastra.transport.links import Transport
@@ -38,6 +39,7 @@ class Reactor:
         transport: the connections; used by this thread only, but for `wake`.
         events: where notices go.
         driver: what this thread drives.
+        giving_way: the same as the driver's.
     """
 
     def __init__(
@@ -47,12 +49,14 @@ class Reactor:
         *,
         driver: Driver,
         events: Events,
+        giving_way: GivingWay,
     ) -> None:
         self._committer = committer
         self._engine = committer.engine
         self._transport = transport
         self._driver = driver
         self._events = events
+        self._giving_way = giving_way
         self._calls: deque[Call[object]] = deque()
         self._is_stopping = False
         self.has_failed = False
@@ -137,7 +141,8 @@ class Reactor:
 
     def _turn(self) -> None:
         """Wait once, and do all that is due."""
-        events = self._transport.poll(self._driver.timeout_ms())
+        timeout_ms = self._driver.timeout_ms()
+        events = self._giving_way.wait(lambda: self._transport.poll(timeout_ms))
         self._driver.turn(events)
         while self._calls:
             self._calls.popleft().run()

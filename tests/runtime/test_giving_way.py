@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from softadastra.runtime.commit import Committer
-from softadastra.runtime.giving_way import PIECE_SECONDS, RECENT_SECONDS, GivingWay
+from softadastra.runtime.giving_way import PIECE_SECONDS, RECENT_SECONDS, SLEEP_SECONDS, GivingWay
 from softadastra.runtime.tickets import Ticket
 from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
@@ -71,3 +71,17 @@ def test_while_a_commit_is_under_way_it_sleeps_however_long_that_takes(thread):
 
     thread.committer._lead([writer])
     assert thread.works(2 * RECENT_SECONDS) == 0
+
+
+@pytest.mark.parametrize(("waited", "sleeps"), [(SLEEP_SECONDS, 0), (SLEEP_SECONDS / 2, 1)])
+def test_who_has_waited_owes_nobody_a_sleep(thread, waited, sleeps):
+    """A put wakes the reactor, which would else sleep before it sends."""
+    thread.write()
+
+    def wait() -> str:
+        thread.seconds += waited
+        return "what came"
+
+    thread.seconds += PIECE_SECONDS
+    assert thread.way.wait(wait) == "what came"
+    assert thread.works(PIECE_SECONDS / 2) == sleeps
