@@ -47,7 +47,7 @@ scale: $(READY) ## Simulate 10 to 1,000 nodes, and write docs/scale.md; a quarte
 screenshots: $(READY) ## Take the pictures of docs/dashboard.md anew; needs chromium
 	SCREENSHOTS=docs/images BROWSER_MUST_RUN=1 $(BIN)/python -m pytest tests/dashboard/test_pictures.py
 
-bench: $(READY) ## Measure beside the bare parts, 20 minutes; BENCH="--group ycsb" others
+bench: $(READY) ## Measure beside the bare parts, 7 minutes; BENCH="--group ycsb" others
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 others: $(READY) ## Measure beside LMDB, Redis, PouchDB and others, installing what pip and npm have

@@ -92,16 +92,20 @@ def _table(points: Sequence[Point], columns: Sequence[str], cells: Any) -> str:
 
 
 def _runs(points: Iterable[Point]) -> Iterator[str]:
-    """Say of which commit and on which machine, once each."""
-    return iter(dict.fromkeys(map(_run, points)))
+    """Say on which machine, once, and of which commits."""
+    commits: dict[str, dict[str, None]] = {}
+    for record in (point.record for point in points):
+        commits.setdefault(_machine(record), {})[record["commit"][:7]] = None
+    for machine, measured in commits.items():
+        yield f"Measured on {machine} Commits: {', '.join(measured)}."
 
 
-def _run(point: Point) -> str:
-    record, machine = point.record, point.record["machine"]
+def _machine(record: Mapping[str, Any]) -> str:
+    machine = record["machine"]
     return (
-        f"Measured on {record['measured_at'][:10]} of commit {record['commit'][:7]}: "
-        f"{machine['processor']}, {machine['processors']} cores, {machine['system']} "
-        f"{machine['kernel']}, {machine['filesystem']}, Python {record['versions']['python']}."
+        f"{record['measured_at'][:10]}: {machine['processor']}, {machine['processors']} cores, "
+        f"{machine['system']} {machine['kernel']}, {machine['filesystem']}, "
+        f"Python {record['versions']['python']}."
     )
 
 
