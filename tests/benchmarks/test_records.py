@@ -150,7 +150,7 @@ def test_the_table_tells_what_is_asked_what_was_reached_and_where(
     text = files([record()])[document]
 
     assert "| a put <&> | bare | ≥ 0.35 | **0.5** | 0.25..1 |" in text
-    assert "of commit 0000000: Z80, 1 cores, CP/M 2.2, tape, Python 3.11." in text
+    assert "Z80, 1 cores, CP/M 2.2, tape, Python 3.11. Commits: 0000000." in text
 
 
 def test_records_are_json_that_people_can_compare() -> None:
