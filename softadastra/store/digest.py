@@ -9,7 +9,7 @@ from xxhash import xxh3_128_intdigest
 
 from softadastra.store.siblings import Sibling, shown
 
-__all__ = ["MASK_128", "fingerprint", "fingerprints", "values_size", "weigh"]
+__all__ = ["MASK_128", "fingerprint", "values_size", "weigh"]
 
 MASK_64: Final = 2**64 - 1
 MASK_128: Final = 2**128 - 1
@@ -23,16 +23,6 @@ def fingerprint(key: str, sibling: Sibling) -> int:
     # The length keeps apart what the bytes alone do not: where the key ends.
     seed = (sibling[3] << 17 | len(key)) & MASK_64
     return xxh3_128_intdigest(key.encode() + sibling[4], seed)
-
-
-def fingerprints(keys: Iterable[str], siblings: Iterable[Sibling]) -> int:
-    """Give what live keys of one sibling each add to the digest: the sum of their fingerprints."""
-    return sum(
-        [
-            xxh3_128_intdigest(key.encode() + s[4], (s[3] << 17 | len(key)) & MASK_64)
-            for key, s in zip(keys, siblings, strict=True)
-        ]
-    )
 
 
 def weigh(key: str, siblings: tuple[Sibling, ...]) -> tuple[int, int]:

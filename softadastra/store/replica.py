@@ -24,7 +24,7 @@ from softadastra.store.changes import (
     Visitor,
     Write,
 )
-from softadastra.store.digest import MASK_128, fingerprint, fingerprints, values_size, weigh
+from softadastra.store.digest import MASK_128, fingerprint, values_size, weigh
 from softadastra.store.dots import DotSet, subtract
 from softadastra.store.histories import Histories
 from softadastra.store.keys import OrderedKeys
@@ -421,7 +421,7 @@ class Replica(Histories):
         if TOMBSTONE in [sibling[4] for sibling in siblings]:
             return False
         self.ordered.note_all(keys)
-        self._digest = (self._digest + fingerprints(keys, siblings)) & MASK_128
+        self._digest = (self._digest + sum(map(fingerprint, keys, siblings))) & MASK_128
         self._live += len(keys)
         self._size_bytes += sum(map(len, keys)) + values_size(siblings)
         self.entries.update(zip(keys, siblings, strict=True))

@@ -159,7 +159,7 @@ class Delivery:
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
-            withheld=None if self._is_all_sendable else self._is_withheld,
+            withheld=None if self.last_sendable >= self._replica.top else self._is_withheld,
         )
         if load is None:
             return None
@@ -297,11 +297,6 @@ class Delivery:
                 yield number, ranges
             else:
                 session.patience.end(number)
-
-    @property
-    def _is_all_sendable(self) -> bool:
-        """Whether all own writes may leave."""
-        return self._options.auto_queue or self.released >= self._replica.top
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""

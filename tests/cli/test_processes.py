@@ -18,6 +18,8 @@ from subprocess import PIPE, Popen, TimeoutExpired
 
 import pytest
 
+from tests.eventually import eventually
+
 from .tool import Run, Spawn, document
 
 DEADLINE_S = 30.0
@@ -400,11 +402,9 @@ def test_an_interrupted_command_exits_with_130_and_no_traceback(
     spawn: Spawn, directory: Path
 ) -> None:
     process = spawn("store", "import", "-")
-    deadline_s = time.monotonic() + DEADLINE_S
-    while not (directory / "data" / "node-1.wal").exists():
-        assert time.monotonic() < deadline_s
-        assert process.poll() is None
-        time.sleep(0.01)
+    log = directory / "data" / "node-1.wal"
+    eventually(lambda: log.exists() or process.poll() is not None)
+    assert process.poll() is None
     process.send_signal(signal.SIGINT)
     code, _, errors = ended(process)
 

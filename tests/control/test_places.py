@@ -233,14 +233,14 @@ def test_a_forked_child_leaves_the_socket_to_its_parent(tmp_path: Path) -> None:
 
 
 FORKING = """
-import os, sys, time
+import os, signal, sys
 from softadastra import Client, ClientOptions
 client = Client(ClientOptions.persistent("node-a", sys.argv[1])).open()
 if os.fork() == 0:
     sys.stdin.read()
     os._exit(0)
 print("forked", flush=True)
-time.sleep(60)
+signal.pause()
 """
 
 

@@ -24,6 +24,15 @@ from tests.health.looking import causes, finding, moment_of, of_key, of_peer
 SMALL = replace(OPTIONS, batch=Limits(3, 262_144), max_offline_ms=600_000)
 
 
+def mesh() -> Network:
+    """Connect three nodes to each other, and let each hear of that."""
+    network = Network("a", "b", "c")
+    for left, right in (("a", "b"), ("b", "c"), ("a", "c")):
+        network.join(left, right)
+    network.advance(31_000)
+    return network
+
+
 def pair(options=OPTIONS, policies: Policies | None = None) -> Network:
     network = Network("a", "b", options=options, **({"policies": policies} if policies else {}))
     network.join("a", "b")
@@ -336,10 +345,7 @@ def test_a_full_connection_is_told_so():
 
 
 def test_a_write_that_a_peer_gets_from_its_writer_is_left_to_that():
-    network = Network("a", "b", "c")
-    for left, right in (("a", "b"), ("b", "c"), ("a", "c")):
-        network.join(left, right)
-    network.advance(31_000)
+    network = mesh()
     network.passes = lambda left, right, message: (
         not (isinstance(message, Batch) and (left.name, right.name) == ("c", "b"))
     )
@@ -353,10 +359,7 @@ def test_a_write_that_a_peer_gets_from_its_writer_is_left_to_that():
 
 def test_a_write_waits_for_a_peer_to_answer_what_left_before():
     """Nobody knows when that is: until then it may have told that it got the write."""
-    network = Network("a", "b", "c")
-    for left, right in (("a", "b"), ("b", "c"), ("a", "c")):
-        network.join(left, right)
-    network.advance(31_000)
+    network = mesh()
     network.passes = lambda left, right, message: (
         left.name != "b" and not (isinstance(message, Batch) and right.name == "b")
     )
