@@ -167,13 +167,12 @@ class Committer:
         gate = self._join(ticket)
         if gate is not None:
             gate.acquire()
-        assert ticket.group is not None, "who waits in front leads next"
         try:
             with self.lock:
                 taken = take()
             return use(taken)
         finally:
-            self._lead(ticket.group)
+            self._lead(ticket)
 
     def sync(self) -> None:
         """Make durable what `flush=False` has left. Not holding the lock; one caller at a time.
@@ -199,8 +198,8 @@ class Committer:
             gate = self._join(ticket)
             if gate is not None:
                 gate.acquire()
-            if ticket.group is not None:
-                self._lead(ticket.group)
+            if ticket.followers is not None:
+                self._lead(ticket)
         except BaseException:
             self._withdraw(ticket)
             raise
@@ -216,7 +215,7 @@ class Committer:
         with self.lock:
             self._check_writable()
             if self._leader is None:
-                ticket.group = [ticket]
+                ticket.followers = []
                 self._leader = ticket
                 return None
             gate = ticket.gate = closed_gate()
@@ -286,22 +285,22 @@ class Committer:
             self.refusals.note(error, self.wall_ms(), 0)
             raise
 
-    def _lead(self, group: list[Ticket]) -> None:
+    def _lead(self, lead: Ticket) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
-        if self._gathering.crowd > len(group):
-            self._gathering.gather(len(group), self.lock, lambda: len(self._waiting))
+        if self._gathering.crowd > len(lead.group):
+            self._gathering.gather(len(lead.group), self.lock, lambda: len(self._waiting))
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:
             with self.lock:
                 self._check_writable()
                 if self._waiting and not self._waiting[0].is_exclusive:
-                    group += self._waiting
+                    lead.followers = lead.group[1:] + self._waiting
                     self._waiting = []
-                records = self._decide_group(group)
+                records = self._decide_group(lead.group)
             if records and self._log is not None:
-                interruption = self._store(group[0], self._log, records)
-            group[0].is_begun = True
+                interruption = self._store(lead, self._log, records)
+            lead.is_begun = True
         except SoftadastraError as failure:
             error = failure
         with self.lock:
@@ -311,14 +310,14 @@ class Committer:
                     if self.watchers.is_any:
                         self.watchers.evolved(record)
                 if self.engine.notices.is_traced:
-                    for ticket in group:
+                    for ticket in lead.group:
                         self._trace(ticket.results)
-                group[0].error = interruption
+                lead.error = interruption
             else:
-                for ticket in group:
+                for ticket in lead.group:
                     # Each caller raises its own: a shared one would collect all their tracebacks.
-                    ticket.error = error if ticket is group[0] else copy_of(error)
-            self._hand_over(group)
+                    ticket.error = error if ticket is lead else copy_of(error)
+            self._hand_over(lead)
 
     def _store(self, lead: Ticket, log: Log, records: Sequence[Record]) -> BaseException | None:
         """Make records durable.
@@ -343,19 +342,20 @@ class Committer:
             return interruption
         return None
 
-    def _hand_over(self, group: list[Ticket]) -> None:
+    def _hand_over(self, lead: Ticket) -> None:
         """Wake a group whose outcome is known, and who leads next. Holding the lock.
 
         An interrupt may come at any call: what it left undone is done when this is called again.
         """
+        group = lead.group
         for ticket in group:
             ticket.is_done = True
-        if self._leader is group[0]:
+        if self._leader is lead:
             self._gathering.crowd = len(group)
             following, self._waiting = self._waiting, []
             if following:
-                following[0].group = following
                 self._leader = following[0]
+                self._leader.followers = following[1:]
             else:
                 self._leader = None
         for ticket in group:
@@ -381,8 +381,8 @@ class Committer:
                     self._give_up_the_lead(ticket)
                     return
                 if ticket.is_done:
-                    if ticket.group is not None:
-                        self._hand_over(ticket.group)
+                    if ticket.followers is not None:
+                        self._hand_over(ticket)
                     return
                 if ticket.gate is None:
                     return
@@ -391,18 +391,17 @@ class Committer:
 
     def _give_up_the_lead(self, ticket: Ticket) -> None:
         """Settle a group whose leader was interrupted. Holding the lock."""
-        assert ticket.group is not None
         others = ticket.group[1:]
         if not ticket.is_begun:
             # Of the others nobody notices: the next one leads.
-            self._waiting = others + self._waiting
-            self._hand_over([ticket])
+            self._waiting, ticket.followers = others + self._waiting, []
+            self._hand_over(ticket)
             return
         # Whether the record is there is unknown, and going on could give out its number twice.
         self._broken = INTERRUPTED
         for other in others:
             other.error = self._refusal()
-        self._hand_over(ticket.group)
+        self._hand_over(ticket)
 
     def _decide_group(self, group: list[Ticket]) -> Sequence[Record]:
         """Decide what a group asks for: all its writes together are one record."""

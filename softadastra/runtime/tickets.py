@@ -18,8 +18,8 @@ class Ticket:
     __slots__ = (
         "asked",
         "error",
+        "followers",
         "gate",
-        "group",
         "guard",
         "is_begun",
         "is_done",
@@ -46,12 +46,21 @@ class Ticket:
         self.error: BaseException | None = None
         self.gate: Lock | None = None
         """What its caller waits at while another one commits."""
-        self.group: list[Ticket] | None = None
-        """The tickets that its caller commits, itself the first; None: another one commits it."""
+        self.followers: list[Ticket] | None = None
+        """The tickets that its caller commits along with it; None: another one commits it.
+
+        It is not among them: a cycle would leave each write, and all that a batch holds, to a
+        search for garbage."""
         self.is_begun = False
         """Whether its caller, leading, has changed the log or the state, or may have."""
         self.is_done = False
         """Whether its results or its error are there."""
+
+    @property
+    def group(self) -> list[Ticket]:
+        """The tickets that its caller, leading, commits: itself the first."""
+        assert self.followers is not None, "it is committed by another one"
+        return [self, *self.followers]
 
 
 def copy_of(error: SoftadastraError) -> SoftadastraError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import itertools
 import threading
 import time
@@ -121,8 +122,8 @@ def handed_over(of, disk, value=VALUE):
         assert of._join(second) is not None
 
     disk.on_sync = another_one_comes
-    of._lead(first.group)
-    assert second.group == [second]
+    of._lead(first)
+    assert second.followers == []
     return second
 
 
@@ -132,7 +133,7 @@ def test_who_comes_before_the_next_leader_has_woken_is_in_its_group(disk):
     third = Ticket([("k3", VALUE, 0)], ())
     assert of._join(third) is not None
 
-    of._lead(second.group)
+    of._lead(second)
 
     assert third.is_done
     assert third.results
@@ -145,7 +146,7 @@ def committed_together(of, disk, value=VALUE):
     second = handed_over(of, disk, value)
     third = Ticket([("k3", VALUE, 0)], ())
     of._join(third)
-    of._lead(second.group)
+    of._lead(second)
     disk.syncs = 0
 
 
@@ -155,7 +156,7 @@ def test_the_first_of_those_who_were_committed_together_waits_for_the_others(dis
     of._gathering.sync_seconds = PATIENCE_SECONDS
     first, second = (Ticket([(key, VALUE, 0)], ()) for key in ("k4", "k5"))
     assert of._join(first) is None
-    leader = threading.Thread(target=of._lead, args=(first.group,))
+    leader = threading.Thread(target=of._lead, args=(first,))
     leader.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
     while not of._gathering.is_waiting:
@@ -182,6 +183,19 @@ def test_who_does_not_come_back_is_waited_for_more_and_more_rarely(disk):
     assert [b - a for a, b in itertools.pairwise(waits)] == [2, 4, 8, 16, 32, 64, 64]
 
 
+def test_what_was_committed_is_let_go_at_once_and_not_by_a_search_for_garbage(disk):
+    of = committer(disk)
+    second = handed_over(of, disk)
+    gc.collect()
+
+    of._lead(second)
+    of.exclusively(lambda: None, lambda _: None)
+    of.write([("k4", VALUE, 0)])
+    del second
+
+    assert gc.collect() == 0
+
+
 def test_others_are_waited_for_as_long_as_the_last_sync_took(disk, monkeypatch):
     of = committer(disk)
     times = iter([10.0, 10.4])
@@ -198,11 +212,11 @@ def test_who_wants_the_log_alone_is_taken_into_no_group(disk):
     assert of._join(third) is not None
     assert of._join(alone) is not None
 
-    of._lead(second.group)
+    of._lead(second)
 
     assert not third.is_done
-    assert alone.group == [alone, third]
-    of._lead(alone.group)
+    assert alone.followers == [third]
+    of._lead(alone)
     assert keys(of) == {"k1", "k2", "k3"}
 
 

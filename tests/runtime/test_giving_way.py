@@ -69,7 +69,7 @@ def test_while_a_commit_is_under_way_it_sleeps_however_long_that_takes(thread):
 
     assert [thread.works(2 * RECENT_SECONDS) for _ in range(3)] == [1, 1, 1]
 
-    thread.committer._lead([writer])
+    thread.committer._lead(writer)
     assert thread.works(2 * RECENT_SECONDS) == 0
 
 
