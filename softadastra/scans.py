@@ -1,7 +1,7 @@
 """Scans over a store: a page at a time, so that they hold up nobody.
 
-The first one makes the order of the keys, which takes half a second for a million (measured): of a
-copy, without the lock.
+The first one makes the order of the keys, which takes half a second for a million (measured):
+without the lock.
 """
 
 from __future__ import annotations
@@ -57,6 +57,6 @@ def put_in_order(node: Scanned) -> None:
             if unordered is None:
                 ordered.catch_up(keys, PAGE_KEYS)
                 continue
-        parts = in_order(unordered.keys)
+        parts = in_order(unordered)
         with node.lock:
             ordered.adopt(parts, unordered.number)

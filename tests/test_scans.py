@@ -6,7 +6,7 @@ import pytest
 
 from softadastra import Client, ClientOptions, scans
 from softadastra.scans import PAGE_KEYS
-from softadastra.store.keys import Parts, in_order
+from softadastra.store.keys import Parts, Unordered, in_order
 
 
 def test_nobody_waits_for_the_order_of_a_first_scan(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,11 +14,11 @@ def test_nobody_waits_for_the_order_of_a_first_scan(monkeypatch: pytest.MonkeyPa
         node.update({"b": 1, "a": 2, "gone": 3})
         lock = node._opened().lock
 
-        def meanwhile(keys: list[str]) -> Parts:
+        def meanwhile(unordered: Unordered) -> Parts:
             assert not lock.locked()
             node["c"] = 4
             del node["gone"]
-            return in_order(keys)
+            return in_order(unordered)
 
         monkeypatch.setattr(scans, "in_order", meanwhile)
 
@@ -55,9 +55,9 @@ def test_nobody_waits_for_the_order_of_a_watch_from_the_beginning(
         lock = node._opened().lock
         held = []
 
-        def noted(keys: list[str]) -> Parts:
+        def noted(unordered: Unordered) -> Parts:
             held.append(lock.locked())
-            return in_order(keys)
+            return in_order(unordered)
 
         monkeypatch.setattr(scans, "in_order", noted)
         monkeypatch.setattr("softadastra.store.keys.in_order", noted)

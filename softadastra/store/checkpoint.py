@@ -1,18 +1,16 @@
 """A replica's state as records: what a log begins with that was rewritten.
 
-It is taken at one moment, in which the keys are listed: 10 ms a million. The records are made a
-few keys at a time while writes go on; of a key that changes meanwhile the replica keeps what it
-held at that moment (`Replica.kept`). Memory: 8 bytes a key, and the old states of those that
-change, until all records are made.
+It is taken at one moment, which copies no table. The records are made a few keys at a time while
+writes go on; of a key that changes meanwhile the replica keeps what it held at that moment
+(`Replica.kept`). Memory: the old states of those that change, until all records are made.
 
 The origins come first. All else names them by their position among these.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import count, islice, repeat
+from itertools import count, repeat
 from typing import Final, NamedTuple, TypeAlias, assert_never
 
 from softadastra.store.changes import OWN, Lost
@@ -95,9 +93,7 @@ class Checkpoint:
         self._rows = [(number, replica.logs[number].lend()) for number, _ in replica.haves()]
         self._replica = replica
         self._entries = replica.entries
-        keys = iter(replica.entries)
-        # Shorter lists would be so many that the interpreter looks for garbage while it makes them.
-        self._keys = deque(iter(lambda: list(islice(keys, LISTED_KEYS)), []))
+        self._listed = replica.ordered.listed
         self._lost = list(replica.lost)
         self._totals = Totals(replica.clock, replica.last_remote, replica.digest_sum)
         self._kept = replica.kept = {}
@@ -133,23 +129,28 @@ class Checkpoint:
         keys_of_states: list[str] = []
         states: list[KeyState] = []
         size = 0
-        while self._keys:
-            listed = self._keys.popleft()
-            for key, state in zip(listed, self._held(listed), strict=True):
-                assert state is not None, "a key that has left is kept"
-                if isinstance(state, KeyState):
-                    keys_of_states.append(key)
-                    states.append(self._state(state))
-                    size += sum(len(s[4]) for s in state.siblings)
-                else:
-                    keys.append(key)
-                    siblings.append(state if self._is_same_order else self._sibling(state))
-                    size += len(state[4])
-                if len(keys) + len(states) >= PART_KEYS or size >= PART_BYTES:
-                    yield Entries(keys + keys_of_states, siblings, states)
-                    keys, siblings, keys_of_states, states, size = [], [], [], [], 0
+        for key, state in self._states():
+            if state is None:
+                continue  # it had left
+            if isinstance(state, KeyState):
+                keys_of_states.append(key)
+                states.append(self._state(state))
+                size += sum(len(s[4]) for s in state.siblings)
+            else:
+                keys.append(key)
+                siblings.append(state if self._is_same_order else self._sibling(state))
+                size += len(state[4])
+            if len(keys) + len(states) >= PART_KEYS or size >= PART_BYTES:
+                yield Entries(keys + keys_of_states, siblings, states)
+                keys, siblings, keys_of_states, states, size = [], [], [], [], 0
         if keys or states:
             yield Entries(keys + keys_of_states, siblings, states)
+
+    def _states(self) -> Iterator[tuple[str, State | None]]:
+        keys, size = self._listed
+        for first in range(0, size, LISTED_KEYS):
+            some = keys[first : min(first + LISTED_KEYS, size)]
+            yield from zip(some, self._held(some), strict=True)
 
     def _held(self, keys: Sequence[str | None]) -> list[State | None]:
         """Give what these keys held at the moment."""

@@ -45,6 +45,7 @@ from softadastra.store.siblings import (
     standing,
     widened,
 )
+from softadastra.store.table import Table
 
 __all__ = ["Replica"]
 
@@ -85,7 +86,7 @@ class Replica(Histories):
     ) -> None:
         super().__init__(Origin(node_id, incarnation))
         self.policies = policies
-        self.entries: dict[str, State] = {}
+        self.entries = Table()
         self.clock = 0
         """The last stamp given out here, or a later one that was seen."""
         self.last_remote = 0
@@ -96,13 +97,13 @@ class Replica(Histories):
         """The keys of which nothing but removes counts."""
         self.lost: deque[Lost] = deque(maxlen=LOST_MAX)
         """The latest writes that lost a conflict under last_write_wins."""
-        self.kept: dict[str, State] | None = None
+        self.kept: dict[str, State | None] | None = None
         """While a checkpoint is made: of the keys that have changed since it was begun, what they
         held then."""
         self.observed: list[Replacement] | None = None
         """What records have replaced, while somebody observes it: he takes it after each one."""
         self.ordered = OrderedKeys()
-        """The keys in order, as far as anybody has asked."""
+        """The keys as they came; and in order, as far as anybody has asked."""
         self._digest = 0
         self._live = 0
         self._size_bytes = 0
@@ -309,7 +310,7 @@ class Replica(Histories):
                 self.kept.setdefault(key, self.entries[key])
             self._size_bytes -= len(key) + values_size(siblings_of(self.entries.pop(key)))
             del self.tombstones[key]
-            self.ordered.note(key)
+            self.ordered.left(key)
 
     def _merge(
         self,
@@ -362,10 +363,10 @@ class Replica(Histories):
             old = entries.get(key)
             if observed is not None:
                 observed.append((key, old, new))
-            if kept is not None and old is not None:
+            if kept is not None:
                 kept.setdefault(key, old)
             if old is None:
-                self.ordered.note(key)
+                self.ordered.came(key)
                 size += len(key)
             elif not isinstance(old, KeyState):
                 size -= len(old[4])
@@ -408,10 +409,12 @@ class Replica(Histories):
         With `_begin` an entry of a backlog costs its receiver two thirds of the time.
 
         Returns:
-            False when they are anything else, or somebody observes; then nothing has changed.
+            False when they are anything else, or somebody observes, or a checkpoint is made; then
+            nothing has changed.
         """
         if (
             self.observed is not None
+            or self.kept is not None
             or KeyState in set(map(type, states))
             or not self.entries.keys().isdisjoint(keys)
             or len(set(keys)) < len(keys)
@@ -420,7 +423,7 @@ class Replica(Histories):
         siblings = cast("Sequence[Sibling]", states)
         if TOMBSTONE in [sibling[4] for sibling in siblings]:
             return False
-        self.ordered.note_all(keys)
+        self.ordered.came_all(keys)
         self._digest = (self._digest + sum(map(fingerprint, keys, siblings))) & MASK_128
         self._live += len(keys)
         self._size_bytes += sum(map(len, keys)) + values_size(siblings)
@@ -430,6 +433,7 @@ class Replica(Histories):
     def restore(self, keys: list[str], siblings: list[Sibling], states: list[KeyState]) -> None:
         """Take in keys of a checkpoint; what they add to the digest comes at its end."""
         self.entries.update(zip(keys, siblings, strict=False))
+        self.ordered.came_all(keys[: len(siblings)])
         removed = [key for key, s in zip(keys, siblings, strict=False) if not s[4]]
         self.tombstones.update(dict.fromkeys(removed))
         self._live += len(siblings) - len(removed)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from softadastra.store import checkpoint
 from softadastra.store.changes import OWN, Arrivals, Claim, Collected
-from softadastra.store.checkpoint import Checkpoint, Rows, restore
+from softadastra.store.checkpoint import Checkpoint, Entries, Rows, restore
 from softadastra.store.origins import Origin
 from softadastra.store.policies import Policies, Policy
 from softadastra.store.replica import Replica
@@ -87,6 +87,7 @@ def test_what_changes_while_it_is_made_is_not_in_it(before, meanwhile):
         patch.setattr(checkpoint, "PART_KEYS", 1)
         patch.setattr(checkpoint, "LISTED_KEYS", 2)
         patch.setattr(checkpoint, "ROWS_MAX", 1)
+        patch.setattr("softadastra.store.keys.GONE_PART", 1)
         node = Node()
         for change in before:
             node.do(change)
@@ -118,6 +119,24 @@ def test_who_takes_the_records_of_many_rows_gets_a_turn_in_between(monkeypatch):
     parts = list(Checkpoint(node.replica).parts())
 
     assert [part for part in parts if isinstance(part, Rows)] == [Rows(0, [], [])] * 3
+
+
+@pytest.mark.parametrize("others", [[], ["new"]])
+def test_a_key_that_had_left_and_comes_back_meanwhile_is_not_in_it(others):
+    """It is listed still: only many that have left are struck off."""
+    node = Node()
+    for key in ("k0", "k1", "k2", "k3", "k4"):
+        node.do(("put", key))
+    node.do(("remove", "k1"))
+    node.do(("collect", ""))
+    assert "k1" in node.replica.ordered.listed.keys
+
+    parts = Checkpoint(node.replica).parts()
+    asked = [(key, b"\x01", 0) for key in ("k1", *others)]
+    node.replica.evolve_writes(decide_writes(node.replica, asked, wall_ms=1_000)[0])
+
+    keys = [key for part in parts if isinstance(part, Entries) for key in part.keys]
+    assert keys == ["k0", "k2", "k3", "k4"]
 
 
 def test_nothing_is_kept_for_a_checkpoint_that_was_given_up():

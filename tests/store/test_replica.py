@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -195,3 +197,16 @@ def test_a_key_that_comes_twice_in_a_record_is_decided_one_by_one():
         (1, "created"),
         (2, "updated"),
     ]
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_a_search_for_young_garbage_does_not_go_through_all_entries(count):
+    """It comes every few hundred writes, and through 300,000 keys it takes 7 ms."""
+    replica = Replica("a", 1)
+    write(replica, *((f"k{number}", number) for number in range(count)))
+    gc.collect()
+
+    write(replica, ("new", 1))
+
+    young = (found for generation in (0, 1) for found in gc.get_objects(generation))
+    assert not any(found is replica.entries for found in young)
