@@ -133,7 +133,9 @@ def test_a_key_that_had_left_and_comes_back_meanwhile_is_not_in_it(others):
 
     parts = Checkpoint(node.replica).parts()
     asked = [(key, b"\x01", 0) for key in ("k1", *others)]
-    node.replica.evolve_writes(decide_writes(node.replica, asked, wall_ms=1_000)[0])
+    writes, _ = decide_writes(node.replica, asked, wall_ms=1_000)
+    assert writes is not None
+    node.replica.evolve_writes(writes)
 
     keys = [key for part in parts if isinstance(part, Entries) for key in part.keys]
     assert keys == ["k0", "k2", "k3", "k4"]
