@@ -1,18 +1,20 @@
 """How long a durable put takes while the node does something large beside it, and otherwise.
 
 The two sides differ in what goes on beside the puts alone. The store has been filled before; puts
-are of new keys, one after the other, from one thread.
+are of new keys, one after the other, from one thread. A new peer is a process of the lowest
+priority without a log: elsewhere it has a processor and a disk of its own.
 """
 
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from softadastra import Client, Peer
+from softadastra import Client, ClientOptions, Peer
 
 from .nodes import fill, options_of
 from .percentiles import of_seconds
@@ -21,8 +23,10 @@ from .workload import DEADLINE_SECONDS, FILL_WRITES, each_write
 
 __all__ = ["alone", "while_compacting", "while_syncing"]
 
-PUTS = 2_000
+PUTS = 10_000
 """At least so many are measured, of a small store one for each eight keys: the longest decide."""
+
+PRIORITY_LEAST = 19
 
 
 def alone(directory: Path, count: int) -> dict[str, float]:
@@ -42,7 +46,7 @@ def while_syncing(directory: Path, count: int) -> dict[str, float]:
     waits: list[float] = []
     with Child(_puts_while_syncing, directory, count) as node:
         for number in itertools.count():
-            with Child(_new_peer, directory, f"peer-{number}") as peer:
+            with Child(_new_peer, f"peer-{number}") as peer:
                 node.send(peer.receive())
                 waits += node.receive()
                 if len(waits) >= _puts(count):
@@ -107,8 +111,9 @@ def _puts_while_syncing(channel: Channel[Any, Any], directory: Path, count: int)
             client.forget(name)
 
 
-def _new_peer(channel: Channel[Any, Any], directory: Path, name: str) -> None:
-    with Client(options_of(directory, name)) as client:
+def _new_peer(channel: Channel[Any, Any], name: str) -> None:
+    os.nice(PRIORITY_LEAST)
+    with Client(ClientOptions.memory_only(name).with_local_transport(0)) as client:
         client.start_transport()
         channel.send((name, client.transport_port))
         channel.recv()

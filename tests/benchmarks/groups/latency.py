@@ -56,7 +56,7 @@ ROWS = (
         name="put-while-syncing",
         work=f"durable put while a new peer gets {KEYS:,} keys",
         beside="the same put with nothing beside it",
-        note="The reactor encodes batches in the same interpreter; the peer shares the disk.",
+        note="The reactor makes and encodes batches in the same interpreter.",
         figures=of_latencies(tail=3),
         count=KEYS,
         product=interruptions.while_syncing,
