@@ -77,8 +77,3 @@ class Gathering:
         self._gate = None
         self._vain = 0 if have_come else min(2 * self._vain + 1, SKIPS_MAX)
         self._skips = self._vain
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether a leader waits."""
-        return self._gate is not None

@@ -159,7 +159,7 @@ def test_the_first_of_those_who_were_committed_together_waits_for_the_others(dis
     leader = threading.Thread(target=of._lead, args=(first,))
     leader.start()
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not of._gathering.is_waiting:
+    while of._gathering._gate is None:
         assert time.monotonic() < deadline
     assert disk.syncs == 0
 
