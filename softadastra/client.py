@@ -6,7 +6,7 @@ The public face of `node.py`, which puts the parts together. Every call is safe 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, MutableMapping
+from collections.abc import Iterable, Iterator, MutableMapping, ValuesView
 from typing import TypeVar, overload
 
 from softadastra.arguments import file_path, seconds
@@ -16,7 +16,7 @@ from softadastra.examining import Examining
 from softadastra.modifying import Modifying
 from softadastra.observing import Observing
 from softadastra.outbox import prune, release, requeue_failed
-from softadastra.scans import page_of
+from softadastra.scans import keys_of
 from softadastra.store.clock import milliseconds
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
@@ -35,7 +35,7 @@ from softadastra.types import (
     TombstoneHold,
     Value,
 )
-from softadastra.views import PrefixItems, PrefixKeys
+from softadastra.views import AllValues, PrefixItems, PrefixKeys
 
 __all__ = ["Client"]
 
@@ -131,18 +131,17 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
     def keys(self, prefix: str = "") -> PrefixKeys:
         """View the keys with a prefix, in order. Costs what it yields, not what is stored."""
         self._opened()
-        return PrefixKeys(self, self._scan, prefix)
+        return PrefixKeys(self, self._opened, prefix)
 
     def items(self, prefix: str = "") -> PrefixItems:
         """View the keys with a prefix and their values, in the order of the keys."""
         self._opened()
-        return PrefixItems(self, self._scan, prefix)
+        return PrefixItems(self, self._opened, prefix)
 
-    def _scan(self, prefix: str) -> Iterator[str]:
-        after: str | None = None
-        while page := page_of(self._opened(), prefix, after):
-            yield from page.keys
-            after = page.last
+    def values(self) -> ValuesView[Value]:
+        """View the values of all keys, in the order of the keys."""
+        self._opened()
+        return AllValues(self, self._opened)
 
     def batch(self) -> Batch:
         """Gather writes that become one atomic, durable record.
@@ -187,7 +186,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         return self.contains(key)
 
     def __iter__(self) -> Iterator[str]:
-        return self._scan("")
+        return keys_of(self._opened, "")
 
     def __len__(self) -> int:
         return self.size()

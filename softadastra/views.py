@@ -1,30 +1,30 @@
-"""Views of a client's keys and items by prefix, as a mapping's views: live, and in key order."""
+"""Views of what a client holds, as a mapping's views: live, and in key order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, MappingView
-from typing import TypeAlias, cast
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, MappingView, ValuesView
 
+from softadastra.scans import Opened, items_of, keys_of
 from softadastra.types import Value
 
-__all__ = ["PrefixItems", "PrefixKeys"]
-
-Scan: TypeAlias = Callable[[str], Iterator[str]]
+__all__ = ["AllValues", "PrefixItems", "PrefixKeys"]
 
 
 class Prefixed(MappingView):
     """What is under the keys that start with a prefix."""
 
-    __slots__ = ("_client", "_prefix", "_scan")
+    __slots__ = ("_client", "_opened", "_prefix")
 
-    def __init__(self, client: Mapping[str, Value], scan: Scan, prefix: str) -> None:
+    def __init__(self, client: Mapping[str, Value], opened: Opened, prefix: str = "") -> None:
         super().__init__(client)
         self._client = client
-        self._scan = scan
+        self._opened = opened
         self._prefix = prefix
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._scan(self._prefix)) if self._prefix else len(self._client)
+        if not self._prefix:
+            return len(self._client)
+        return sum(1 for _ in keys_of(self._opened, self._prefix))
 
 
 class PrefixKeys(Prefixed, KeysView[str]):
@@ -33,7 +33,7 @@ class PrefixKeys(Prefixed, KeysView[str]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[str]:
-        return self._scan(self._prefix)
+        return keys_of(self._opened, self._prefix)
 
     def __contains__(self, key: object) -> bool:
         return isinstance(key, str) and key.startswith(self._prefix) and key in self._client
@@ -48,12 +48,7 @@ class PrefixItems(Prefixed, ItemsView[str, Value]):
     __slots__ = ()
 
     def __iter__(self) -> Iterator[tuple[str, Value]]:
-        absent = object()
-        for key in self._scan(self._prefix):
-            value = self._client.get(key, absent)
-            # Absent: removed by another thread since the scan saw it.
-            if value is not absent:
-                yield key, cast(Value, value)
+        return items_of(self._opened, self._prefix)
 
     def __contains__(self, item: object) -> bool:
         return (
@@ -66,3 +61,18 @@ class PrefixItems(Prefixed, ItemsView[str, Value]):
 
     def __repr__(self) -> str:
         return f"items({self._prefix!r})"
+
+
+class AllValues(Prefixed, ValuesView[Value]):
+    """The values of all keys."""
+
+    __slots__ = ()
+
+    def __iter__(self) -> Iterator[Value]:
+        return (value for _, value in items_of(self._opened, self._prefix))
+
+    def __contains__(self, value: object) -> bool:
+        return any(value is each or value == each for each in self)
+
+    def __repr__(self) -> str:
+        return "values()"

@@ -38,7 +38,7 @@ LAYERS = {
     "discovery": VALUES,
     "runtime": {*VALUES, "vitals", "store", "sync", "transport.links", "discovery.changes"},
     "arguments": VALUES,
-    "views": VALUES,
+    "views": {*VALUES, "scans"},
     "tagged_json": VALUES,
     "scans": {*VALUES, "store"},
     "batch": {*VALUES, "store"},

@@ -42,11 +42,11 @@ def key_page(client: Client, prefix: str, after: str | None) -> Document:
     is_over = False
     for _ in range(SCANNED_PAGES_MAX):
         page = page_of(node, prefix, after)
-        if page is None:
+        if not page:
             is_over = True
             break
-        keys += page.keys
-        after = page.last
+        keys += (key for key in page if node.replica.sibling(key) is not None)
+        after = page[-1]
         if len(keys) > KEYS_MAX:
             keys = keys[:KEYS_MAX]
             after = keys[-1]

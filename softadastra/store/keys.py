@@ -163,7 +163,7 @@ class OrderedKeys:
             some = part[at : at + limit + is_within - len(found)]
             at = 0
             if some and not some[-1].startswith(prefix):
-                found += (key for key in some if key.startswith(prefix))
+                found += some[: bisect_right(some, prefix, key=lambda key: key[: len(prefix)])]
                 break
             found += some
             if len(found) >= limit + is_within:

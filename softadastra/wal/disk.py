@@ -44,14 +44,6 @@ Bytes: TypeAlias = bytes | memoryview
 NO_SPACE_ERRNOS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 """The disk, the quota or the file size limit is used up: space may come back."""
 
-_CANNOT_ALLOCATE_ERRNOS: Final = NO_SPACE_ERRNOS | {
-    errno.EOPNOTSUPP,
-    errno.ENOSYS,
-    errno.EINVAL,
-    errno.ENODEV,
-}
-"""What posix_fallocate answers where there is no room, or no such thing (its man page)."""
-
 _COPY_BYTES: Final = 1 << 20
 """Read and written at a time: large enough that the calls cost nothing beside the bytes."""
 
@@ -113,10 +105,10 @@ class File(Protocol):
         ...
 
     def allocate(self, offset: int, size_bytes: int) -> None:
-        """Extend the file with reserved zeros where the disk can; what is there stays.
+        """Write zeros ahead, behind all that is there, where that makes later syncs shorter.
 
-        A disk without room, or without this function, leaves the size as it is, or takes part
-        of it; that is no error, because the write that needs the room will say so.
+        A disk without room leaves the size as it is, or takes part of them; that is no error,
+        because the write that needs the room will say so.
         """
         ...
 
@@ -264,10 +256,12 @@ class _OsFile:
 
     def allocate(self, offset: int, size_bytes: int) -> None:
         if sys.platform != "darwin":
+            # Not posix_fallocate: the first write into each block that it reserves changes what
+            # the file system keeps of the file, which makes the sync write its journal too.
             try:
-                os.posix_fallocate(self._descriptor, offset, size_bytes)
+                os.pwrite(self._descriptor, bytes(size_bytes), offset)
             except OSError as error:
-                if error.errno not in _CANNOT_ALLOCATE_ERRNOS:
+                if error.errno not in NO_SPACE_ERRNOS:
                     raise _refused("allocate space for", self.path, error) from error
 
     def size(self) -> int:

@@ -57,6 +57,14 @@ def test_removed_keys_are_left_out_and_end_a_page_early(
     assert len(pages) >= 3
 
 
+def test_removed_keys_take_no_room_on_a_page(asker: Asker, node: Client) -> None:
+    node.update({f"k/{number:04}": number for number in range(300)})
+    for number in range(200):
+        node.remove(f"k/{number:04}")
+
+    assert [len(page) for page in keys_of(asker, "k/")] == [50, 50]
+
+
 def test_a_page_holds_the_lock_for_one_page_of_the_store(
     asker: Asker, node: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from softadastra.testing import LocalCluster, LocalNode, ProcessState, wait_unti
 from tests.faults.tracing import calls_of, traced
 
 DEADLINE_SECONDS = 30.0
-CALLS = "trace=openat,unlink,pwrite64,fallocate,ftruncate,fdatasync,rename,fsync"
+CALLS = "trace=openat,unlink,pwrite64,ftruncate,fdatasync,rename,fsync"
 KEYS = 5
 PADDING = "v" * 1_000
 WRITES = 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import threading
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from softadastra.wal.recovery import READ_BYTES, frame_headers
 from .faulty_disk import FaultyDisk
 from .logs import NODE_ID, Record, image_of, opened, records_of
 
-ALLOCATION_BYTES = 4 * 2**20
+ALLOCATION_BYTES = 1 << 18
 
 
 def test_records_come_back_in_order(tmp_path: Path) -> None:
@@ -228,13 +229,30 @@ def test_space_is_allocated_in_growing_chunks_and_given_back(tmp_path: Path) -> 
     assert path.stat().st_size == size_bytes + FRAME_OVERHEAD_BYTES
 
 
-def test_disk_that_cannot_allocate_is_written_to_all_the_same(
+def test_the_space_ahead_is_written_and_not_only_reserved(tmp_path: Path) -> None:
+    """What is reserved is a hole still: a sync of the first write into it takes twice as long."""
+    path = tmp_path / "node-a.wal"
+
+    with opened(path) as (log, _):
+        log.append(1, b"one")
+        log.sync()
+
+        with path.open("rb") as file:
+            hole = os.lseek(file.fileno(), log.size_bytes, os.SEEK_HOLE)
+        assert log.size_bytes < path.stat().st_size == hole
+
+
+def test_disk_that_has_no_room_ahead_takes_the_record_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(descriptor: int, offset: int, size: int) -> None:
-        raise OSError(errno.EOPNOTSUPP, "not supported")
+    pwrite = os.pwrite
 
-    monkeypatch.setattr("os.posix_fallocate", refuse)
+    def refuse(descriptor: int, data: bytes, offset: int) -> int:
+        if not any(data):
+            raise OSError(errno.ENOSPC, "no space left")
+        return pwrite(descriptor, data, offset)
+
+    monkeypatch.setattr("os.pwrite", refuse)
     path = tmp_path / "node-a.wal"
 
     with opened(path) as (log, _):

@@ -15,7 +15,7 @@ _BESIDE = "SQLite, WAL mode, synchronous=FULL"
 _NOTE = "Reads take no lock and no system call; each write waits for one fdatasync, as SQLite's."
 _NOTES = {
     "c": "Reads take no lock and no system call; SQLite's are a statement each.",
-    "e": "A scan looks 512 keys up and unpacks what it gives, in Python; SQLite's runs in C.",
+    "e": "A scan looks up and unpacks what it gives, one by one, in Python; SQLite's runs in C.",
 }
 
 _ON_ONE = [
