@@ -36,8 +36,6 @@ ROW_BYTES: Final = 5
 """And a write that was superseded and may still be asked for."""
 EMPTY_BYTES: Final = 4_608
 """A log without entries: its header, its node's histories, members and place."""
-LARGE_BYTES: Final = 1 << 20
-"""From this size on a file is synced once more while it is written."""
 AT_ONCE_BYTES: Final = 1 << 20
 """Up to here it takes less than 10 ms, and writers would make it take longer: they can append to a
 log of 1,000 keys five times its size while it is rewritten beside them."""
@@ -76,6 +74,9 @@ class NewFile(Protocol):
 
     def sync(self) -> None:
         """Make durable what is there."""
+
+    def prepare(self) -> None:
+        """Do so once more, and with space for what comes behind it: it is to be adopted."""
 
     def adopt(self) -> None:
         """Have the log go on in it. No append may be under way."""
@@ -185,6 +186,8 @@ class Compaction:
             self._engine.replica.end_checkpoint()
         self._note_done(before)
         try:
+            # First to who has waited for this.
+            yield
             # While writers go on, and piece by piece: their syncs wait while room is given back.
             while rewrite.free_some():
                 yield
@@ -220,11 +223,10 @@ class Compaction:
                     synced = rewrite.size_bytes
                 yield
             yield from self._catch_up(rewrite)
-            if rewrite.size_bytes > LARGE_BYTES:
-                # While nobody waits for it: the sync before the file takes its name is short then.
-                rewrite.sync()
-                yield
-                yield from self._catch_up(rewrite)
+            # While nobody waits for it: the sync before the file takes its name is short then.
+            rewrite.prepare()
+            yield
+            yield from self._catch_up(rewrite)
             self._committer.exclusively(lambda: rewrite, lambda whole: whole.adopt())
         except BaseException:
             rewrite.discard()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from softadastra.errors import StorageError
+from softadastra.wal.allocation import allocate_ahead
 from softadastra.wal.disk import Disk, File, OpenMode, aside_of, write_all
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -90,6 +91,8 @@ class Rewrite:
         except BaseException:
             self.discard()
             raise
+        self.allocated = 0
+        """Up to where space was reserved, when it was."""
         self.seed = seed_of(block)
         self.end = beginning(self.seed)
 
@@ -179,8 +182,19 @@ class Rewrite:
         write_all(self.file, data, end.offset)
         self.end = behind
 
+    def prepare(self) -> None:
+        """Reserve space for what is appended next, and make durable what is there.
+
+        Then neither the last sync nor the first one of the log in this file changes its size.
+
+        Raises:
+            StorageError: the new file is of no use any more.
+        """
+        self.allocated = allocate_ahead(self.file, self.end.offset, self.end.offset)
+        self.file.sync()
+
     def sync(self) -> None:
-        """Make durable what is there, so that the last sync has little to do.
+        """Make durable what is there, so that a later sync has less to do.
 
         Raises:
             StorageError: the new file is of no use any more.

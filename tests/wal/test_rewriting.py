@@ -44,8 +44,9 @@ def rewritten(log: WriteAheadLog) -> None:
         log.sync()
         while rewrite.lag_bytes(log.size_bytes):
             rewrite.copy_some(log.size_bytes)
-        log.append(*MEANWHILE[1])
         rewrite.sync()
+        log.append(*MEANWHILE[1])
+        rewrite.prepare()
         rewrite.adopt()
         while rewrite.free_some():
             pass
@@ -81,6 +82,31 @@ def test_the_new_file_is_of_the_next_generation_and_of_the_incarnation_that_it_i
     header = log.open(node_id=NODE_ID, incarnation=9)
     log.close()
     assert (header.incarnation, header.generation) == (2, 3)
+
+
+def test_a_file_that_was_prepared_grows_neither_when_it_is_adopted_nor_with_what_comes_first(
+    tmp_path: Path,
+) -> None:
+    """A sync takes longer when the size of the file has changed, and all wait for these two."""
+    path = tmp_path / "node-a.wal"
+    disk = FaultyDisk()
+    with opened(path, disk=disk) as (log, _):
+        log.append_many(OLD)
+        rewrite = log.rewrite(incarnation=2)
+        rewrite.append(KEPT)
+        rewrite.prepare()
+        assert [name for name, _ in disk.operations[-2:]] == ["allocate", "sync"]
+        size_bytes = rewrite.file.size()
+        disk.operations.clear()
+        log.append_many(MEANWHILE)
+        rewrite.adopt()
+        log.append_many(BEHIND)
+
+        assert ("allocate", "node-a.wal") not in disk.operations
+        assert ("allocate", "node-a.wal.new") not in disk.operations
+        assert rewrite.file.size() == size_bytes
+        rewrite.discard()
+    assert records_of(path) == KEPT + MEANWHILE + BEHIND
 
 
 def test_frames_of_the_old_file_are_none_in_the_new_one(tmp_path: Path) -> None:
@@ -136,13 +162,13 @@ def test_a_power_cut_at_any_step_leaves_one_of_the_two_files_with_all_that_was_s
 ) -> None:
     """The disk keeps any part of what was not synced, names included."""
     rng = Random(seed)
-    disk = SimDisk(rng, allocation_bytes_max=0)
+    disk = SimDisk(rng, allocation_bytes_max=rng.choice([0, 1 << 16]))
     path = Path("/node-a.wal")
     log = opened_on(disk, path)
     log.append_many(OLD)
     log.sync()
     steps = 0
-    stop_at = rng.randrange(9)
+    stop_at = rng.randrange(10)
 
     def stop() -> bool:
         nonlocal steps
@@ -162,6 +188,8 @@ def test_a_power_cut_at_any_step_leaves_one_of_the_two_files_with_all_that_was_s
         synced.append(MEANWHILE[0])
     if not stop():
         rewrite.copy_some(log.size_bytes)
+    if not stop():
+        rewrite.prepare()
     if not stop():
         log.append(*MEANWHILE[1])
     if not stop():
