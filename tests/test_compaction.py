@@ -14,6 +14,7 @@ import pytest
 from softadastra import (
     Client,
     ClientOptions,
+    SoftadastraError,
     StorageError,
     WalCorruptionError,
     configure_logging,
@@ -208,9 +209,35 @@ def test_the_thread_that_rewrites_may_give_way_after_each_step(
         monkeypatch.setattr(Rewrite, "append", noted)
         client.compact()
 
-    assert len(steps) > 2
-    assert steps[::2] == ["step"] * len(steps[::2])
-    assert steps[1::2] == ["way"] * len(steps[::2])
+    assert len(steps) > 4
+    # Twice at the end: once what comes behind has its space, and once it is done.
+    assert steps == ["step", "way"] * (len(steps) // 2 - 1) + ["way", "way"]
+
+
+def test_a_file_that_is_to_be_adopted_is_prepared_while_writes_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All wait while it takes the name of the old one: it has little left to do then."""
+    calls: list[str] = []
+    prepare, adopt = Rewrite.prepare, Rewrite.adopt
+    with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
+        compaction_of(client)._at_once_bytes = 0
+        overwrite(client, KEYS)
+
+        def prepared(self: Rewrite) -> None:
+            prepare(self)
+            client.put("meanwhile", 1)
+            calls.append("prepare")
+
+        def adopted(self: Rewrite) -> None:
+            calls.append("adopt")
+            adopt(self)
+
+        monkeypatch.setattr(Rewrite, "prepare", prepared)
+        monkeypatch.setattr(Rewrite, "adopt", adopted)
+        client.compact()
+
+    assert calls == ["prepare", "adopt"]
 
 
 def test_the_old_file_is_let_go_while_writes_go_on(
@@ -237,6 +264,70 @@ def test_the_old_file_is_let_go_while_writes_go_on(
         client.compact()
 
     assert let_go == [True]
+
+
+def test_the_thread_that_lets_go_of_the_old_file_gives_way_after_each_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    free_some = Rewrite.free_some
+
+    def noted(self: Rewrite) -> bool:
+        is_more = free_some(self)
+        steps.append("piece" if is_more else "end")
+        return is_more
+
+    monkeypatch.setattr(Rewrite, "free_some", noted)
+    monkeypatch.setattr("softadastra.wal.rewriting.FREE_BYTES", 10_000)
+    monkeypatch.setattr("softadastra.wal.disk.take_lease", lambda _: True)
+    with Client(ClientOptions.persistent("a", tmp_path / "a.wal")) as client:
+        overwrite(client, KEYS)
+        assert client._node is not None
+        assert client._node._compactor is not None
+        monkeypatch.setattr(client._node._compactor, "_give_way", lambda: steps.append("way"))
+        client.compact()
+
+    assert len(steps) > 5
+    # And once before: who has waited for the new file goes first.
+    assert steps == ["way", "piece"] * (len(steps) // 2 - 1) + ["way", "end"]
+
+
+@pytest.mark.parametrize(
+    ("call", "is_done"), [("append", False), ("free_some", True)], ids=["written", "let go"]
+)
+def test_a_compaction_that_a_close_ends_says_whether_the_log_was_rewritten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, is_done: bool
+) -> None:
+    """When only the old file is left to be let go, it was."""
+    began = threading.Event()
+    errors: list[SoftadastraError] = []
+    client = Client(ClientOptions.persistent("a", tmp_path / "a.wal")).open()
+    compaction = compaction_of(client)
+    compaction._at_once_bytes = 0
+    assert client._node is not None
+    compactor = client._node._compactor
+    assert compactor is not None
+
+    def wait_for_the_close(self: Rewrite, *_: object) -> bool:
+        began.set()
+        assert wait_until(lambda: compactor._is_stopping, DEADLINE_SECONDS)
+        return True
+
+    def compact() -> None:
+        try:
+            client.compact()
+        except SoftadastraError as error:
+            errors.append(error)
+
+    monkeypatch.setattr(Rewrite, call, wait_for_the_close)
+    compacting = threading.Thread(target=compact)
+    compacting.start()
+    assert began.wait(DEADLINE_SECONDS)
+    client.close()
+    compacting.join()
+
+    assert compaction.count == is_done
+    assert ["was not compacted" in str(error) for error in errors] == [True] * (not is_done)
 
 
 def test_a_large_log_is_synced_piece_by_piece_while_it_is_rewritten(

@@ -3,6 +3,7 @@
     the state at one moment         a checkpoint, as the first records of a new file
     what is appended meanwhile      copied behind it
     nothing is appended             the rest is copied, all synced, and the file takes its name
+    the old file's room             given back, a piece at a time
 
 A commit waits for the first and the last of these, and for no other step; but a small log is
 written in one go, while nothing is appended. Whatever fails or stops in between leaves the old file
@@ -35,8 +36,6 @@ ROW_BYTES: Final = 5
 """And a write that was superseded and may still be asked for."""
 EMPTY_BYTES: Final = 4_608
 """A log without entries: its header, its node's histories, members and place."""
-LARGE_BYTES: Final = 1 << 20
-"""From this size on a file is synced once more while it is written."""
 AT_ONCE_BYTES: Final = 1 << 20
 """Up to here it takes less than 10 ms, and writers would make it take longer: they can append to a
 log of 1,000 keys five times its size while it is rewritten beside them."""
@@ -76,8 +75,14 @@ class NewFile(Protocol):
     def sync(self) -> None:
         """Make durable what is there."""
 
+    def prepare(self) -> None:
+        """Do so once more, and with space for what comes behind it: it is to be adopted."""
+
     def adopt(self) -> None:
         """Have the log go on in it. No append may be under way."""
+
+    def free_some(self) -> bool:
+        """Give back some room of the old file, once the log goes on in it; whether to go on."""
 
     def discard(self) -> None:
         """Remove it, unless the log goes on in it: then let go of the old one."""
@@ -164,6 +169,8 @@ class Compaction:
     def rewrite(self) -> Generator[None]:
         """Rewrite the log, a step at each `next`; between two of them anything may happen.
 
+        In the last steps, of a large log, room is given back: it is rewritten by then (`count`).
+
         Raises:
             StorageError: the disk refused something; the old file goes on, or the log is poisoned.
             InvalidStateError: the node was closed.
@@ -172,27 +179,40 @@ class Compaction:
         before = self._log.size_bytes
         try:
             if self._live_bytes() <= self._at_once_bytes:
-                self._committer.exclusively(self._begin, self._write_at_once)
+                rewrite = self._committer.exclusively(self._begin, self._write_at_once)
             else:
-                yield from self._write_beside_writers()
+                rewrite = yield from self._write_beside_writers()
         finally:
             self._engine.replica.end_checkpoint()
+        self._note_done(before)
+        try:
+            # First to who has waited for this.
+            yield
+            # While writers go on, and piece by piece: their syncs wait while room is given back.
+            while rewrite.free_some():
+                yield
+        finally:
+            rewrite.discard()
+
+    def _note_done(self, before: int) -> None:
         self._retry_ms, self._retry_delay_ms = None, RETRY_MIN_MS
         self.count += 1
         self.last = Compacted(self._committer.wall_ms(), before, self._log.size_bytes)
         facts = {"bytes_before": before, "bytes_after": self.last.bytes_after}
         self._engine.notices.note(Level.INFO, "wal.compacted", **facts)
 
-    def _write_at_once(self, begun: Begun) -> None:
+    def _write_at_once(self, begun: Begun) -> NewFile:
         rewrite, records = begun
         try:
             for record in records:
                 rewrite.append([record])
             rewrite.adopt()
-        finally:
+        except BaseException:
             rewrite.discard()
+            raise
+        return rewrite
 
-    def _write_beside_writers(self) -> Generator[None]:
+    def _write_beside_writers(self) -> Generator[None, None, NewFile]:
         rewrite, records = self._committer.exclusively(self._begin, lambda begun: begun)
         synced = 0
         try:
@@ -203,15 +223,15 @@ class Compaction:
                     synced = rewrite.size_bytes
                 yield
             yield from self._catch_up(rewrite)
-            if rewrite.size_bytes > LARGE_BYTES:
-                # While nobody waits for it: the sync before the file takes its name is short then.
-                rewrite.sync()
-                yield
-                yield from self._catch_up(rewrite)
+            # While nobody waits for it: the sync before the file takes its name is short then.
+            rewrite.prepare()
+            yield
+            yield from self._catch_up(rewrite)
             self._committer.exclusively(lambda: rewrite, lambda whole: whole.adopt())
-        finally:
-            # While writers go on: to free the room of a large file takes as long as 100 syncs.
+        except BaseException:
             rewrite.discard()
+            raise
+        return rewrite
 
     def _catch_up(self, rewrite: NewFile) -> Generator[None]:
         """Copy what was appended meanwhile, but for so little that writers can wait for it."""

@@ -76,14 +76,17 @@ class Compactor(Lookout):
         return None if wait_ms is None else wait_ms / 1000
 
     def _rewrite(self) -> None:
+        before = self.compaction.count
         steps = self.compaction.rewrite()
         try:
             for _ in steps:
                 if self._is_stopping:
-                    raise ended()
+                    break
                 self._give_way()
         finally:
             steps.close()
+        if self.compaction.count == before:
+            raise ended()
         # It may have grown meanwhile, and says when to look again.
         self.tell()
 

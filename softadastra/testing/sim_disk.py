@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -111,6 +111,10 @@ class SimDisk:
             apply(change, self._durable_names)
         self._changes.clear()
         self.durable_version += 1
+
+    def inodes(self) -> Collection[SimInode]:
+        """Give the files that have a name."""
+        return self._names.values()
 
     def durable(self, path: Path) -> bytearray | None:
         """Give what any power cut would leave of a file; None when it may leave no such name."""
@@ -224,6 +228,10 @@ class SimFile:
     def unlock(self) -> None:
         """See `File.unlock`."""
         self.inode.is_locked = False
+
+    def lease(self) -> bool:
+        """See `File.lease`; a copy is made in one go here, and nobody else reads."""
+        return self.inode not in self.disk.inodes()
 
     def close(self) -> None:
         """See `File.close`."""

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
 from softadastra.errors import AlreadyExistsError, StorageError
+from softadastra.wal.lease import take_lease
 
 __all__ = [
     "NO_SPACE_ERRNOS",
@@ -126,6 +127,13 @@ class File(Protocol):
 
     def unlock(self) -> None:
         """Give the lock back, also for each process that inherited this open file."""
+        ...
+
+    def lease(self) -> bool:
+        """Keep all others from it until it is closed; False: somebody may see what becomes of it.
+
+        Only of a file without a name, and where the system can tell: see `softadastra.wal.lease`.
+        """
         ...
 
     def close(self) -> None:
@@ -294,6 +302,9 @@ class _OsFile:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError as error:
             raise _refused("unlock", self.path, error) from error
+
+    def lease(self) -> bool:
+        return take_lease(self._descriptor)
 
     def close(self) -> None:
         descriptor, self._descriptor = self._descriptor, -1

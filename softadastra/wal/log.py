@@ -20,6 +20,7 @@ from threading import Lock
 from typing import Final
 
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
+from softadastra.wal.allocation import allocate_ahead
 from softadastra.wal.disk import NO_SPACE_ERRNOS, Disk, File, OpenMode, copy_file, write_all
 from softadastra.wal.forks import open_logs
 from softadastra.wal.frames import (
@@ -48,10 +49,6 @@ from softadastra.wal.rewriting import Rewrite
 
 __all__ = ["WriteAheadLog"]
 
-_ALLOCATION_BYTES_MAX: Final = 1 << 18
-"""Zeros written ahead at a time. The sync behind them takes as long as three others (measured)."""
-_ALLOCATION_BYTES_MIN: Final = 1 << 14
-"""And in a small file: else most of it would be these."""
 _READY: Final = LogState.READY
 """Looked up once: a member of an enum takes 60 ns in Python 3.11, a twentieth of an append."""
 
@@ -261,7 +258,8 @@ class WriteAheadLog:
             self._replaced = rewrite.replaced = self._file
             self._file = self._held = rewrite.file
             self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end
-            self._durable = self._allocated = rewrite.end.offset
+            self._durable = rewrite.end.offset
+            self._allocated = rewrite.allocated
             try:
                 self._disk.sync_directory(self._path.parent)
             except BaseException:
@@ -363,12 +361,8 @@ class WriteAheadLog:
     def _write(self, data: bytes, end: tuple[int, int, int, int]) -> None:
         """Write at the end and move the end, or do neither."""
         if end[0] > self._allocated:
-            # Overwriting zeros leaves the file's size and blocks alone, so a sync has nothing to
-            # write to the journal. Asked for once a chunk, also when it was in vain.
-            ahead = min(max(end[0] // 8, _ALLOCATION_BYTES_MIN), _ALLOCATION_BYTES_MAX)
-            until = end[0] + ahead
-            self._file.allocate(self._end[0], until - self._end[0])
-            self._allocated = until
+            # Asked for once a chunk, also when it was in vain.
+            self._allocated = allocate_ahead(self._file, end[0])
         try:
             write_all(self._file, data, self._end[0])
             self._end = end

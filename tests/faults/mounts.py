@@ -15,7 +15,7 @@ from typing import Final
 
 from tests.faults.requirements import need, need_root, need_tool, run
 
-__all__ = ["LoopMount", "loop_mount", "tmpfs"]
+__all__ = ["LoopMount", "loop_mount", "overlay", "tmpfs"]
 
 GOINGDOWN: Final = 0x8004587D
 """The ioctl with which ext4 and XFS test themselves (XFS_IOC_GOINGDOWN of xfs_fs.h, as
@@ -103,6 +103,25 @@ def tmpfs(path: Path, size_bytes: int) -> Iterator[None]:
     with removed_at_the_end(path):
         run("mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(path))
         yield
+
+
+@contextmanager
+def overlay(directory: Path) -> Iterator[Path]:
+    """Mount a file system above a directory; what is changed in it goes to the one that it gives.
+
+    Both are in memory, as an overlay can be above most file systems, but not above another one.
+    """
+    need_root()
+    leave_the_mounts_of_others()
+    below = directory / "below"
+    with tmpfs(below, 64 << 20):
+        lower, upper, work, path = (below / name for name in ("lower", "upper", "work", "above"))
+        for each in (lower, upper, work, path):
+            each.mkdir()
+        options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+        with removed_at_the_end(path):
+            run("mount", "-t", "overlay", "-o", options, "overlay", str(path))
+            yield upper
 
 
 @cache

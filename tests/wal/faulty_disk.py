@@ -136,6 +136,10 @@ class FaultyFile:
         self._disk.step("unlock", self.path)
         self._file.unlock()
 
+    def lease(self) -> bool:
+        self._disk.step("lease", self.path)
+        return self._file.lease()
+
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
