@@ -128,6 +128,10 @@ class Delivery:
         if session.sent[self._replica.me].base < self.last_sendable:
             session.tell_have_by(now.mono_ms)
 
+    def is_served(self, session: Session) -> bool:
+        """Whether a peer was sent all that it lacked, and nothing has come since."""
+        return session.served_at == self.evolved
+
     def next_batch(self, session: Session, now: Now) -> Flight | None:
         """Give the next batch for a peer, on its way; None when nothing is due or nothing fits."""
         window = min(self._options.window, session.credit)
@@ -139,7 +143,7 @@ class Delivery:
             or session.parted_ms is not None
         ):
             return None
-        if session.served_at == self.evolved and not self.snapshots.is_due(session.peer_id):
+        if self.is_served(session) and not self.snapshots.is_due(session.peer_id):
             return None
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
         due_ms = now.mono_ms + wait_ms
@@ -150,7 +154,7 @@ class Delivery:
             if self._is_snapshot_elsewhere(session, now):
                 return None
             return self._next_of_snapshot(session, now, due_ms)
-        lacked = list(self._lacked(session))
+        lacked = self._lacked(session)
         if not lacked:
             session.served_at = self.evolved
         load = build_batch(
@@ -288,15 +292,17 @@ class Delivery:
         is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)
         return is_expected and now.mono_ms < session.snapshot_ms
 
-    def _lacked(self, session: Session) -> Iterator[tuple[int, list[Range]]]:
+    def _lacked(self, session: Session) -> list[tuple[int, list[Range]]]:
         """Give what the peer lacks of each origin of which it lacks anything."""
+        lacked: list[tuple[int, list[Range]]] = []
         for number, log in self._replica.haves():
             last = self.last_sendable if number == self._replica.me else None
-            ranges = list(missing(log, session.sent[number], last))
+            ranges = missing(log, session.sent[number], last)
             if ranges:
-                yield number, ranges
+                lacked.append((number, ranges))
             else:
                 session.patience.end(number)
+        return lacked
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""

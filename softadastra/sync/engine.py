@@ -18,9 +18,9 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, Merged, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
-from softadastra.store.dots import DotSet
+from softadastra.store.dots import DotSet, Range
 from softadastra.store.doubling import undouble
 from softadastra.store.index import count_of
 from softadastra.store.lives import Life, lived
@@ -264,11 +264,8 @@ class Engine:
         told = self._to_tell(record, dots_brought) if len(self.connections.sessions) > 1 else []
         had = count_of(self.replica.logs, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
-        rows = {(origin, n): row for row, origin, n in record.whereabouts}
-        doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
-        for key, (number, n, *_) in doubled:
-            sync_id = f"{self.replica.origins[number].node_id}-{n}"
-            self.notices.note(Level.ERROR, "write.doubled", sync_id=sync_id, key=key)
+        if merged.known:
+            self._undouble(record, merged)
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return
@@ -279,10 +276,19 @@ class Engine:
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        self.connections.arrivals_from(session, told, record.received_ms)
+        if told:
+            self.connections.arrivals_from(session, told, record.received_ms)
         is_again = session.merges_again(message.id)
         self.traces.merged(session, record, dots_brought, merged, is_again=is_again)
         self.delivery.tell_conflicts(merged)
+
+    def _undouble(self, record: Arrived, merged: Merged) -> None:
+        """Give writes names of their own that came under numbers of others."""
+        rows = {(origin, n): row for row, origin, n in record.whereabouts}
+        for key, sibling in merged.known:
+            if undouble(self.replica, key, sibling, rows):
+                sync_id = f"{self.replica.origins[sibling[0]].node_id}-{sibling[1]}"
+                self.notices.note(Level.ERROR, "write.doubled", sync_id=sync_id, key=key)
 
     def _to_tell(
         self, record: Arrived, brought: Mapping[int, DotSet]
@@ -314,6 +320,14 @@ class Engine:
         """Decide what may be let go when there is nobody whom it is kept for."""
         return None if self.delivery.snapshots.serving else self.membership.decide_alone(wall_ms)
 
+    def decide(self, now: Now) -> Split | Collected | None:
+        """Decide what is due by itself, one thing at a time: ask until there is nothing.
+
+        That is a history that has parted from a peer's, which goes on under another name; and what
+        may be let go.
+        """
+        return self.decide_split() or self.decide_collection(now)
+
     def decide_split(self) -> Split | None:
         """Decide what of a history goes on under another name, when one has parted."""
         return self._reception.identity.take_split()
@@ -338,30 +352,35 @@ class Engine:
                 refusal = duplicate_of(session.peer_id)
                 self.refuse(session.link, refusal.words, now, refusal)
         self._is_known_anew = False
-        output = Output(connections.farewells, connections.drops, [], 0, 0)
+        sends, drops = connections.farewells, connections.drops
         connections.farewells, connections.drops = [], []
+        launched: list[tuple[int, Range]] = []
         batches = retried = 0
+        is_more = False
         ahead_ms = self._answers.asks_ahead_ms(now)
         for session in connections.sessions.values():
             if session.has_new_neighbours and push is Push.ALL:
                 self.delivery.tell_neighbours_first(session, now)
-            answers = self._answers.to(session, now, ahead_ms)
-            output.sends.extend((session.link, message) for message in answers)
+            link = session.link
+            for answer in self._answers.to(session, now, ahead_ms):
+                sends.append((link, answer))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
-            flights = self.delivery.overdue(session, now)
-            retried += sum(flight.writes for flight in flights)
+            for flight in self.delivery.overdue(session, now):
+                sends.append((link, flight.message))
+                batches += 1
+                retried += flight.writes
             fresh = self.delivery.next_batch(session, now) if push is Push.ALL else None
             if fresh is not None:
-                flights.append(fresh)
-                output.launched.extend(fresh.covers)
-            batches += len(flights)
-            output.sends.extend((session.link, flight.message) for flight in flights)
-        return output._replace(batches=batches, retried=retried)
+                is_more = is_more or not self.delivery.is_served(session)
+                sends.append((link, fresh.message))
+                batches += 1
+                launched += fresh.covers
+        return Output(sends, drops, launched, batches, retried, is_more)
 
     def _end_of(self, session: Session, now: Now) -> str | None:
         """Give why a connection ends now; None: it goes on."""
-        limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
+        limit = GREETING_MAX_MS if session.peer is None else SILENCE_MAX_MS
         if now.mono_ms - session.heard_ms >= limit:
             return "silent"
         if self._is_known_anew:

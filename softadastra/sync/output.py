@@ -31,3 +31,5 @@ class Output(NamedTuple):
     """How many batches are among the sends."""
     retried: int
     """Writes in batches that are sent again."""
+    is_more: bool
+    """Whether another poll may have more to send at once."""

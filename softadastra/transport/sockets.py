@@ -93,7 +93,8 @@ def is_readable(source: Socket) -> bool:
 
 def read_payload(source: Socket, frame: zmq.Frame, link: Link) -> Received | Refused:
     """Judge a message by its first payload frame, and take the rest of it off the socket."""
-    if skip_rest(source, frame):
+    if frame.more:
+        skip_rest(source, frame)
         return Refused(link, "a message of more than one frame")
     # Copied once, here. A view into libzmq's memory would save 3 us of the 6 that 100 KB
     # cost, and hold all of it for as long as a slice of it lives.
@@ -101,13 +102,11 @@ def read_payload(source: Socket, frame: zmq.Frame, link: Link) -> Received | Ref
     return Received(link, payload) if payload else Refused(link, "an empty message")
 
 
-def skip_rest(source: Socket, frame: zmq.Frame) -> bool:
-    """Take what follows a frame in its message off the socket; whether there was any.
+def skip_rest(source: Socket, frame: zmq.Frame) -> None:
+    """Take what follows a frame in its message off the socket.
 
     Never waits: libzmq has collected a whole message before its first frame can be read.
     Hence MAXMSGSIZE, which counts for each frame, does not bound a message.
     """
-    rest = frame.more
     while frame.more:
         frame = source.recv(zmq.NOBLOCK, copy=False)
-    return rest
