@@ -103,9 +103,9 @@ def vector_of(replica: Replica, before: Vector | None = None) -> Vector:
     """
     had: dict[Origin, Had] = {}
     earlier = {} if before is None else before.had
+    origins, lives = replica.origins, replica.lives
     for number, log in replica.logs.items():
-        base = log.base
-        origin, learned = replica.origins[number], replica.lives.get(number, NONE_LEARNED)
+        base, origin, learned = log.base, origins[number], lives.get(number, NONE_LEARNED)
         old = earlier.get(origin)
         if old is None or old.learned is not learned:
             dots = DotSet(base, log.ranges_beyond())

@@ -111,7 +111,7 @@ class Observer:
         self.replaced.clear()
         had = self._vector
         self._vector = vector_of(self._replica, had)
-        changed = list(shown_anew(observed))
+        changed = shown_anew(observed)
         if not changed:
             return [], True
         told = [self._fresh(key, had) for key, _ in changed]
@@ -146,18 +146,18 @@ class Observer:
         return fresh
 
 
-def shown_anew(observed: Iterable[Replacement]) -> Iterator[tuple[str, Sibling]]:
+def shown_anew(observed: Iterable[Replacement]) -> list[tuple[str, Sibling]]:
     """Give the keys that show another value, with the write that stands for each."""
     changes: dict[str, tuple[Sibling | None, Sibling]] = {}
     for key, old, new in observed:
         was = changes[key][0] if key in changes else standing(old)
         changes[key] = (was, standing(new) or siblings_of(new)[-1])
-    for key, (was, now) in changes.items():
-        if was is None and not now[4]:
-            continue
+    return [
+        (key, now)
+        for key, (was, now) in changes.items()
         # By stamp, version and value: a history that gets another name shows nothing new.
-        if was is None or was[2:5] != now[2:5]:
-            yield key, now
+        if (now[4] if was is None else was[2:5] != now[2:5])
+    ]
 
 
 class Unseen(NamedTuple):

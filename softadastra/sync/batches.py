@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, islice
-from operator import itemgetter
 from typing import Final, NamedTuple, Protocol, cast
 
 from softadastra.store.changes import Arrivals, Claim
@@ -235,26 +234,21 @@ class Loader:
 
 
 NONE: Final = DotSet()
-COUNT: Final = itemgetter(0)
-"""Of a run."""
 
 
 def covered(arrivals: Arrivals) -> dict[int, DotSet]:
     """Give the writes that a batch brings, by origin number: claimed, and of its siblings."""
     dots: dict[int, DotSet] = {}
-    claimed = [
-        (origin, first, first + sum(map(COUNT, runs)) - 1)
-        for origin, first, runs in arrivals.claims
-    ]
-    for origin, first, last in claimed:
-        dots.setdefault(origin, DotSet()).add(first, last)
+    for claim in arrivals.claims:
+        dots.setdefault(claim.origin, DotSet()).add(claim.first, claim.last)
     for state in arrivals.states:
         for sibling in state.siblings:
             dots.setdefault(sibling[0], DotSet()).add(sibling[1], sibling[1])
     siblings = arrivals.siblings
-    if claimed:
+    if arrivals.claims:
         # Nearly all are those that it claims first.
-        origin, first, last = claimed[0]
+        claim = arrivals.claims[0]
+        origin, first, last = claim.origin, claim.first, claim.last
         siblings = [s for s in siblings if s[0] != origin or not first <= s[1] <= last]
     for sibling in siblings:
         have = dots.setdefault(sibling[0], DotSet())

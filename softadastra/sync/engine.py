@@ -18,7 +18,7 @@ from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from typing import Final, assert_never
 
-from softadastra.store.changes import OWN, Collected, Committed, Lost, Merged, Write, Writes
+from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.doubling import undouble
@@ -264,8 +264,11 @@ class Engine:
         told = self._to_tell(record, dots_brought) if len(self.connections.sessions) > 1 else []
         had = count_of(self.replica.logs, dots_brought)
         merged = self.replica.evolve_arrivals(record.arrivals, record.outlived)
-        if merged.known:
-            self._undouble(record, merged)
+        rows = {(origin, n): row for row, origin, n in record.whereabouts}
+        doubled = [found for found in merged.known if undouble(self.replica, *found, rows)]
+        for key, (number, n, *_) in doubled:
+            sync_id = f"{self.replica.origins[number].node_id}-{n}"
+            self.notices.note(Level.ERROR, "write.doubled", sync_id=sync_id, key=key)
         self.replica.clock = max(self.replica.clock, record.clock)
         if session is None:
             return
@@ -276,19 +279,10 @@ class Engine:
             session.ack_origins.add(origin)
             for first, last in dots.ranges():
                 session.holds(origin, first, last)
-        if told:
-            self.connections.arrivals_from(session, told, record.received_ms)
+        self.connections.arrivals_from(session, told, record.received_ms)
         is_again = session.merges_again(message.id)
         self.traces.merged(session, record, dots_brought, merged, is_again=is_again)
         self.delivery.tell_conflicts(merged)
-
-    def _undouble(self, record: Arrived, merged: Merged) -> None:
-        """Give writes names of their own that came under numbers of others."""
-        rows = {(origin, n): row for row, origin, n in record.whereabouts}
-        for key, sibling in merged.known:
-            if undouble(self.replica, key, sibling, rows):
-                sync_id = f"{self.replica.origins[sibling[0]].node_id}-{sibling[1]}"
-                self.notices.note(Level.ERROR, "write.doubled", sync_id=sync_id, key=key)
 
     def _to_tell(
         self, record: Arrived, brought: Mapping[int, DotSet]
@@ -321,11 +315,7 @@ class Engine:
         return None if self.delivery.snapshots.serving else self.membership.decide_alone(wall_ms)
 
     def decide(self, now: Now) -> Split | Collected | None:
-        """Decide what is due by itself, one thing at a time: ask until there is nothing.
-
-        That is a history that has parted from a peer's, which goes on under another name; and what
-        may be let go.
-        """
+        """Decide what nobody asks for, one thing at a time: ask until there is nothing."""
         return self.decide_split() or self.decide_collection(now)
 
     def decide_split(self) -> Split | None:
@@ -355,28 +345,24 @@ class Engine:
         sends, drops = connections.farewells, connections.drops
         connections.farewells, connections.drops = [], []
         launched: list[tuple[int, Range]] = []
-        batches = retried = 0
-        is_more = False
+        retried, is_more = 0, False
         ahead_ms = self._answers.asks_ahead_ms(now)
         for session in connections.sessions.values():
             if session.has_new_neighbours and push is Push.ALL:
                 self.delivery.tell_neighbours_first(session, now)
-            link = session.link
             for answer in self._answers.to(session, now, ahead_ms):
-                sends.append((link, answer))
+                sends.append((session.link, answer))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
             for flight in self.delivery.overdue(session, now):
-                sends.append((link, flight.message))
-                batches += 1
+                sends.append((session.link, flight.message))
                 retried += flight.writes
             fresh = self.delivery.next_batch(session, now) if push is Push.ALL else None
             if fresh is not None:
                 is_more = is_more or not self.delivery.is_served(session)
-                sends.append((link, fresh.message))
-                batches += 1
+                sends.append((session.link, fresh.message))
                 launched += fresh.covers
-        return Output(sends, drops, launched, batches, retried, is_more)
+        return Output(sends, drops, launched, retried, is_more)
 
     def _end_of(self, session: Session, now: Now) -> str | None:
         """Give why a connection ends now; None: it goes on."""
@@ -413,8 +399,8 @@ class Engine:
                         session.snapshot_ms,
                         session.blocked_ms or 0,
                     )
-                    times += (time for time in waits if time > self._pushed_ms)
-                    times += (flight.due_ms for flight in session.flights.values())
+                    times += [time for time in waits if time > self._pushed_ms]
+                    times += [flight.due_ms for flight in session.flights.values()]
         return min(times, default=None)
 
     def unsent(self, link: int, message: Message, now: Now) -> None:
