@@ -78,6 +78,10 @@ class Delivery:
         self._jitter = jitter
 
     @property
+    def _is_all_sendable(self) -> bool:
+        return self._options.auto_queue or self.released >= self._replica.top
+
+    @property
     def last_sendable(self) -> int:
         """The last own write that may be sent."""
         return self._replica.top if self._options.auto_queue else self.released
@@ -148,7 +152,7 @@ class Delivery:
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
         due_ms = now.mono_ms + wait_ms
         if self.snapshots.is_needed(self._replica, session):
-            if self.last_sendable < self._replica.top:
+            if not self._is_all_sendable:
                 # A range has to hold all of its keys, and some may not leave yet.
                 return None
             if self._is_snapshot_elsewhere(session, now):
@@ -163,7 +167,7 @@ class Delivery:
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
-            withheld=None if self.last_sendable >= self._replica.top else self._is_withheld,
+            withheld=None if self._is_all_sendable else self._is_withheld,
         )
         if load is None:
             return None
@@ -295,9 +299,9 @@ class Delivery:
     def _lacked(self, session: Session) -> list[tuple[int, list[Range]]]:
         """Give what the peer lacks of each origin of which it lacks anything."""
         lacked: list[tuple[int, list[Range]]] = []
+        me, released = self._replica.me, None if self._options.auto_queue else self.released
         for number, log in self._replica.haves():
-            last = self.last_sendable if number == self._replica.me else None
-            ranges = missing(log, session.sent[number], last)
+            ranges = missing(log, session.sent[number], released if number == me else None)
             if ranges:
                 lacked.append((number, ranges))
             else:
