@@ -120,24 +120,20 @@ class Watch(Told, Iterator[Change]):
     def _next(self, timeout: float | None) -> Change | None:
         until = None if timeout is None else time.monotonic() + timeout
         watcher = self._watcher
-        while True:
-            change, is_last = self._take()
-            if change is not None:
-                return change
-            if is_last or (until is not None and time.monotonic() >= until):
-                return None
+        change, is_last = self._take()
+        while not (change or is_last or (until is not None and time.monotonic() >= until)):
             gate, passed = closed_gate(), closed_gate()
-            if not watcher.arm(partial(open_gate, gate), passed):
-                continue
+            left = -1 if until is None else min(max(0.0, until - time.monotonic()), TIMEOUT_MAX)
             try:
-                if until is None:
-                    gate.acquire()
-                else:
-                    gate.acquire(timeout=min(max(0.0, until - time.monotonic()), TIMEOUT_MAX))
+                if watcher.arm(partial(open_gate, gate), passed):
+                    gate.acquire(timeout=left)
+                change, is_last = self._take()
             finally:
+                # Last: who waits for this reader would ask for the interpreter while he takes.
                 open_gate(passed)
                 if watcher.is_armed:
                     watcher.disarm()
+        return change
 
     def close(self) -> None:
         """End it, and wake who waits. What was not given yet is not; again is no error."""

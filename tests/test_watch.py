@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+import softadastra.watch as watching
 from softadastra import (
     BEGINNING,
     Change,
@@ -23,6 +24,7 @@ from softadastra import (
     Watch,
     WatchOverflowError,
 )
+from softadastra.runtime.waiting import open_gate
 
 DEADLINE_SECONDS = 30.0
 
@@ -49,6 +51,28 @@ def in_thread(function: Callable[[], None]) -> threading.Thread:
     thread = threading.Thread(target=function, daemon=True)
     thread.start()
     return thread
+
+
+def test_who_waits_for_a_reader_goes_on_when_he_has_the_change(client, monkeypatch):
+    """Earlier he would ask for the interpreter while the reader takes it."""
+    waiting: list[bool] = []
+    watch, got = client.watch(), []
+
+    def opened(gate: threading.Lock) -> None:
+        waiting.append(bool(watch._watcher._queue))
+        open_gate(gate)
+
+    monkeypatch.setattr(watching, "open_gate", opened)
+    reader = in_thread(lambda: got.append(watch.get(DEADLINE_SECONDS)))
+    until(lambda: waits(watch))
+    client.put("k", 1)
+    reader.join(DEADLINE_SECONDS)
+
+    woken, gone_on = waiting
+    assert woken
+    assert not gone_on
+    assert [change.key for change in got] == ["k"]
+    watch.close()
 
 
 def test_a_change_says_what_an_entry_says(client):

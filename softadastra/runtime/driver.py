@@ -97,10 +97,10 @@ class Driver:
         if self._committer.has_failed:
             self._fall_silent(events)
             return
-        self._commit(self._take(events))
+        if events:
+            self._commit(self._take(events))
         try:
-            self._split()
-            self._collect()
+            self._decide()
             self.push(self._push)
             self._flush()
             self._remember()
@@ -220,19 +220,14 @@ class Driver:
             self._arrived()
         return True
 
-    def _split(self) -> None:
-        """Give a history that has parted from a peer's a name of its own."""
-        with self._committer.lock:
-            split = self._engine.decide_split()
-        if split is not None:
-            self._committer.commit([split])
-
-    def _collect(self) -> None:
-        """Let go what nobody will ask for, when it is time to look."""
-        with self._committer.lock:
-            collected = self._engine.decide_collection(self._now())
-        if collected is not None:
-            self._committer.commit([collected])
+    def _decide(self) -> None:
+        """Commit what this node decides by itself."""
+        while True:
+            with self._committer.lock:
+                decided = self._engine.decide(self._now())
+            if decided is None:
+                return
+            self._committer.commit([decided])
 
     def _flush(self) -> None:
         """Keep the promise of `auto_flush=False`: no write stays unsynced for longer."""
@@ -272,11 +267,8 @@ class Driver:
                 return pushed
             # No peer may hold a write that a power cut takes back here.
             self._committer.sync()
-            # Whoever got no batch now gets none at once, unless it has another connection.
-            is_done = not output.batches
-            pushed.retried += output.retried
-            for number, (first, last) in output.launched:
-                pushed.dots.setdefault(number, DotSet()).add(first, last)
+            # Whoever got all now gets nothing at once, unless it has another connection.
+            is_done = not output.is_more
             sizes: list[tuple[int, int]] = []
             for link, message in output.sends:
                 self._give_way()
@@ -304,6 +296,9 @@ class Driver:
                     self._engine.connections.sent(link, size_bytes)
             for link in output.drops:
                 self._transport.drop(Link(link))
+            pushed.retried += output.retried
+            for number, (first, last) in output.launched:
+                pushed.dots.setdefault(number, DotSet()).add(first, last)
             if is_done:
                 return pushed
 

@@ -80,7 +80,7 @@ class Watched(Protocol):
     is_over: bool
     """Whether it is closed, so that nothing more will become visible."""
     passed: Lock | None
-    """A gate that the reader who was woken last opens when he runs; None: nobody is to run."""
+    """A gate that the reader who was woken last opens when he has taken; None: nobody is to."""
 
     def now(self) -> Moment:
         """Give the place behind all that is visible. Holding the lock."""
@@ -260,7 +260,7 @@ class Watcher:
 
         Args:
             wake: what is called, under the lock.
-            passed: a gate that the reader opens when he runs again; None: he is no thread.
+            passed: a gate that the reader opens when he has taken; None: he is no thread.
 
         Returns:
             Whether it is worth waiting; False: take again.

@@ -108,7 +108,7 @@ class Watchers:
                     watcher.see(sighting)
 
     def let_pass(self) -> None:
-        """Let a reader that was woken run before the caller goes on. Not holding the lock."""
+        """Let a reader that was woken take before the caller goes on. Not holding the lock."""
         passed, self.passed = self.passed, None
         if passed is not None:
             passed.acquire(timeout=PASS_MAX_SECONDS)

@@ -99,6 +99,11 @@ class Claim(NamedTuple):
     first: int
     runs: list[tuple[int, int, int]]
 
+    @property
+    def last(self) -> int:
+        """The number of the last of them."""
+        return self.first + sum([count for count, _, _ in self.runs]) - 1
+
 
 class Arrivals(NamedTuple):
     """A peer's batch, with origins by our numbers."""

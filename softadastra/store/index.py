@@ -216,5 +216,9 @@ class OriginLog:
 def count_of(logs: Mapping[int, OriginLog], numbers: Iterable[int]) -> int:
     """Count the writes that are here of some origins, by number."""
     # Looking adds no origin: their order is what batches follow.
-    found = (logs.get(number) for number in numbers)
-    return sum(log.base + len(log.beyond) for log in found if log is not None)
+    count = 0
+    for number in numbers:
+        log = logs.get(number)
+        if log is not None:
+            count += log.base + len(log.beyond)
+    return count

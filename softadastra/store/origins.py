@@ -60,8 +60,11 @@ class Origins:
 
     def has_room(self, origins: Iterable[Origin]) -> bool:
         """Whether the writers of a batch can be met too; a peer may invent any number of them."""
-        size_bytes = sum(size_of(origin) for origin in origins if origin not in self._numbers)
-        return self._size_bytes + size_bytes <= ORIGINS_BYTES_MAX
+        size_bytes = self._size_bytes
+        for origin in origins:
+            if origin not in self._numbers:
+                size_bytes += size_of(origin)
+        return size_bytes <= ORIGINS_BYTES_MAX
 
     def numbered(self, by_origin: Mapping[Origin, Item]) -> dict[int, Item]:
         """Give what is said of origins by their numbers.

@@ -103,14 +103,15 @@ def vector_of(replica: Replica, before: Vector | None = None) -> Vector:
     """
     had: dict[Origin, Had] = {}
     earlier = {} if before is None else before.had
+    origins, lives = replica.origins, replica.lives
     for number, log in replica.logs.items():
-        origin, learned = replica.origins[number], replica.lives.get(number, NONE_LEARNED)
+        base, origin, learned = log.base, origins[number], lives.get(number, NONE_LEARNED)
         old = earlier.get(origin)
         if old is None or old.learned is not learned:
-            dots = DotSet(log.base, log.ranges_beyond())
+            dots = DotSet(base, log.ranges_beyond())
             had[origin] = Had(dots, replica.history(number), learned)
-        elif log.beyond or old.dots.above or old.dots.base != log.base:
-            had[origin] = old._replace(dots=DotSet(log.base, log.ranges_beyond()))
+        elif log.beyond or old.dots.above or old.dots.base != base:
+            had[origin] = Had(DotSet(base, log.ranges_beyond()), old.lives, learned)
         else:
             had[origin] = old
     return Vector(had, replica.origins[OWN])

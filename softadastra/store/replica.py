@@ -179,7 +179,7 @@ class Replica(Histories):
             outlived: siblings that it supersedes without saying so.
         """
         self.learn_lives(arrivals.lives)
-        if self._begin(arrivals):
+        if self.observed is None and self._begin(arrivals):
             return Merged(arrivals.keys, [], [])
         contexts: dict[str, dict[int, int]] = defaultdict(dict)
         for key, origin, n in outlived:

@@ -90,7 +90,10 @@ class Observer:
 
     def now(self) -> Moment:
         """Give the place behind all that is visible."""
-        replica, vector = self._replica, self._vector
+        return self._behind(self._vector)
+
+    def _behind(self, vector: Vector) -> Moment:
+        replica = self._replica
         is_mine = replica.origins[OWN] == vector.me
         return Moment(vector, replica.top if is_mine else None)
 
@@ -106,9 +109,9 @@ class Observer:
         """
         observed = self.replaced.copy()
         self.replaced.clear()
-        before, had = self.now(), self._vector
+        had = self._vector
         self._vector = vector_of(self._replica, had)
-        changed = list(shown_anew(observed))
+        changed = shown_anew(observed)
         if not changed:
             return [], True
         told = [self._fresh(key, had) for key, _ in changed]
@@ -117,6 +120,7 @@ class Observer:
         order = sorted(range(len(changed)), key=lambda i: bool(told[i]))
         fresh = [told[i] for i in order]
         hidden = sum(not dots for dots in fresh)
+        before = self._behind(had)
         sightings = [
             Sighting(
                 *changed[i],
@@ -133,28 +137,27 @@ class Observer:
     def _fresh(self, key: str, had: Vector) -> list[Dot]:
         """Give the writes of a key that were not here before."""
         origins = self._replica.origins
-        dots = [(origins[s[0]], s[1]) for s in siblings_of(self._replica.entries.get(key))]
-        return [(origin, n) for origin, n in dots if n and not is_had(had, origin, n)]
+        fresh: list[Dot] = []
+        for number, n, *_ in siblings_of(self._replica.entries.get(key)):
+            origin = origins[number]
+            known = had.had.get(origin)
+            if n and (known is None or n not in known.dots):
+                fresh.append((origin, n))
+        return fresh
 
 
-def is_had(vector: Vector, origin: Origin, n: int) -> bool:
-    """Whether a write is in a vector."""
-    had = vector.had.get(origin)
-    return had is not None and n in had.dots
-
-
-def shown_anew(observed: Iterable[Replacement]) -> Iterator[tuple[str, Sibling]]:
+def shown_anew(observed: Iterable[Replacement]) -> list[tuple[str, Sibling]]:
     """Give the keys that show another value, with the write that stands for each."""
     changes: dict[str, tuple[Sibling | None, Sibling]] = {}
     for key, old, new in observed:
         was = changes[key][0] if key in changes else standing(old)
         changes[key] = (was, standing(new) or siblings_of(new)[-1])
-    for key, (was, now) in changes.items():
-        if was is None and not now[4]:
-            continue
+    return [
+        (key, now)
+        for key, (was, now) in changes.items()
         # By stamp, version and value: a history that gets another name shows nothing new.
-        if was is None or was[2:5] != now[2:5]:
-            yield key, now
+        if (now[4] if was is None else was[2:5] != now[2:5])
+    ]
 
 
 class Unseen(NamedTuple):

@@ -60,9 +60,10 @@ class Answers:
 
     def asks_ahead_ms(self, now: Now) -> int:
         """Give how much earlier than they are due peers are asked now: with one that is due."""
-        sessions = self._connections.sessions.values()
-        is_due = any(session.is_active and now.mono_ms >= session.ping_ms for session in sessions)
-        return PING_AHEAD_MS if is_due else 0
+        for session in self._connections.sessions.values():
+            if session.peer is not None and now.mono_ms >= session.ping_ms:
+                return PING_AHEAD_MS
+        return 0
 
     def to(self, session: Session, now: Now, ahead_ms: int = 0) -> list[Message]:
         """Give what is due on a connection, and note that it is said.
@@ -77,7 +78,7 @@ class Answers:
             session.hello_due = False
             session.number_greeted = session.number_told = self._first_number(session.link)
             messages.append(self._hello(session, now))
-        if not session.is_active:
+        if session.peer is None:
             return messages
         if session.acks_due or (session.ack_ms is not None and now.mono_ms >= session.ack_ms):
             have = have_of(self._replica, session.ack_origins)

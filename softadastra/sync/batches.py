@@ -8,9 +8,9 @@ holds is complete wherever the link dies.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain, islice
-from typing import NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol, cast
 
 from softadastra.store.changes import Arrivals, Claim
 from softadastra.store.digest import values_size
@@ -60,7 +60,7 @@ class Receiver(Protocol):
     """What it has, by origin number."""
 
 
-def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
+def missing(log: OriginLog, sent: DotSet, last: int | None) -> list[Range]:
     """Give the ranges of an origin that are here and neither there nor on their way.
 
     Args:
@@ -68,11 +68,14 @@ def missing(log: OriginLog, sent: DotSet, last: int | None) -> Iterator[Range]:
         sent: what the peer has, and what is on its way to it.
         last: the last write that may be sent; None: all may.
     """
-    if log.base > sent.base or log.beyond:
-        for first, final in subtract(subtract(log.ranges(), log.collected), sent):
-            final = final if last is None else min(final, last)
-            if first <= final:
-                yield first, final
+    base, collected = log.base, log.collected
+    if not (log.beyond or collected.above or sent.above):  # nearly always
+        first, final = max(collected.base, sent.base) + 1, base if last is None else min(base, last)
+        return [(first, final)] if first <= final else []
+    ranges = subtract(subtract(log.ranges(), collected), sent)
+    if last is None:
+        return list(ranges)
+    return [(first, min(final, last)) for first, final in ranges if first <= last]
 
 
 class Loader:
@@ -230,23 +233,22 @@ class Loader:
         return Load(batch, self.covers, self.claimed)
 
 
-NONE = DotSet()
+NONE: Final = DotSet()
 
 
 def covered(arrivals: Arrivals) -> dict[int, DotSet]:
     """Give the writes that a batch brings, by origin number: claimed, and of its siblings."""
     dots: dict[int, DotSet] = {}
-    for origin, first, runs in arrivals.claims:
-        count = sum(run[0] for run in runs)
-        dots.setdefault(origin, DotSet()).add(first, first + count - 1)
+    for claim in arrivals.claims:
+        dots.setdefault(claim.origin, DotSet()).add(claim.first, claim.last)
     for state in arrivals.states:
         for sibling in state.siblings:
             dots.setdefault(sibling[0], DotSet()).add(sibling[1], sibling[1])
     siblings = arrivals.siblings
     if arrivals.claims:
         # Nearly all are those that it claims first.
-        origin, first, runs = arrivals.claims[0]
-        last = first + sum(run[0] for run in runs) - 1
+        claim = arrivals.claims[0]
+        origin, first, last = claim.origin, claim.first, claim.last
         siblings = [s for s in siblings if s[0] != origin or not first <= s[1] <= last]
     for sibling in siblings:
         have = dots.setdefault(sibling[0], DotSet())

@@ -78,6 +78,10 @@ class Delivery:
         self._jitter = jitter
 
     @property
+    def _is_all_sendable(self) -> bool:
+        return self._options.auto_queue or self.released >= self._replica.top
+
+    @property
     def last_sendable(self) -> int:
         """The last own write that may be sent."""
         return self._replica.top if self._options.auto_queue else self.released
@@ -128,6 +132,10 @@ class Delivery:
         if session.sent[self._replica.me].base < self.last_sendable:
             session.tell_have_by(now.mono_ms)
 
+    def is_served(self, session: Session) -> bool:
+        """Whether a peer was sent all that it lacked, and nothing has come since."""
+        return session.served_at == self.evolved
+
     def next_batch(self, session: Session, now: Now) -> Flight | None:
         """Give the next batch for a peer, on its way; None when nothing is due or nothing fits."""
         window = min(self._options.window, session.credit)
@@ -139,18 +147,18 @@ class Delivery:
             or session.parted_ms is not None
         ):
             return None
-        if session.served_at == self.evolved and not self.snapshots.is_due(session.peer_id):
+        if self.is_served(session) and not self.snapshots.is_due(session.peer_id):
             return None
         wait_ms = min(self._options.retry_interval_ms, self._options.ack_timeout_ms)
         due_ms = now.mono_ms + wait_ms
         if self.snapshots.is_needed(self._replica, session):
-            if self.last_sendable < self._replica.top:
+            if not self._is_all_sendable:
                 # A range has to hold all of its keys, and some may not leave yet.
                 return None
             if self._is_snapshot_elsewhere(session, now):
                 return None
             return self._next_of_snapshot(session, now, due_ms)
-        lacked = list(self._lacked(session))
+        lacked = self._lacked(session)
         if not lacked:
             session.served_at = self.evolved
         load = build_batch(
@@ -159,7 +167,7 @@ class Delivery:
             batch_id=session.batches_sent + 1,
             receiver=session,
             limits=self._options.batch,
-            withheld=None if self.last_sendable >= self._replica.top else self._is_withheld,
+            withheld=None if self._is_all_sendable else self._is_withheld,
         )
         if load is None:
             return None
@@ -288,15 +296,17 @@ class Delivery:
         is_expected = rivals is None or any(has_all(have, lacked) for have in rivals)
         return is_expected and now.mono_ms < session.snapshot_ms
 
-    def _lacked(self, session: Session) -> Iterator[tuple[int, list[Range]]]:
+    def _lacked(self, session: Session) -> list[tuple[int, list[Range]]]:
         """Give what the peer lacks of each origin of which it lacks anything."""
+        lacked: list[tuple[int, list[Range]]] = []
+        me, released = self._replica.me, None if self._options.auto_queue else self.released
         for number, log in self._replica.haves():
-            last = self.last_sendable if number == self._replica.me else None
-            ranges = list(missing(log, session.sent[number], last))
+            ranges = missing(log, session.sent[number], released if number == me else None)
             if ranges:
-                yield number, ranges
+                lacked.append((number, ranges))
             else:
                 session.patience.end(number)
+        return lacked
 
     def _is_withheld(self, key: str) -> bool:
         """Whether a key's state holds an own write that may not leave yet."""

@@ -20,7 +20,7 @@ from typing import Final, assert_never
 
 from softadastra.store.changes import OWN, Collected, Committed, Lost, Write, Writes
 from softadastra.store.checkpoint import Entries, History, Rows, Totals, restore
-from softadastra.store.dots import DotSet
+from softadastra.store.dots import DotSet, Range
 from softadastra.store.doubling import undouble
 from softadastra.store.index import count_of
 from softadastra.store.lives import Life, lived
@@ -314,6 +314,10 @@ class Engine:
         """Decide what may be let go when there is nobody whom it is kept for."""
         return None if self.delivery.snapshots.serving else self.membership.decide_alone(wall_ms)
 
+    def decide(self, now: Now) -> Split | Collected | None:
+        """Decide what nobody asks for, one thing at a time: ask until there is nothing."""
+        return self.decide_split() or self.decide_collection(now)
+
     def decide_split(self) -> Split | None:
         """Decide what of a history goes on under another name, when one has parted."""
         return self._reception.identity.take_split()
@@ -338,30 +342,31 @@ class Engine:
                 refusal = duplicate_of(session.peer_id)
                 self.refuse(session.link, refusal.words, now, refusal)
         self._is_known_anew = False
-        output = Output(connections.farewells, connections.drops, [], 0, 0)
+        sends, drops = connections.farewells, connections.drops
         connections.farewells, connections.drops = [], []
-        batches = retried = 0
+        launched: list[tuple[int, Range]] = []
+        retried, is_more = 0, False
         ahead_ms = self._answers.asks_ahead_ms(now)
         for session in connections.sessions.values():
             if session.has_new_neighbours and push is Push.ALL:
                 self.delivery.tell_neighbours_first(session, now)
-            answers = self._answers.to(session, now, ahead_ms)
-            output.sends.extend((session.link, message) for message in answers)
+            for answer in self._answers.to(session, now, ahead_ms):
+                sends.append((session.link, answer))
             if push is Push.NOTHING or not connections.is_carrying(session):
                 continue
-            flights = self.delivery.overdue(session, now)
-            retried += sum(flight.writes for flight in flights)
+            for flight in self.delivery.overdue(session, now):
+                sends.append((session.link, flight.message))
+                retried += flight.writes
             fresh = self.delivery.next_batch(session, now) if push is Push.ALL else None
             if fresh is not None:
-                flights.append(fresh)
-                output.launched.extend(fresh.covers)
-            batches += len(flights)
-            output.sends.extend((session.link, flight.message) for flight in flights)
-        return output._replace(batches=batches, retried=retried)
+                is_more = is_more or not self.delivery.is_served(session)
+                sends.append((session.link, fresh.message))
+                launched += fresh.covers
+        return Output(sends, drops, launched, retried, is_more)
 
     def _end_of(self, session: Session, now: Now) -> str | None:
         """Give why a connection ends now; None: it goes on."""
-        limit = SILENCE_MAX_MS if session.is_active else GREETING_MAX_MS
+        limit = GREETING_MAX_MS if session.peer is None else SILENCE_MAX_MS
         if now.mono_ms - session.heard_ms >= limit:
             return "silent"
         if self._is_known_anew:
@@ -394,8 +399,8 @@ class Engine:
                         session.snapshot_ms,
                         session.blocked_ms or 0,
                     )
-                    times += (time for time in waits if time > self._pushed_ms)
-                    times += (flight.due_ms for flight in session.flights.values())
+                    times += [time for time in waits if time > self._pushed_ms]
+                    times += [flight.due_ms for flight in session.flights.values()]
         return min(times, default=None)
 
     def unsent(self, link: int, message: Message, now: Now) -> None:

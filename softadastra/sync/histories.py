@@ -189,8 +189,8 @@ def examine_batch(replica: Replica, batch: Batch, tops: Sequence[int]) -> Findin
 def tops_of(batch: Batch) -> list[int]:
     """Give the highest number of each origin, by position, that a batch brings or names."""
     tops = [0] * len(batch.origins)
-    for position, first, runs in batch.claims:
-        tops[position] = max(tops[position], first + sum(run[0] for run in runs) - 1)
+    for claim in batch.claims:
+        tops[claim.origin] = max(tops[claim.origin], claim.last)
     origins, numbers, *_ = batch.columns
     for position, n in zip(origins, numbers, strict=True):
         if n > tops[position]:

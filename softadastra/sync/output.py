@@ -27,7 +27,7 @@ class Output(NamedTuple):
     drops: list[int]
     launched: list[tuple[int, Range]]
     """The writes, by origin number, that the batches among the sends bring for the first time."""
-    batches: int
-    """How many batches are among the sends."""
     retried: int
     """Writes in batches that are sent again."""
+    is_more: bool
+    """Whether another poll may have more to send at once."""

@@ -297,8 +297,10 @@ class Reception:
             words = f"a batch names write {mine} of this node, which made {self._replica.top}"
             self.refuse(session.link, words, now)
             return None
-        stamps = batch.columns[2] + [s[2] for state in arrivals.states for s in state.siblings]
-        clock = observed(self._replica.clock, max(stamps, default=0), now.wall_ms)
+        stamp = max(batch.columns[2], default=0)
+        for state in arrivals.states:
+            stamp = max(stamp, *(sibling[2] for sibling in state.siblings))
+        clock = observed(self._replica.clock, stamp, now.wall_ms)
         obsolete: list[Visitor] = []
         if session.is_of_this(batch.told) and batch.told >= session.told_number:
             # One that was made earlier, and comes late, says nothing of what was told since.

@@ -104,6 +104,8 @@ class Session:
     """From where a peer has dialled; empty when this node did."""
     peer: Hello | None = None
     """Its greeting; None until it came."""
+    peer_id: str = ""
+    """The peer's node id; empty before its greeting."""
     known: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
     """What the peer has, by origin number, as it last said."""
     sent: defaultdict[int, DotSet] = field(default_factory=lambda: defaultdict(DotSet))
@@ -198,11 +200,6 @@ class Session:
         return self.peer is not None
 
     @property
-    def peer_id(self) -> str:
-        """The peer's node id; empty before its greeting."""
-        return self.peer.node_id if self.peer else ""
-
-    @property
     def peer_nonce(self) -> int | None:
         """Of the process that has greeted; None before that."""
         return self.peer.nonce if self.peer else None
@@ -243,6 +240,7 @@ class Session:
         if self.peer is None:
             self.told_number = hello.number
         self.peer = hello
+        self.peer_id = hello.node_id
         self.credit = hello.credit
         self.neighbours = hello.neighbours
         self.skew_ms = hello.wall_ms - wall_ms

@@ -208,9 +208,8 @@ def carried(message: Payload) -> dict[int, DotSet]:
         case _:
             return {}
     dots: dict[int, DotSet] = {}
-    for origin, first, runs in batch.claims:
-        last = first + sum(run[0] for run in runs) - 1
-        dots.setdefault(origin, DotSet()).add(first, last)
+    for claim in batch.claims:
+        dots.setdefault(claim.origin, DotSet()).add(claim.first, claim.last)
     columns = zip(batch.columns[0], batch.columns[1], strict=True)
     states = ((s[0], s[1]) for state in batch.states for s in state.siblings)
     for origin, n in (*columns, *states):

@@ -177,7 +177,7 @@ def plain_batch(batch: Batch) -> list[Any]:
         batch.told,
         batch.origins,
         plain_lives(batch.lives),
-        [[o, first, [n for run in runs for n in run]] for o, first, runs in batch.claims],
+        [[o, first, [*chain.from_iterable(runs)]] for o, first, runs in batch.claims],
         batch.keys,
         *shrunk(batch.columns),
         [

@@ -123,7 +123,7 @@ class NameResolver:
 
     def answers(self) -> Iterator[Answer]:
         """Take the look-ups that have ended. From the thread that asks."""
-        while True:
+        while self._asked:
             try:
                 answer = self._answers.get_nowait()
             except Empty:

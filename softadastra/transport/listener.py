@@ -224,7 +224,7 @@ class Listener:
         return self._receive_first(route, frame, now_ms)
 
     def has_more(self) -> bool:
-        """Whether there is another message: asked in a third of the time that `zmq.Again` takes."""
+        """Whether there is another message: asked in a quarter of the time of `zmq.Again`."""
         return is_readable(self.socket)
 
     def send(self, link: Link, payload: bytes) -> SendResult:

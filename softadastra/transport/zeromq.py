@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
+from collections.abc import Collection
 from typing import Final
 
 import zmq
@@ -80,6 +81,7 @@ class ZeroMQTransport(Transport):
         self._pending: list[TransportEvent] = []
         """What calls other than `poll` found out, for the next `poll` to tell."""
         self._wakeup = Wakeup()
+        self._woken_by = self._wakeup.fileno()
         self._resolver = NameResolver(answered=self._wakeup.set)
         self._poller = zmq.Poller()
         self._sources: dict[Socket | int, Listener | Dialled] = {}
@@ -89,7 +91,10 @@ class ZeroMQTransport(Transport):
         self._turns = 0
         self._looked_ms = 0
         """When it was last looked who stuffs libzmq."""
+        self._look_ms: int | None = None
+        """When to look again, as far as is known of what has happened before this poll."""
         self._arrivals = Arrivals()
+        self._arriving = self._arrivals.fileno()
         self._is_stirred = False
         """Whether anything has happened on a connection since that."""
         self._is_anyone_suspected = False
@@ -179,9 +184,9 @@ class ZeroMQTransport(Transport):
         while True:
             if self._is_watch_stale:
                 self._watch()
-            ready = [item for item, _ in self._poller.poll(self._wait_ms(until_ms))]
+            ready = dict(self._poller.poll(self._wait_ms(until_ms)))
             now_ms = _monotonic_ms()
-            is_woken = self._wakeup.fileno() in ready
+            is_woken = self._woken_by in ready
             events = self._take(ready, now_ms, is_woken=is_woken)
             is_over = until_ms is not None and now_ms >= until_ms
             if events or is_over or is_woken:
@@ -222,10 +227,9 @@ class ZeroMQTransport(Transport):
     def _watch(self) -> None:
         """Make the poller anew, which is easier to get right than to amend."""
         self._poller = zmq.Poller()
-        self._poller.register(self._wakeup.fileno(), zmq.POLLIN)
-        arriving = self._arrivals.fileno()
-        if arriving is not None:
-            self._poller.register(arriving, zmq.POLLIN)
+        self._poller.register(self._woken_by, zmq.POLLIN)
+        if self._arriving is not None:
+            self._poller.register(self._arriving, zmq.POLLIN)
         if self._guard is not None:
             self._poller.register(self._guard.gate.socket, zmq.POLLIN)
         self._sources = {}
@@ -250,13 +254,15 @@ class ZeroMQTransport(Transport):
         times = [until_ms, *(link.deadline_ms for link in self._dialled.values())]
         if self._guard is not None:
             times.append(self._guard.due_ms)
+        self._look_ms = None
         if self._is_look_needed():
-            times.append(self._looked_ms + self._look_interval_ms(_monotonic_ms()))
+            self._look_ms = self._looked_ms + self._look_interval_ms(_monotonic_ms())
+            times.append(self._look_ms)
         first_ms = min((time_ms for time_ms in times if time_ms is not None), default=None)
         return None if first_ms is None else max(0, first_ms - _monotonic_ms())
 
     def _take(
-        self, ready: list[Socket | int], now_ms: int, *, is_woken: bool
+        self, ready: Collection[Socket | int], now_ms: int, *, is_woken: bool
     ) -> list[TransportEvent]:
         """Take what is pending, what has happened to links, then what has arrived on them."""
         events, self._pending = self._pending, []
@@ -265,7 +271,7 @@ class ZeroMQTransport(Transport):
             events += self._take_answers(now_ms)
         if len(ready) > is_woken:
             self._is_stirred = True
-            if self._arrivals.fileno() in ready:
+            if self._arriving in ready:
                 self._arrivals.clear()
         if self._guard is not None:
             # Before messages, so that none is taken from somebody who was just sent away.
@@ -288,13 +294,13 @@ class ZeroMQTransport(Transport):
             if dialled.stage is not Stage.DOWN:  # it may have been cut off in this very turn
                 events += self._changed(dialled, dialled.step(now_ms))
         events += self._take_messages(sources, now_ms)
-        return events + self._look(now_ms)
+        if self._look_ms is not None and now_ms >= self._look_ms:
+            events += self._look(now_ms)
+        return events
 
     def _look(self, now_ms: int) -> list[TransportEvent]:
-        """Look for who stuffs libzmq, or stays for nothing, when it is time."""
+        """Look for who stuffs libzmq, or stays for nothing."""
         events: list[TransportEvent] = []
-        if not self._is_look_needed() or now_ms < self._looked_ms + self._look_interval_ms(now_ms):
-            return events
         self._looked_ms = now_ms
         is_drained, self._is_drained = self._is_drained, False
         self._is_stirred = not is_drained

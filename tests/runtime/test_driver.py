@@ -152,6 +152,26 @@ def test_a_reader_that_a_batch_has_woken_runs_before_the_driver_goes_on(driven):
     assert order[:5] == ["append", "woken", "reader", "sync", "Ack"]
 
 
+def test_who_got_all_that_he_lacked_is_not_looked_at_again_before_the_next_turn(
+    driven, monkeypatch
+):
+    polled: list[int] = []
+    poll = driven.committer.engine.poll
+
+    def counted(now, push):
+        polled.append(len(driven.wire.sent))
+        return poll(now, push)
+
+    monkeypatch.setattr(driven.committer.engine, "poll", counted)
+    driven.committer.write([("k", b"\x01", 0)])
+    driven.wire.sent.clear()
+
+    driven.driver.turn([])
+
+    assert [type(message) for message in driven.wire.sent] == [Batch]
+    assert polled == [0]
+
+
 def test_between_two_messages_others_may_have_their_turn(driven):
     for n in range(3 * OPTIONS.batch.entries):
         driven.committer.write([(f"k{n}", b"\x01", 0)])
