@@ -20,9 +20,9 @@ T = TypeVar("T")
 PIECE_SECONDS: Final = 0.000_25
 """How long a thread works before it gives way. A put that comes in between waits as long."""
 
-SLEEP_SECONDS: Final = 0.000_1
-"""How long it sleeps then. Who waits for the interpreter takes some 0.05 ms to wake up, so to let
-go of it for a shorter time, as each call to the system does, lets nobody in."""
+SLEEP_SECONDS: Final = 0.000_2
+"""How long it sleeps then. Who waits for the interpreter takes 0.05 to 0.15 ms to wake up, so to
+let go of it for a shorter time, as each call to the system does, lets nobody in."""
 
 RECENT_SECONDS: Final = 0.005
 """Who has written writes again, at first. One who waits for the lock meanwhile is not seen."""

@@ -19,12 +19,15 @@ from softadastra import Client, ClientOptions, Peer
 from .nodes import fill, options_of
 from .percentiles import of_seconds
 from .processes import Channel, Child
-from .workload import DEADLINE_SECONDS, FILL_WRITES, each_write
+from .workload import FILL_WRITES, each_write
 
 __all__ = ["alone", "while_compacting", "while_syncing"]
 
 PUTS = 10_000
 """At least so many are measured, of a small store one for each eight keys: the longest decide."""
+
+LOOK_EVERY = 100
+"""After so many puts it is looked whether a new peer has all."""
 
 PRIORITY_LEAST = 19
 
@@ -98,14 +101,11 @@ def _puts_while_syncing(channel: Channel[Any, Any], directory: Path, count: int)
         n = client.sync_state().last_submitted_version
         while True:
             name, port = channel.recv()
-            synced = threading.Thread(
-                target=client.wait_synced, args=(DEADLINE_SECONDS, [name]), kwargs={"up_to": n}
-            )
             client.connect(Peer.local(name, port))
-            synced.start()
-            waits = [puts.one()]
-            while synced.is_alive():
-                waits.append(puts.one())
+            waits: list[float] = []
+            # No thread waits for it: it would ask for the interpreter at each acknowledgement.
+            while not client.wait_synced(0, [name], up_to=n):
+                waits += (puts.one() for _ in range(LOOK_EVERY))
             channel.send(waits)
             channel.recv()
             client.forget(name)
