@@ -33,6 +33,7 @@ from softadastra import (
 from softadastra.runtime.reactor import Reactor
 from softadastra.store.changes import OWN
 from softadastra.store.origins import Origin
+from tests.wal.logs import has_unsynced
 
 
 @pytest.fixture
@@ -644,7 +645,7 @@ def test_without_auto_flush_syncs_go_on_while_writes_go_on(wal):
             for i in range(200):
                 node.put(f"k{i}", burst)
             deadline = time.monotonic() + 10
-            while log.has_unsynced:
+            while has_unsynced(log):
                 assert time.monotonic() < deadline, f"unsynced after burst {burst}"
 
 
@@ -737,7 +738,7 @@ def test_a_transport_that_cannot_start_leaves_the_port_free_and_the_node_at_work
 
         node.put("k", 1)
         deadline = time.monotonic() + 10
-        while log.has_unsynced:
+        while has_unsynced(log):
             assert time.monotonic() < deadline, "nobody syncs any more"
         node.start_transport()
         assert node.transport_port == port

@@ -129,11 +129,6 @@ class WriteAheadLog:
         return self._file.identity()
 
     @property
-    def has_unsynced(self) -> bool:
-        """Whether there are frames that a power cut may take back."""
-        return self._durable < self._end[0]
-
-    @property
     def is_poisoned(self) -> bool:
         """Whether a failure left the file in an unknown state: only `close` is of use now."""
         return self._state is LogState.POISONED

@@ -34,6 +34,11 @@ def opened(
         log.close()
 
 
+def has_unsynced(log: WriteAheadLog) -> bool:
+    """Whether a log has frames that a power cut may take back."""
+    return log._durable < log._end[0]
+
+
 def records_of(path: Path) -> list[Record]:
     """Give what a log holds, and settle its end."""
     with opened(path) as (_, records):

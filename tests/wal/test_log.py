@@ -18,7 +18,7 @@ from softadastra.wal.frames import FILE_HEADER_BYTES, FRAME_OVERHEAD_BYTES, deco
 from softadastra.wal.recovery import READ_BYTES, frame_headers
 
 from .faulty_disk import FaultyDisk
-from .logs import NODE_ID, Record, image_of, opened, records_of
+from .logs import NODE_ID, Record, has_unsynced, image_of, opened, records_of
 
 ALLOCATION_BYTES = 1 << 18
 
@@ -169,9 +169,9 @@ def test_an_append_is_one_write_and_a_sync_is_one_sync(tmp_path: Path) -> None:
         log.append(2, b"two")
         log.append_many([(3, b"three"), (4, b"four")])
         log.append_many([])
-        assert log.has_unsynced
+        assert has_unsynced(log)
         log.sync()
-        assert not log.has_unsynced
+        assert not has_unsynced(log)
         log.sync()
 
         assert [name for name, _ in disk.operations] == ["pwrite", "pwrite", "sync"]
@@ -314,6 +314,6 @@ def test_sync_covers_what_was_appended_before_it_and_nothing_else(tmp_path: Path
         go_on.set()
         thread.join()
 
-        assert log.has_unsynced
+        assert has_unsynced(log)
         log.sync()
-        assert not log.has_unsynced
+        assert not has_unsynced(log)

@@ -19,7 +19,7 @@ from softadastra.wal.disk import Disk, OpenMode, replace_file
 
 from .faulty_disk import FaultyDisk
 from .leasing import need_leases
-from .logs import NODE_ID, Record, opened, records_of
+from .logs import NODE_ID, Record, has_unsynced, opened, records_of
 
 OLD: list[Record] = [(1, b"obsolete" * 30), (1, b"old"), (2, b"of what is left")]
 KEPT: list[Record] = [(2, b"of what is left")]
@@ -63,7 +63,7 @@ def test_the_new_file_has_what_is_left_and_what_came_meanwhile(tmp_path: Path) -
         rewritten(log)
 
         assert log.identity != before
-        assert not log.has_unsynced
+        assert not has_unsynced(log)
         log.append_many(BEHIND)
     assert records_of(path) == KEPT + MEANWHILE + BEHIND
     assert [each.name for each in tmp_path.iterdir()] == ["node-a.wal", "node-a.wal.lock"]

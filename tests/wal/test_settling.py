@@ -11,7 +11,16 @@ from softadastra.errors import StorageError
 from softadastra.wal import WriteAheadLog
 
 from .faulty_disk import FaultyDisk
-from .logs import EACH_SYNCED, NODE_ID, RECORDS, boundaries, image_of, opened, records_of
+from .logs import (
+    EACH_SYNCED,
+    NODE_ID,
+    RECORDS,
+    boundaries,
+    has_unsynced,
+    image_of,
+    opened,
+    records_of,
+)
 
 
 def test_torn_tail_is_cut_before_it_is_reported_and_kept_before_it_is_cut(tmp_path: Path) -> None:
@@ -54,7 +63,7 @@ def test_frames_above_the_durable_mark_are_written_and_synced_again(tmp_path: Pa
     assert disk.writes[path.name] == [(mark, image[mark:])]
     names = [name for name, file in disk.operations if file == path.name]
     assert names.index("pwrite") < names.index("sync")
-    assert not log.has_unsynced
+    assert not has_unsynced(log)
     log.close()
 
 
