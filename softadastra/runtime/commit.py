@@ -287,17 +287,18 @@ class Committer:
 
     def _lead(self, lead: Ticket) -> None:
         """Commit a group and hand over to the next one. Not holding the lock."""
-        if self._gathering.crowd > len(lead.group):
-            self._gathering.gather(len(lead.group), self.lock, lambda: len(self._waiting))
+        group = lead.group
+        if self._gathering.crowd > len(group):
+            self._gathering.gather(len(group), self.lock, lambda: len(self._waiting))
         error: SoftadastraError | None = None
         interruption: BaseException | None = None
         try:
             with self.lock:
                 self._check_writable()
                 if self._waiting and not self._waiting[0].is_exclusive:
-                    lead.followers = lead.group[1:] + self._waiting
-                    self._waiting = []
-                records = self._decide_group(lead.group)
+                    group += self._waiting
+                    lead.followers, self._waiting = group[1:], []
+                records = self._decide_group(group)
             if records and self._log is not None:
                 interruption = self._store(lead, self._log, records)
             lead.is_begun = True
@@ -310,11 +311,11 @@ class Committer:
                     if self.watchers.is_any:
                         self.watchers.evolved(record)
                 if self.engine.notices.is_traced:
-                    for ticket in lead.group:
+                    for ticket in group:
                         self._trace(ticket.results)
                 lead.error = interruption
             else:
-                for ticket in lead.group:
+                for ticket in group:
                     # Each caller raises its own: a shared one would collect all their tracebacks.
                     ticket.error = error if ticket is lead else copy_of(error)
             self._hand_over(lead)
