@@ -79,6 +79,7 @@ class Delivery:
 
     @property
     def _is_all_sendable(self) -> bool:
+        """Whether all own writes may leave."""
         return self._options.auto_queue or self.released >= self._replica.top
 
     @property

@@ -183,7 +183,7 @@ class Rewrite:
         self.end = behind
 
     def prepare(self) -> None:
-        """Reserve space for what is appended next, and make durable what is there.
+        """Write zeros for what is appended next, and make durable what is there.
 
         Then neither the last sync nor the first one of the log in this file changes its size.
 
