@@ -44,8 +44,8 @@ def keep(document: Mapping[str, Any], folder: Path = RECORDS) -> Path:
             f"a record names the commit that it is of, and this is {document['commit']!r}: "
             "commit first"
         )
-    minute = document["measured_at"][:16].replace(":", "")
-    path = folder / f"{minute}-{document['commit']}.json"
+    second = document["measured_at"][:19].replace(":", "")
+    path = folder / f"{second}-{document['commit']}.json"
     folder.mkdir(parents=True, exist_ok=True)
     with path.open("x", encoding="utf-8") as file:
         file.write(json.dumps(document, indent=1) + "\n")

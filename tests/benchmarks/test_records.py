@@ -89,10 +89,19 @@ def test_no_quick_run_and_none_of_changed_files_is_kept(
 def test_a_record_is_kept_in_a_file_of_its_own_that_is_never_written_again(tmp_path: Path) -> None:
     path = keep(record(), tmp_path)
 
-    assert path.name == "2026-12-01T1020-000000000001.json"
+    assert path.name == "2026-12-01T102030-000000000001.json"
     assert read_all(tmp_path) == [record()]
     with pytest.raises(FileExistsError):
         keep(record(ratio=9.0), tmp_path)
+
+
+def test_two_runs_of_one_commit_within_a_minute_are_two_records(tmp_path: Path) -> None:
+    second = record(measured_at="2026-12-01T10:20:59+00:00", ratio=9.0)
+
+    keep(record(), tmp_path)
+    keep(second, tmp_path)
+
+    assert read_all(tmp_path) == [record(), second]
 
 
 def test_of_each_row_the_newest_record_that_has_it_counts() -> None:
