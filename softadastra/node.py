@@ -41,7 +41,7 @@ from softadastra.sync.settings import Now
 from softadastra.sync.status import conflicting_value
 from softadastra.transport.links import Transport
 from softadastra.transport.offline import Offline
-from softadastra.types import NodeInfo, Peer, PeerSource, PutResult, put_result
+from softadastra.types import NodeInfo, Peer, PeerSource, PutResult
 from softadastra.vitals import LogVitals
 from softadastra.wal.disk import OsDisk, free_bytes
 from softadastra.wal.log import WriteAheadLog
@@ -159,7 +159,7 @@ class Node:
         """Commit a put."""
         (result,) = self.write([self.assignment(key, value)])
         assert result is not None, "a put always has a result"
-        return put_result(result)
+        return PutResult(*result)
 
     def _has_notices(self) -> None:
         """Have it told what another thread has noted."""

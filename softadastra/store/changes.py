@@ -5,9 +5,8 @@ Each is one record in the log, or a part of one. Origins are numbers (`origins.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Final, NamedTuple, TypeAlias, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, TypeAlias
 
 from softadastra.store.dots import DotSet, Range
 from softadastra.store.lives import Life
@@ -26,7 +25,6 @@ __all__ = [
     "Visitor",
     "Write",
     "Writes",
-    "new_write",
 ]
 
 OWN = 0
@@ -64,12 +62,6 @@ class Write(NamedTuple):
     def states(self) -> list[State]:
         """What it makes of the key."""
         return [self.sibling]
-
-
-new_write: Final = cast(
-    "Callable[[tuple[int, str, Sibling]], Write]", partial(tuple.__new__, Write)
-)
-"""Makes one of its fields, in not much more than half of the class's time: each put is one."""
 
 
 class Writes(NamedTuple):

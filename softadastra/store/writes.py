@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple, TypeAlias, cast
 
-from softadastra.store.changes import OwnWrites, Write, Writes, new_write
+from softadastra.store.changes import OwnWrites, Write, Writes
 from softadastra.store.clock import next_stamp
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import TOMBSTONE, Context, KeyState, Sibling, State
@@ -101,7 +101,7 @@ def lone_write(
         status = "updated" if state[4] else "created"
     if version > U64_MAX:
         return None
-    write = new_write((clock, key, (me, n, stamp, version, value, flags)))
+    write = Write(clock, key, (me, n, stamp, version, value, flags))
     return write, [(key, version, status, replica.node_id, n)]
 
 
