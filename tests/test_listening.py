@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,8 @@ from softadastra.runtime.catalogue import EVENTS
 from softadastra.runtime.events import Events
 from softadastra.runtime.listening import EVENTS_MAX
 from softadastra.sync.notices import Level, Notice
+from tests.eventually import DEADLINE_SECONDS, eventually
 from tests.test_events_catalogue import noted
-
-DEADLINE_SECONDS = 30.0
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.001)
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def test_a_callback_is_called_with_each_write_of_those_that_are_told_together(cl
         for number in range(3):
             batch.put(f"key/{number}", number)
 
-    until(lambda: len(told) == 3)
+    eventually(lambda: len(told) == 3)
     assert [(each.fields["sync_id"], each.fields["key"]) for each in told] == [
         (f"node-a-{number + 1}", f"key/{number}") for number in range(3)
     ]
@@ -73,7 +65,7 @@ def test_a_callback_is_called_with_the_events_it_names(client):
     client.start_transport()
     client.stop_transport()
 
-    until(lambda: told)
+    eventually(lambda: told)
 
     (event,) = told
     assert (event.name, event.level, event.node_id) == ("transport.started", "info", "node-a")
@@ -88,7 +80,7 @@ def test_the_beginning_of_names_means_all_of_them(client):
     client.start_transport()
     client.stop_transport()
 
-    until(lambda: len(told) == 2)
+    eventually(lambda: len(told) == 2)
     assert names(told) == ["transport.started", "transport.stopped"]
 
 
@@ -102,7 +94,7 @@ def test_a_connection_is_told_at_both_ends():
         port = b.transport_port
         assert port is not None
         a.connect(Peer.local("b", port), timeout=DEADLINE_SECONDS)
-        until(lambda: told["a"] and told["b"])
+        eventually(lambda: told["a"] and told["b"])
 
     assert told["a"][0].fields["peer"] == "b"
     assert told["b"][0].fields["peer"] == "a"
@@ -117,7 +109,7 @@ def test_debug_events_are_made_while_somebody_wants_them_and_not_otherwise(clien
 
     subscription = client.on("write.accepted", told.append)
     client.put("k", 1)
-    until(lambda: told)
+    eventually(lambda: told)
     subscription.close()
     client.put("k", 2)
 
@@ -132,7 +124,7 @@ def test_a_level_leaves_out_what_is_below(client):
     client.put("k", 1)
     client.start_transport()
 
-    until(lambda: told)
+    eventually(lambda: told)
     assert names(told) == ["transport.started"]
     assert not client._opened().engine.notices.is_traced
 
@@ -146,7 +138,7 @@ def test_nobody_is_told_after_the_subscription_is_closed(client):
     client.on("transport.stopped", told.append)
     client.stop_transport()
 
-    until(lambda: told)
+    eventually(lambda: told)
     assert names(told) == ["transport.stopped"]
     assert subscription.is_closed
 
@@ -182,7 +174,7 @@ def test_what_a_callback_raises_is_logged_and_it_is_called_again(client, log):
     client.put("k", 1)
     client.put("k", 2)
 
-    until(lambda: log.read_text().count("listener.failed") == 2)
+    eventually(lambda: log.read_text().count("listener.failed") == 2)
     assert len(called) == 2
     assert "an exit of the application's own" in log.read_text()
     assert client.get("k") == 2
@@ -206,9 +198,9 @@ def test_a_callback_that_is_too_slow_is_told_how_much_it_missed(client, log):
     assert subscription.dropped == 5
     assert log.read_text().count("listener.overflowed") == 1
     gate.set()
-    until(lambda: len(told) == EVENTS_MAX + 1)
+    eventually(lambda: len(told) == EVENTS_MAX + 1)
     client.put("l", 1)
-    until(lambda: len(told) == EVENTS_MAX + 2)
+    eventually(lambda: len(told) == EVENTS_MAX + 2)
     assert [event.dropped for event in told] == [0] * (EVENTS_MAX + 1) + [5]
 
 
@@ -223,7 +215,7 @@ def test_a_callback_may_close_the_client(client):
 
     client.put("k", 1)
 
-    until(lambda: ended)
+    eventually(lambda: ended)
     assert ended == [False]
 
 
@@ -232,7 +224,7 @@ def test_a_callback_may_write(client):
 
     client.start_transport()
 
-    until(lambda: "started" in client)
+    eventually(lambda: "started" in client)
 
 
 def test_without_listeners_no_event_is_built(monkeypatch):

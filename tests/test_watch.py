@@ -5,7 +5,6 @@ from __future__ import annotations
 import gc
 import pickle
 import threading
-import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 
@@ -25,8 +24,7 @@ from softadastra import (
     WatchOverflowError,
 )
 from softadastra.runtime.waiting import open_gate
-
-DEADLINE_SECONDS = 30.0
+from tests.eventually import DEADLINE_SECONDS, eventually
 
 
 @pytest.fixture
@@ -38,13 +36,6 @@ def client() -> Iterator[Client]:
 def waits(watch: Watch) -> bool:
     """Whether a reader sleeps in it."""
     return watch._watcher._wake is not None
-
-
-def until(condition: Callable[[], object]) -> None:
-    end = time.monotonic() + DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < end, "it did not come about"
-        time.sleep(0.001)
 
 
 def in_thread(function: Callable[[], None]) -> threading.Thread:
@@ -64,7 +55,7 @@ def test_who_waits_for_a_reader_goes_on_when_he_has_the_change(client, monkeypat
 
     monkeypatch.setattr(watching, "open_gate", opened)
     reader = in_thread(lambda: got.append(watch.get(DEADLINE_SECONDS)))
-    until(lambda: waits(watch))
+    eventually(lambda: waits(watch))
     client.put("k", 1)
     reader.join(DEADLINE_SECONDS)
 
@@ -127,7 +118,7 @@ def test_a_reader_that_waits_is_woken_by_a_write(client):
     watch = client.watch()
     told = []
     reader = in_thread(lambda: told.append(next(watch).key))
-    until(lambda: waits(watch))
+    eventually(lambda: waits(watch))
 
     client.put("k", 1)
 
@@ -139,7 +130,7 @@ def test_a_reader_that_was_woken_says_that_it_runs(client):
     """Else who commits what peers send would wait for it, for half a millisecond each time."""
     watch = client.watch()
     reader = in_thread(lambda: next(watch))
-    until(lambda: waits(watch))
+    eventually(lambda: waits(watch))
 
     client.put("k", 1)
 
@@ -153,7 +144,7 @@ def test_closing_wakes_the_reader_and_ends_its_iteration(client):
     watch = client.watch()
     told: list[Change] = []
     reader = in_thread(lambda: told.extend(watch))
-    until(lambda: waits(watch))
+    eventually(lambda: waits(watch))
 
     watch.close()
     watch.close()
@@ -170,7 +161,7 @@ def test_a_client_that_closes_ends_its_watches_when_all_was_given(client):
     client.put("k", 1)
     client.put("l", 2)
     reader = in_thread(lambda: told.extend(resting))
-    until(lambda: waits(resting))
+    eventually(lambda: waits(resting))
 
     client.close()
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from importlib import import_module
 from shutil import get_terminal_size
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -23,7 +23,7 @@ from softadastra.cli.invocation import CommonOption, Invocation, common_options
 from softadastra.cli.output import tell
 from softadastra.errors import InvalidArgumentError
 
-__all__ = ["Command", "Group", "Lazy", "RequiredArgument", "usage_of"]
+__all__ = ["Command", "Group", "Lazy", "RequiredArgument", "key_argument", "usage_of"]
 
 
 HELP_COLUMNS_MIN = 38
@@ -210,6 +210,16 @@ class RequiredArgument(click.Argument):
         if value == "" and self._empty is not None:
             raise click.UsageError(self._empty, ctx)
         return super().process_value(ctx, value)
+
+
+key_argument: Final = click.argument(
+    "key",
+    cls=RequiredArgument,
+    missing="Missing key argument.",
+    empty="Key cannot be empty.",
+    completes="key",
+)
+"""Gives a command the key that it is about."""
 
 
 @click.pass_context

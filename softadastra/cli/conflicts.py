@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import click
 
-from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
+from softadastra.cli.command import Command, Group, Lazy, key_argument
 from softadastra.cli.documents import Document, fields_of
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
@@ -64,7 +64,7 @@ def list_conflicts(invocation: Invocation, *, only_open: bool) -> None:
 
 
 @click.command("show", cls=Command)
-@click.argument("key", cls=RequiredArgument, missing="Missing key argument.", completes="key")
+@key_argument
 @click.pass_obj
 def show(invocation: Invocation, *, key: str) -> None:
     """Show the values of a key in conflict.
@@ -94,7 +94,7 @@ def show(invocation: Invocation, *, key: str) -> None:
 
 
 @click.command("resolve", cls=Command)
-@click.argument("key", cls=RequiredArgument, missing="Missing key argument.", completes="key")
+@key_argument
 @click.argument("value", required=False)
 @click.option(
     "--take",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from softadastra.cli.command import Command, RequiredArgument
+from softadastra.cli.command import Command, key_argument
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
@@ -23,13 +23,7 @@ __all__ = ["history"]
 
 
 @click.command("history", cls=Command)
-@click.argument(
-    "key",
-    cls=RequiredArgument,
-    missing="Missing key argument.",
-    empty="Key cannot be empty.",
-    completes="key",
-)
+@key_argument
 @click.option("--limit", type=Number(int, 1), metavar="N", help="Show the last N writes only.")
 @click.pass_obj
 def history(invocation: Invocation, *, key: str, limit: int | None) -> None:

@@ -6,7 +6,7 @@ from itertools import islice
 
 import click
 
-from softadastra.cli.command import Command, Group, Lazy, RequiredArgument
+from softadastra.cli.command import Command, Group, Lazy, RequiredArgument, key_argument
 from softadastra.cli.documents import entry_document
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
@@ -77,13 +77,7 @@ def put(
 
 
 @click.command("get", cls=Command)
-@click.argument(
-    "key",
-    cls=RequiredArgument,
-    missing="Missing key argument.",
-    empty="Key cannot be empty.",
-    completes="key",
-)
+@key_argument
 @click.option("--raw", is_flag=True, help="Print text and bytes as they are, all else as JSON.")
 @click.pass_obj
 def get(invocation: Invocation, *, key: str, raw: bool) -> None:
@@ -126,13 +120,7 @@ def _shown(value: Value) -> str:
 
 
 @click.command("remove", cls=Command)
-@click.argument(
-    "key",
-    cls=RequiredArgument,
-    missing="Missing key argument.",
-    empty="Key cannot be empty.",
-    completes="key",
-)
+@key_argument
 @click.pass_obj
 def remove(invocation: Invocation, *, key: str) -> None:
     """Remove a key.

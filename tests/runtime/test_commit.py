@@ -6,7 +6,6 @@ import errno
 import gc
 import itertools
 import threading
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -20,6 +19,7 @@ from softadastra.store.replica import Replica
 from softadastra.sync.engine import Engine
 from softadastra.vitals import LogRefusal, RefusalKind
 from tests.engines import OPTIONS
+from tests.eventually import eventually
 from tests.interrupts import every_interrupt, in_time, one_signal
 
 VALUE = b"\x01"
@@ -158,9 +158,7 @@ def test_the_first_of_those_who_were_committed_together_waits_for_the_others(dis
     assert of._join(first) is None
     leader = threading.Thread(target=of._lead, args=(first,))
     leader.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while of._gathering._gate is None:
-        assert time.monotonic() < deadline
+    eventually(lambda: of._gathering._gate is not None)
     assert disk.syncs == 0
 
     of._join(second)
@@ -353,9 +351,7 @@ def test_writers_that_come_during_a_sync_share_the_next_one(disk):
     assert inside.wait(10)
     for thread in threads[1:]:
         thread.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(of._waiting) < 7:
-        assert time.monotonic() < deadline
+    eventually(lambda: len(of._waiting) >= 7)
     release.set()
     for thread in threads:
         thread.join(10)
@@ -389,9 +385,7 @@ def test_when_a_shared_sync_fails_each_writer_raises_its_own_error(disk):
     assert inside.wait(10)
     for thread in threads[1:]:
         thread.start()
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while len(of._waiting) < 3:
-        assert time.monotonic() < deadline
+    eventually(lambda: len(of._waiting) >= 3)
     release.set()
     for thread in threads:
         thread.join(10)
@@ -517,8 +511,7 @@ def test_a_waiting_writer_that_is_interrupted_withdraws_what_is_not_begun(disk):
     def interrupt_the_waiting():
         inside.set()
         disk.on_sync = lambda: None
-        while not of._waiting:
-            pass
+        eventually(lambda: of._waiting)
         interrupt_until(lambda: not of._waiting)
 
     disk.on_sync = interrupt_the_waiting
@@ -549,8 +542,7 @@ def test_a_writer_that_is_interrupted_while_another_commits_it_raises_when_that_
         disk.on_sync = second_sync
         begun.set()
         assert joined.wait(10)
-        while len(of._waiting) < 2:
-            pass
+        eventually(lambda: len(of._waiting) == 2)
 
     def second_sync():
         disk.on_sync = lambda: None
@@ -563,8 +555,7 @@ def test_a_writer_that_is_interrupted_while_another_commits_it_raises_when_that_
         writers[0].start()
         assert begun.wait(10)
         writers[1].start()
-        while not of._waiting:
-            pass
+        eventually(lambda: of._waiting)
         joined.set()
         with pytest.raises(KeyboardInterrupt):
             of.write([("main", VALUE, 0)])
