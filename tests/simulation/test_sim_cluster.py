@@ -365,6 +365,32 @@ def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_remov
         assert a.items() == b.items() == c.items() == {}
 
 
+@pytest.mark.parametrize("is_named", [False, True], ids=["unheard of", "named"])
+def test_a_later_remove_that_is_collected_waits_for_who_is_named_and_for_nobody_unheard_of(
+    is_named: bool,
+):
+    """A remove that is collected meets nothing more; who is named keeps it from being so."""
+    with SimCluster(3, topology="apart") as cluster:
+        a, b, late = cluster.nodes
+        b.connect(a)
+        if is_named:
+            cluster.partition(a.node_id, late.node_id)
+            a.connect(late)
+            b.connect(late)
+            cluster.partition(b.node_id, late.node_id)
+        a.put("key", "first")
+        late.put("key", "late")
+        cluster.run(1)
+        b.remove("key")
+        cluster.run(200)
+        cluster.heal()
+        late.connect(a)
+
+        assert cluster.wait_converged(timeout=120)
+        held = [node.get("key") for node in cluster.nodes]
+        assert held == [None if is_named else "late"] * 3
+
+
 def test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection():
     """Others told node-a that node-c has it. It never comes, and the last word counts."""
     with SimCluster(3, topology="line", auto_queue=False) as cluster:
