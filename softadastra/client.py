@@ -402,7 +402,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         original, or replace it; what the original had written since comes back from its peers.
 
         Raises:
-            InvalidArgumentError: no file can have this path.
+            InvalidArgumentError: no file can have this path; or the log itself is rewritten there.
             AlreadyExistsError: there is a file at this path.
             StorageError: the disk refused; a file that is there all the same is whole.
             InvalidStateError: the client is not open, or keeps no log.

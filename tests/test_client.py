@@ -926,6 +926,18 @@ def test_a_backup_overwrites_nothing_and_needs_a_log(tmp_path):
     assert taken.read_text() == "precious"
 
 
+def test_a_backup_is_not_put_where_the_log_is_rewritten(tmp_path):
+    """It would be removed by the next compaction, or when the log is opened again."""
+    path = tmp_path / "a.wal"
+    with Client(ClientOptions.persistent("node-a", path)) as node:
+        with pytest.raises(InvalidArgumentError, match="where this log is rewritten"):
+            node.backup(tmp_path / ".." / tmp_path.name / "a.wal.new")
+        node.backup(tmp_path / "b.wal.new")
+        node.compact()
+
+    assert (tmp_path / "b.wal.new").exists()
+
+
 @pytest.mark.parametrize("timeout", ["x", math.nan, -1, [1]])
 def test_a_bad_timeout_is_refused_before_anything_is_waited_for(client, timeout):
     with pytest.raises(InvalidArgumentError, match="seconds from 0 on"):

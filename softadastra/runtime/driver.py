@@ -12,7 +12,8 @@ from typing import Final
 from softadastra.errors import InvalidStateError, OtherProtocolError, ProtocolError, StorageError
 from softadastra.runtime.commit import Committer
 from softadastra.store.dots import DotSet
-from softadastra.sync.messages import Batch, SnapshotCommit
+from softadastra.sync.histories import begins_life
+from softadastra.sync.messages import Batch, Message, SnapshotCommit, SnapshotRange
 from softadastra.sync.notices import Level
 from softadastra.sync.output import Push
 from softadastra.sync.records import Record
@@ -156,8 +157,8 @@ class Driver:
                         with self._committer.lock:
                             self._engine.offend(link, error.message, now)
                         continue
-                    if isinstance(message, SnapshotCommit) and records:
-                        # What it drops is decided from all that came before it.
+                    is_alone = self._stands_alone(message)
+                    if is_alone and records:
                         is_stored = self._commit(records)
                         records = []
                         if not is_stored:
@@ -166,6 +167,9 @@ class Driver:
                         record = self._engine.receive(link, message, payload, now)
                     if record is not None:
                         records.append(record)
+                    if is_alone:
+                        self._commit(records)
+                        records = []
                 case LinkUp(link, dialled, address, node_id):
                     host = "" if dialled else address
                     with self._committer.lock:
@@ -186,6 +190,18 @@ class Driver:
                     facts = {"address": address, "reason": reason, "count": count}
                     self._engine.notices.note(Level.WARNING, "connection.cut", **facts)
         return records
+
+    def _stands_alone(self, message: Message) -> bool:
+        """Whether a message is to be judged by all that came before it, and what follows by it."""
+        match message:
+            case SnapshotCommit():
+                return True
+            case Batch() | SnapshotRange():
+                batch = message if isinstance(message, Batch) else message.batch
+                with self._committer.lock:
+                    return bool(batch.lives) and begins_life(self._engine.replica, batch)
+            case _:
+                return False
 
     def _note_failed(self, failed: AuthFailed) -> None:
         """Tell that somebody is not who was expected, or is a stranger."""

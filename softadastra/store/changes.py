@@ -109,6 +109,15 @@ class Arrivals(NamedTuple):
     lives: Mapping[int, Sequence[Life]] = NO_LIVES
     """Of the origins whose writes it brings: those that its receiver may not know."""
 
+    def top_of(self, origin: int) -> int:
+        """Give the highest number of an origin that it brings or names, 0 when it does neither."""
+        tops = [claim.last for claim in self.claims if claim.origin == origin]
+        tops += [sibling[1] for sibling in self.siblings if sibling[0] == origin]
+        for state in self.states:
+            tops += [sibling[1] for sibling in state.siblings if sibling[0] == origin]
+            tops.append(state.context.get(origin, 0))
+        return max(tops, default=0)
+
     def dots(self) -> set[Visitor]:
         """Give all of its siblings."""
         dots = {(key, s[0], s[1]) for key, s in zip(self.keys, self.siblings, strict=False)}
@@ -156,3 +165,7 @@ class Committed(NamedTuple):
     drops: list[Visitor]
     lives: Mapping[int, Sequence[Life]] = NO_LIVES
     """Of the origins of `have`."""
+
+    def top_of(self, origin: int) -> int:
+        """Give the highest number of an origin that is had then, 0 when none is."""
+        return self.have[origin].top if origin in self.have else 0

@@ -6,11 +6,11 @@ Origins are numbers (`origins.py`); OWN is this node's own.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from softadastra.store.changes import OWN
 from softadastra.store.index import OriginLog
-from softadastra.store.lives import Life, history, joined
+from softadastra.store.lives import Life, history, joined, lived
 from softadastra.store.origins import Origin, Origins
 
 __all__ = ["Histories"]
@@ -65,13 +65,22 @@ class Histories:
         """
         return max(self.top_of(number), self.named.get(number, 0))
 
-    def learn_lives(self, told: Mapping[int, Sequence[Life]]) -> None:
-        """Take in lives of origins, by number."""
+    def learn_lives(self, told: Mapping[int, Sequence[Life]], top_of: Callable[[int], int]) -> None:
+        """Take in lives of origins, by number.
+
+        Those alone in which something was written of what has come with them. One that begins
+        behind all that is here may be of another branch than what fills the numbers up to it.
+
+        Args:
+            told: the lives.
+            top_of: gives the highest number of an origin that has come with them.
+        """
         for number, lives in told.items():
-            known = self.lives.get(number, ())
-            more = joined(self.origins[number].incarnation, known, lives)
-            if more != known:  # nearly every batch tells of the last life
-                self.lives[number] = more
+            known = set(self.history(number))
+            if not known.issuperset(lives):  # nearly every batch tells of the last one alone
+                reached = lived(lives, top_of(number))
+                ours = self.lives.get(number, ())
+                self.lives[number] = joined(self.origins[number].incarnation, ours, reached)
 
     def haves(self) -> Iterator[tuple[int, OriginLog]]:
         """Give every origin, by number, of which this node has a write."""

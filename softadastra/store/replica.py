@@ -178,7 +178,7 @@ class Replica(Histories):
             arrivals: its content.
             outlived: siblings that it supersedes without saying so.
         """
-        self.learn_lives(arrivals.lives)
+        self.learn_lives(arrivals.lives, arrivals.top_of)
         if self.observed is None and self._begin(arrivals):
             return Merged(arrivals.keys, [], [])
         contexts: dict[str, dict[int, int]] = defaultdict(dict)
@@ -280,7 +280,7 @@ class Replica(Histories):
                 vanished.append(key)
         self.replace(changed)
         self._vanish(vanished)
-        self.learn_lives(committed.lives)
+        self.learn_lives(committed.lives, committed.top_of)
         for number, had in committed.have.items():
             log = self.logs[number]
             ours = DotSet(log.base, log.ranges_beyond())

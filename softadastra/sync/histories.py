@@ -23,6 +23,7 @@ from softadastra.sync.messages import Batch, Haves, Lives, Named
 
 __all__ = [
     "Finding",
+    "begins_life",
     "examine",
     "examine_batch",
     "lives_behind",
@@ -184,6 +185,22 @@ def examine_batch(replica: Replica, batch: Batch, tops: Sequence[int]) -> Findin
         if parted is not None:
             return of_parting(origin, parted, number)
     return None
+
+
+def begins_life(replica: Replica, batch: Batch) -> bool:
+    """Whether a batch brings the first writes of a life that is new here.
+
+    What came before it and what comes after may continue the history in another way: each of
+    them has to be compared with what the others have left.
+    """
+    for position, lives in batch.lives:
+        origin = batch.origins[position]
+        number = replica.origins.known(origin)
+        known = begun(origin.incarnation) if number is None else replica.history(number)
+        unknown = set(lives).difference(known)
+        if unknown and min(unknown).first <= tops_of(batch)[position]:
+            return True
+    return False
 
 
 def tops_of(batch: Batch) -> list[int]:

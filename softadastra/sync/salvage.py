@@ -219,7 +219,7 @@ class Salvage:
             case Split():
                 self._split(record, sure)
             case Committed():
-                self._replica.learn_lives(record.lives)
+                self._replica.learn_lives(record.lives, record.top_of)
             case Member() | Registered() | Forgotten() | Counted() | Lived():
                 self._engine.evolve(record)
             case Collected() | Pruned() | Released() | Placed():

@@ -23,7 +23,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
-from softadastra.errors import AlreadyExistsError, StorageError
+from softadastra.errors import AlreadyExistsError, InvalidArgumentError, StorageError
 from softadastra.wal.lease import take_lease
 
 __all__ = [
@@ -356,6 +356,7 @@ def copy_file(disk: Disk, file: File, end: int, path: Path, added: bytes = b"") 
     """Copy a file up to an offset to a new one, add some bytes, durably, and close it.
 
     Raises:
+        InvalidArgumentError: the file itself is rewritten at the path.
         AlreadyExistsError: there is a file at the path.
         StorageError: the system refused; a file that is there all the same is whole.
     """
@@ -363,6 +364,9 @@ def copy_file(disk: Disk, file: File, end: int, path: Path, added: bytes = b"") 
         file.pread(min(_COPY_BYTES, end - offset), offset) for offset in range(0, end, _COPY_BYTES)
     )
     try:
+        if path.resolve() == aside_of(file.path.resolve()):
+            words = "is where this log is rewritten, and is removed then: back up to another file"
+            raise InvalidArgumentError(f"{path} {words}", path=str(path))
         disk.make_directory(path.parent)
         if disk.exists(path):
             raise AlreadyExistsError(f"{path} exists: back up to a new file", path=str(path))

@@ -212,6 +212,7 @@ class WriteAheadLog:
             behind: kinds and payloads that the copy has behind them.
 
         Raises:
+            InvalidArgumentError: this log is rewritten at the path.
             AlreadyExistsError: there is a file at the path.
             StorageError: the system refused; a file that is there all the same is whole.
             InvalidStateError: the log is not open, or not replayed to its end.

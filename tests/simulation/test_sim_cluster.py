@@ -232,6 +232,67 @@ def test_a_log_restored_from_an_old_copy_loses_nothing_and_gets_back_what_it_for
         assert a.items() == {"before": 1, "forgotten": 2, "under a number that was used": 3}
 
 
+def test_two_branches_of_a_history_that_come_at_once_are_told_apart():
+    """Each continues what was here before; the second one has to be compared with the first."""
+    with SimCluster(4, topology="apart") as cluster:
+        receiver, writer, *holders = cluster.nodes
+        for holder in holders:
+            holder.connect(receiver)
+        cluster.run(2)
+        image = writer.copy()
+        receiver.pause()
+        writer.connect(holders[0])
+        writer.put("one", 1)
+        cluster.run(0.4)
+        cluster.partition(writer.node_id, holders[0].node_id)
+        writer.restore(image)
+        writer.restart()
+        writer.connect(holders[1])
+        writer.put("two", 1)
+        writer.put("two", 2)
+        cluster.run(0.4)
+        receiver.resume()
+        cluster.run(0.05)
+        assert receiver.get("one") == 1
+        holders[0].lose()
+        for node in (receiver, writer, holders[1]):
+            node.forget(holders[0].node_id)
+        cluster.heal()
+
+        assert cluster.wait_converged(timeout=120)
+        assert receiver.items() == holders[1].items() == {"one": 1, "two": 2}
+
+
+def test_a_life_that_was_told_before_any_write_of_it_came_is_not_given_to_another_branch():
+    """A link fails behind the first batch of a branch; then the whole of the other one comes."""
+    with SimCluster(4, topology="apart", sync_batch_size=1, sync_window=1) as cluster:
+        receiver, writer, first, second = cluster.nodes
+        writer.connect(first)
+        writer.put_many([("common 1", 1), ("common 2", 2)])
+        cluster.run(1)
+        image = writer.copy()
+        writer.put_many([(f"first {i}", i) for i in range(4)])
+        cluster.run(1)
+        cluster.partition(writer.node_id, first.node_id)
+        writer.restore(image)
+        writer.restart()
+        writer.connect(second)
+        writer.put_many([(f"second {i}", i) for i in range(4)])
+        cluster.run(1)
+        cluster.delay(receiver.node_id, second.node_id, 0.6, 0.6)
+        second.connect(receiver)
+        assert cluster.wait_until(lambda: receiver.get("common 1") is not None, timeout=5)
+        cluster.partition(receiver.node_id, second.node_id)
+        first.connect(receiver)
+        assert cluster.wait_until(lambda: receiver.get("first 3") is not None, timeout=5)
+        assert receiver.get("second 0") is None
+        cluster.delay(receiver.node_id, second.node_id, 0, 0)
+        cluster.heal()
+
+        assert cluster.wait_converged(timeout=120)
+        assert len(receiver.items()) == 10
+
+
 def test_a_write_that_only_a_wiped_disk_held_is_lost_and_an_old_copy_brings_it_back():
     with SimCluster(2) as cluster:
         a, b = cluster.nodes
@@ -302,6 +363,32 @@ def test_a_node_that_stayed_away_for_too_long_brings_nothing_back_that_was_remov
         c.resume()
         assert cluster.wait_converged(timeout=120)
         assert a.items() == b.items() == c.items() == {}
+
+
+@pytest.mark.parametrize("is_named", [False, True], ids=["unheard of", "named"])
+def test_a_later_remove_that_is_collected_waits_for_who_is_named_and_for_nobody_unheard_of(
+    is_named: bool,
+):
+    """A remove that is collected meets nothing more; who is named keeps it from being so."""
+    with SimCluster(3, topology="apart") as cluster:
+        a, b, late = cluster.nodes
+        b.connect(a)
+        if is_named:
+            cluster.partition(a.node_id, late.node_id)
+            a.connect(late)
+            b.connect(late)
+            cluster.partition(b.node_id, late.node_id)
+        a.put("key", "first")
+        late.put("key", "late")
+        cluster.run(1)
+        b.remove("key")
+        cluster.run(200)
+        cluster.heal()
+        late.connect(a)
+
+        assert cluster.wait_converged(timeout=120)
+        held = [node.get("key") for node in cluster.nodes]
+        assert held == [None if is_named else "late"] * 3
 
 
 def test_a_write_that_was_told_of_and_lost_with_its_disk_holds_back_no_collection():

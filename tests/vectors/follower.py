@@ -290,9 +290,10 @@ class Follower:
         if top and has_parted(self.history(origin), top, theirs, their_top):
             raise Parted(origin)
 
-    def learn_lives(self, told: dict[Origin, Lives]) -> None:
+    def learn_lives(self, told: dict[Origin, Lives], top_of: Callable[[Origin], int]) -> None:
         for origin, lives in told.items():
-            known = {*self.lives.get(origin, []), *lives}.difference(begun(origin))
+            reached = [life for life in lives if life[0] <= top_of(origin)]
+            known = {*self.lives.get(origin, []), *reached}.difference(begun(origin))
             self.lives[origin] = sorted(known)
 
     def take(self, content: Content, wall_ms: int) -> list[bytes]:
@@ -303,7 +304,7 @@ class Follower:
                 self.compare(origin, theirs, max(theirs[-1][0], content.top(origin)))
         if content.top(self.origin) > len(self.own):
             raise Parted(self.origin)
-        self.learn_lives(content.lives)
+        self.learn_lives(content.lives, content.top)
         for origin, n in content.named.items():
             self.named[origin] = max(n, self.named.get(origin, 0))
         if self.snapshot is not None:
@@ -418,7 +419,7 @@ class Follower:
                 self.entries[key] = (kept, context)
             else:
                 self.entries.pop(key, None)
-        self.learn_lives(snapshot.lives)
+        self.learn_lives(snapshot.lives, lambda origin: tops.get(origin, 0))
         for origin, ranges in snapshot.have.items():
             for first, last in ranges:
                 self.have[origin] = add(self.have.get(origin, []), first, last)

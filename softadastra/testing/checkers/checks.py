@@ -56,6 +56,7 @@ class Checks:
         self.batches_sent = 0
         """By all nodes so far."""
         self._trace = trace
+        self._nodes_count = nodes_count
         truth = Truth(self.ledger, self.lineage, self.liars)
         self._checkers: tuple[Checker, ...] = (
             Dots(truth),
@@ -96,6 +97,12 @@ class Checks:
 
     def turned(self, node: SimNode, turn: Turn) -> None:
         """A node has done all that was due."""
+        engine = node.running().engine
+        if len(engine.members) + 1 < self._nodes_count:
+            # It has collected without those of whom it has not heard.
+            self.ledger.is_set_back |= any(
+                log.collected.top for log in engine.replica.logs.values()
+            )
         for notice in node.running().take_notices():
             if self._trace.is_on:
                 facts = " ".join(f"{name}={value}" for name, value in notice.fields.items())

@@ -107,8 +107,9 @@ class Keeping(LedgerChecker):
     def _winners(self, replica: Replica, standing: Mapping[Name, Fact]) -> list[set[Name]]:
         """Give what a key may hold under last_write_wins: the greatest, or nothing for a remove.
 
-        A node that comes back with less than it had may write below a remove that is collected
-        where its write then comes first. That is found out and mended, and either may stand.
+        A node that comes back with less than it had, or comes from nowhere, may have written below
+        a remove that is collected where its write then comes first. That is found out and mended,
+        and either may stand.
         """
         first, *others = sorted(standing, key=self._rank(replica, standing), reverse=True)
         winners: list[set[Name]] = [{first}]

@@ -71,7 +71,8 @@ class Ledger:
         """Writes whose every durable copy was lost or damaged, or that never had one."""
         self.is_set_back = False
         """Whether a member has come, or may come, back with less than others believe it to have:
-        wiped, restored, or away for so long that it held back collection no more."""
+        wiped, restored, or away for so long that it held back collection no more; or is met after
+        others have collected, who had not heard of it."""
 
     def __iter__(self) -> Iterator[Fact]:
         for facts in self._facts.values():
