@@ -198,8 +198,10 @@ class Driver:
                 return True
             case Batch() | SnapshotRange():
                 batch = message if isinstance(message, Batch) else message.batch
+                if not batch.lives:
+                    return False
                 with self._committer.lock:
-                    return bool(batch.lives) and begins_life(self._engine.replica, batch)
+                    return begins_life(self._engine.replica, batch)
             case _:
                 return False
 
