@@ -107,8 +107,8 @@ class ClientOptions:
     has 64, which with its window of 4 halves the throughput (docs/decisions/0003)."""
 
     sync_batch_bytes: Annotated[int, whole(1024, _MEBIBYTE)] = 262144
-    """The most bytes in one batch; a larger entry travels alone. The limit is the largest batch
-    that a peer accepts."""
+    """The most bytes in one batch; a larger entry travels alone. The limit leaves room in a
+    message, 1.25 MiB, for what surrounds a batch."""
 
     sync_window: Annotated[int, whole(1, 64)] = 8
     """Batches that one peer may leave unconfirmed before it is sent more: at most

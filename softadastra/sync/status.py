@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from softadastra.store.changes import Lost
 from softadastra.store.clock import milliseconds
@@ -161,9 +162,20 @@ def shown_members(engine: Engine) -> list[Member]:
     for node_id, candidate in engine.dialer.candidates.items():
         member = shown.get(node_id, Member(node_id=node_id, source=PeerSource.INBOUND))
         if not member.host:
-            # Nothing better is known than what discovery says, until it was tried.
-            shown[node_id] = found_at(member, candidate.addresses[0])
+            # Nothing better is known than what discovery says, until it was tried; but who has
+            # dialled is where it came from, and anybody can say that it is elsewhere.
+            session = engine.connections.of_peer(node_id)
+            host = session.host if session is not None else ""
+            places = [at for at in candidate.addresses if not host or is_same(at.host, host)]
+            shown[node_id] = (
+                found_at(member, places[0]) if places else replace(member, source=PeerSource.MDNS)
+            )
     return [member for _, member in sorted(shown.items())]
+
+
+def is_same(host: str, other: str) -> bool:
+    """Whether two numeric addresses are one; an interface may be named in either, or in none."""
+    return host.partition("%")[0] == other.partition("%")[0]
 
 
 def peer_status(

@@ -205,7 +205,10 @@ def decode(payload: bytes) -> Message:
         raise
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         # UnicodeDecodeError, ExtraData, StackError and FormatError are ValueErrors.
-        raise ProtocolError(f"not a MessagePack message: {error}") from error
+        # Of some errors the library has no words but their names.
+        raise ProtocolError(
+            f"not a MessagePack message: {str(error) or type(error).__name__}"
+        ) from error
     if type(plain) is not list or len(plain) < 2:
         raise ProtocolError("a message is an array of at least protocol and type")
     protocol, kind, *body = plain

@@ -10,11 +10,13 @@ cut:
   goes.
 - after FIRST_WORD_MS without a message.
 - when they stuff libzmq (`intake.py`).
+- by libzmq itself, when they shake no hands; here that is told.
 - LEAVE_MS after they were dropped: so long they have to hear why, and to go by themselves.
 """
 
 from __future__ import annotations
 
+import errno
 import itertools
 import resource
 from collections import Counter, deque
@@ -43,7 +45,15 @@ LEAVE_MS: Final = 1_000
 NEW_MS: Final = 1_000
 """How long somebody is new: most of those who mean harm begin with it."""
 
-_MONITORED = zmq.EVENT_ACCEPTED | zmq.EVENT_DISCONNECTED
+_MONITORED = (
+    zmq.EVENT_ACCEPTED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+_WENT_AWAY: Final = (errno.ECONNRESET, errno.EPIPE)
+"""Why a handshake failed that the other side ended: a dialler that gave up, a look whether the port
+is open. There was nothing to refuse."""
 _NUMBERS: Final = itertools.count(1)
 """Tell the monitors of one context apart: the name of one that was closed is free some time later.
 """
@@ -83,6 +93,7 @@ class Callers:
     __slots__ = (
         "_by_descriptor",
         "_cut",
+        "_failed",
         "_ghosts",
         "_is_guarded",
         "_leaving",
@@ -96,6 +107,8 @@ class Callers:
         self._is_guarded = is_guarded
         self._router = router
         self._by_descriptor: dict[int, Caller] = {}
+        self._failed = ""
+        """Why the connection shook no hands that libzmq tells the end of next."""
         self._ghosts: dict[int, int] = {}
         """Descriptors of connections that ended before they had spoken -> when. Something that
         they said may still come, and must not pass for what the next one of that number says: else
@@ -201,8 +214,19 @@ class Callers:
 
     def _happened(self, happening: Happening, port: int, now_ms: int) -> None:
         descriptor = happening.value
+        if happening.event is zmq.Event.HANDSHAKE_FAILED_PROTOCOL:
+            is_mismatch = happening.value == zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+            self._failed = "security on one side alone" if is_mismatch else "no handshake"
+            return
+        if happening.event is zmq.Event.HANDSHAKE_FAILED_NO_DETAIL:
+            self._failed = "" if happening.value in _WENT_AWAY else "no handshake"
+            return
         if happening.event is zmq.Event.DISCONNECTED:
             gone = self._by_descriptor.pop(descriptor, None)
+            failed, self._failed = self._failed, ""
+            if failed:
+                # Its host is not known any more when it is gone before it was counted.
+                self._note(gone.connection.host if gone else "", failed)
             if not self._is_guarded and (gone is None or not gone.has_spoken):
                 self._ghosts[descriptor] = now_ms
             return
@@ -229,8 +253,11 @@ class Callers:
         del self._by_descriptor[caller.connection.descriptor]
         caller.connection.sever()
         if reason:
-            host = caller.connection.host if len(self._cut) < KINDS_MAX else ""
-            self._cut[host, reason] += 1
+            self._note(caller.connection.host, reason)
+
+    def _note(self, host: str, reason: str) -> None:
+        """Note what to tell; of very many hosts without their names."""
+        self._cut[host if len(self._cut) < KINDS_MAX else "", reason] += 1
 
 
 def _callers_max() -> int:

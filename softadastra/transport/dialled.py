@@ -204,6 +204,11 @@ class Dialled:
             return SendResult.FULL
         return SendResult.SENT
 
+    def note_end(self, now_ms: int) -> None:
+        """Tell the guard that a connection ends, if there was one."""
+        if self.stage is Stage.UP and self._guard is not None and self.credentials is not None:
+            self._guard.ended(self.credentials.node_id, now_ms)
+
     def close(self) -> None:
         """Disconnect, or give the attempt up."""
         if self._dealer is not None:
@@ -234,6 +239,7 @@ class Dialled:
                 case zmq.Event.CLOSED:
                     return self._attempt_failed(None, now_ms)
                 case zmq.Event.DISCONNECTED if self.stage is Stage.UP:
+                    self.note_end(now_ms)
                     events += self._drained(now_ms)
                     return events + self._end(DownReason.CONNECTION_CLOSED)
                 case _:

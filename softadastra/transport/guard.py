@@ -41,6 +41,11 @@ STRANGERS_MAX: Final = 256
 """Strangers that are remembered, the least recent one out first."""
 
 
+LEAVING_MS: Final = 1_000
+"""How long after a connection with a node has ended it may be about to close: who dials it again at
+once meets a port that is open still, and a handshake that nobody goes on with."""
+
+
 class DialFault(Enum):
     """Why a node that was dialled did not come about, as far as the handshake tells."""
 
@@ -59,7 +64,7 @@ class Guard:
         now_ms: the monotonic time, as in every call here.
     """
 
-    __slots__ = ("_dials", "_keyring", "_knocks", "_strangers", "due_ms", "gate")
+    __slots__ = ("_dials", "_ended", "_keyring", "_knocks", "_strangers", "due_ms", "gate")
 
     def __init__(self, context: Context, keyring: Keyring, now_ms: int) -> None:
         self._keyring = keyring
@@ -68,6 +73,9 @@ class Guard:
         """Apart, so that strangers cannot use up what is told of those who are dialled."""
         self._strangers: OrderedDict[tuple[str, PublicKey], int] = OrderedDict()
         """Address and key -> when it was last here."""
+        self._ended: dict[str, int] = {}
+        """Node id -> when the last connection ended with who had proved its key. Of those alone who
+        are trusted."""
         self.gate = Gate(context, keyring)
         self.due_ms = now_ms + REREAD_INTERVAL_MS
         """When to `reread`."""
@@ -93,6 +101,10 @@ class Guard:
             return self._keyring.node_of(PublicKey(bytes.fromhex(user))) or NOBODY
         except (zmq.ZMQError, ValueError):  # the connection has proved nothing
             return NOBODY
+
+    def ended(self, node_id: str, now_ms: int) -> None:
+        """Note that a connection has ended with a node that had proved its key."""
+        self._ended[node_id] = now_ms
 
     def answer(self, now_ms: int) -> list[TransportEvent]:
         """Answer who wants to come in; tell of strangers."""
@@ -140,6 +152,10 @@ class Guard:
                     f"auth_failed: {address} did not prove the key of {node_id!r}: expected"
                     f" {expected}, seen {seen or 'none'}"
                 )
+                ended_ms = self._ended.pop(node_id, None)
+                if ended_ms is not None and now_ms - ended_ms < LEAVING_MS:
+                    # No news of its key; one that has another key now hangs up again.
+                    return words, []
         return words, self._tell(node_id, str(address), fault.value, seen, expected, now_ms)
 
     def close(self) -> None:

@@ -243,6 +243,8 @@ class Listener:
 
     def drop(self, link: Link, now_ms: int) -> None:
         """Forget a link, do not listen to it any more, and end its connection soon."""
+        if self._guard is not None:
+            self._guard.ended(self._inbound[link].node_id, now_ms)
         caller = self._forget(link)
         if caller is not None:
             self.callers.leave(caller, now_ms)

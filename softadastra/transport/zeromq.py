@@ -170,12 +170,14 @@ class ZeroMQTransport(Transport):
             for event in self._pending
             if not (isinstance(event, LinkEvent) and event.link == link)
         ]
+        now_ms = _monotonic_ms()
         dialled = self._dialled.get(link)
         if dialled is not None:
+            dialled.note_end(now_ms)
             dialled.close()
             self._changed(dialled, [])
         elif self._listener is not None and link in self._listener:
-            self._listener.drop(link, _monotonic_ms())
+            self._listener.drop(link, now_ms)
 
     def poll(self, timeout_ms: int | None) -> list[TransportEvent]:
         """See `Transport.poll`."""

@@ -342,6 +342,24 @@ def test_who_was_found_and_has_not_greeted_is_shown_and_is_nobody() -> None:
     assert len(node.log) == 1  # the write
 
 
+def test_a_peer_that_has_dialled_is_not_shown_where_somebody_says_that_it_is() -> None:
+    lan = Lan("a", "b")
+    node = lan["a"]
+    lan["b"].engine.propose([peer("a", 1)], lan["b"].now)
+    lan.run(1_000)
+    session = node.engine.connections.of_peer("b")
+    assert session is not None
+    session.host = peer("b", 2).host  # as a transport tells it
+
+    node.engine.propose([peer("b", 66)], node.now)
+    shown = lan.shown("a")["b"]
+    assert (shown.host, shown.port, shown.source) == ("", 0, PeerSource.MDNS)
+
+    node.engine.propose([peer("b", 66), peer("b", 2)], node.now)
+    shown = lan.shown("a")["b"]
+    assert (shown.host, shown.port, shown.source) == ("10.0.0.2", 4041, PeerSource.MDNS)
+
+
 def test_a_peer_that_greeted_where_it_was_found_is_remembered_there() -> None:
     lan = Lan("a", "b")
     lan["a"].engine.propose([peer("b", 2)], lan["a"].now)

@@ -179,6 +179,7 @@ def test_what_is_no_message_is_refused_with_a_reason(payload):
         decode(payload)
 
     assert 0 < len(refusal.value.message) < 400
+    assert not refusal.value.message.endswith(": ")
 
 
 @given(st.binary(max_size=200))

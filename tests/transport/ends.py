@@ -31,6 +31,7 @@ __all__ = [
     "PATIENCE_SECONDS",
     "End",
     "await_monitor",
+    "greeting",
     "join",
     "raw_connection",
     "silent_node",
@@ -130,11 +131,15 @@ def raw_connection(port: int, data: bytes = b"") -> socket.socket:
     return connection
 
 
+def greeting(mechanism: str) -> bytes:
+    """What ZMTP 3.1 begins with (RFC 37)."""
+    return b"\xff" + bytes(8) + b"\x7f\x03\x01" + mechanism.encode().ljust(20, b"\0") + bytes(32)
+
+
 def silent_node(port: int) -> socket.socket:
     """Shake hands as ZMTP 3.1 has it (RFC 37), send one frame, "first", and fall silent."""
-    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"NULL".ljust(20, b"\0") + bytes(32)
     ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
-    connection = raw_connection(port, greeting + bytes([4, len(ready)]) + ready)
+    connection = raw_connection(port, greeting("NULL") + bytes([4, len(ready)]) + ready)
     heard = b""
     while b"READY" not in heard:
         heard += connection.recv(4096)

@@ -11,13 +11,13 @@ from typing import cast
 import pytest
 import zmq
 
-from softadastra.transport import callers
+from softadastra.transport import callers, sockets
 from softadastra.transport.callers import CALLERS_MAX, Callers
 from softadastra.transport.dealer import Happening
 from softadastra.transport.links import FRAME_BYTES_MAX, CallerCut, SendResult
 
 from .conftest import Open, OpenRaw
-from .ends import LOOPBACK, End, join, raw_connection, silent_node, until
+from .ends import LOOPBACK, End, greeting, join, raw_connection, silent_node, until
 
 
 def callers_of(end: End) -> int:
@@ -128,6 +128,41 @@ def test_who_says_nothing_is_cut_in_time_and_who_speaks_is_not(
         assert is_open(spoken)
     until(lambda: listener.told, listener)
     assert listener.told == [CallerCut(LOOPBACK, "silent", 1)]
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (greeting("PLAIN"), "security on one side alone"),
+        (greeting("NULL") + b"\x04\x05\x04OOPS", "no handshake"),
+    ],
+    ids=["another mechanism", "another command"],
+)
+def test_who_shakes_no_hands_is_told_with_the_reason(
+    open_end: Open, said: bytes, reason: str
+) -> None:
+    listener = open_end()
+    with raw_connection(listener.listen(), said):
+        until(lambda: listener.told, listener)
+
+    (told,) = listener.told
+    assert told in (CallerCut(LOOPBACK, reason, 1), CallerCut("", reason, 1))  # gone at once
+
+
+def test_who_is_slow_to_shake_hands_is_told_and_who_only_looks_at_the_port_is_not(
+    open_end: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sockets, "HANDSHAKE_TIMEOUT_MS", 300)
+    listener = open_end()
+    port = listener.listen()
+    with raw_connection(port):
+        until(lambda: callers_of(listener) == 1, listener)
+    until(lambda: callers_of(listener) == 0, listener)
+    assert listener.told == []
+
+    with raw_connection(port):
+        until(lambda: listener.told, listener)
+    assert listener.told == [CallerCut(LOOPBACK, "no handshake", 1)]
 
 
 def test_a_dropped_link_has_a_second_to_go_by_itself(open_end: Open) -> None:

@@ -597,6 +597,28 @@ def test_strangers_by_the_hundred_leave_friends_connected(
     assert len(b.failures()) == 16  # the rest is counted, and fills no log
 
 
+@pytest.mark.parametrize("is_dialled", [False, True])
+def test_a_peer_that_hangs_up_once_while_it_closes_is_not_told_to_be_somebody_else(
+    open_node: OpenNode, is_dialled: bool
+) -> None:
+    """A node that is dialled at once, when its connection has ended, is often not gone yet."""
+    a, b, port = friends(open_node)
+    impostor = open_node("impostor")
+    impostor.trusts(a)
+    closing = impostor.listen()
+    if is_dialled:
+        link, _ = connect(a, b, port)
+    else:
+        _, link = connect(b, a, a.listen())
+    a.transport.drop(link)
+
+    assert "did not prove the key of 'b'" in end_of(a, dial(a, b, closing), impostor)
+    assert a.failures() == []
+
+    end_of(a, dial(a, b, closing), impostor)
+    assert [failure.reason for failure in a.failures()] == ["not_proved"]
+
+
 def test_strangers_do_not_keep_it_from_being_told_that_a_peer_is_not_who_it_was(
     open_node: OpenNode, open_raw: OpenRaw
 ) -> None:
