@@ -369,7 +369,7 @@ class Node:
         self.wake()
 
         def is_settled() -> bool:
-            return peer.node_id in engine.connections.active or attempt.failed_total > failures
+            return peer.node_id in engine.connections.settled or attempt.failed_total > failures
 
         settled = self.wait(is_settled, timeout)
         if peer.node_id in engine.connections.active:

@@ -25,6 +25,9 @@ __all__ = ["Connections", "Ended"]
 CONTEST_MS = 2_000
 """How long a process has to show that it is alive when another one of its name greets. Nearly
 always its connection is found closed at the first question."""
+LOCATE_INTERVAL_MS = 30_000
+"""How long after nobody was to be found at the named address of a peer that is connected it is
+dialled again: it may be behind a router that lets nobody in."""
 HAVE_TICKS = 5
 """How many tick intervals changes gather before peers are told of them."""
 RELAY_TICKS = 20
@@ -83,7 +86,18 @@ class Connections:
     @property
     def settled(self) -> set[str]:
         """Whom not to dial: those who are connected, unless it is in doubt who that is."""
-        return {name for name, link in self.active.items() if not self.sessions[link].is_doubted}
+        return {
+            name for name, link in self.active.items() if not self._is_doubted(self.sessions[link])
+        }
+
+    def _is_doubted(self, session: Session) -> bool:
+        """Whether a peer has only said its name, and people have named an address to ask for it.
+
+        Without security a name costs nothing, and whoever takes it first would keep its owner out.
+        """
+        attempt = self.dialer.attempts.get(session.peer_id)
+        is_named = attempt is not None and not attempt.is_learned
+        return is_named and not session.is_located and not session.proved
 
     def is_carrying(self, session: Session) -> bool:
         """Whether this connection carries the sync with its peer."""
@@ -128,9 +142,8 @@ class Connections:
         attempt = self.dialer.of_link(link)
         if attempt is not None:
             self.dialer.lost(attempt, reason, now.mono_ms)
-            if (carrier := self.of_peer(attempt.peer.node_id)) is not None:
-                # Nobody else was to be found by that name.
-                carrier.is_doubted = False
+            if self.active.get(attempt.peer.node_id, link) != link:
+                attempt.rest(now.mono_ms + LOCATE_INTERVAL_MS)
             if not was_active:
                 peer = attempt.peer.node_id
                 self._notices.note(Level.DEBUG, "dial.failed", peer=peer, reason=reason)
@@ -143,6 +156,8 @@ class Connections:
             self.active[peer] = others[-1]
             return
         del self.active[peer]
+        if attempt is None and (named := self.dialer.attempts.get(peer)) is not None:
+            named.hurry(now.mono_ms)
         self.since.pop(peer, None)
         self.ends[peer] = Ended(reason, now)
         self._neighbours_changed(peer, now)
@@ -223,16 +238,12 @@ class Connections:
 
     def _contest(self, rival: Session, session: Session, now: Now) -> None:
         """Ask whether the one that is connected by a name is alive, as another one greets by it."""
-        attempt = self.dialer.attempts.get(session.peer_id)
-        is_named = attempt is not None and not attempt.is_learned
-        rival.is_doubted = is_named and not rival.is_located and not rival.proved
+        if self._is_doubted(rival):
+            self.dialer.attempts[session.peer_id].hurry(now.mono_ms)
         session.contested_ms = rival.question_ms = now.mono_ms
 
     def _replace(self, rival: Session, session: Session, now: Now) -> None:
-        """Believe who is where people said, not who came by himself and says the same name.
-
-        Without security a name costs nothing, and the first to take it would keep its owner out.
-        """
+        """Believe who is where people said, not who came by himself and says the same name."""
         self.active[session.peer_id] = session.link
         refusal = duplicate_of(session.peer_id)
         self.drop(rival, refusal.words, now, farewell(refusal.words, refusal))

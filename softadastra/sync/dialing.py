@@ -57,9 +57,14 @@ class Attempt:
     tried at once."""
 
     def hurry(self, now_ms: int) -> None:
-        """Try it soon, because somebody says that the peer is there."""
+        """Try it soon: the peer may be there."""
         if self.link is None:
             self.due_ms = min(self.due_ms, max(now_ms, self.ended_ms + ANNOUNCED_AGAIN_MS))
+
+    def rest(self, until_ms: int) -> None:
+        """Try it no sooner: the peer is connected in another way, so nothing is wrong with it."""
+        self.due_ms = max(self.due_ms, until_ms)
+        self.last_error = ""
 
 
 @dataclass(slots=True)

@@ -173,8 +173,6 @@ class Session:
     """Since when another process of the same name is asked whether it is alive."""
     is_located: bool = False
     """Whether the process at the other end has answered at the address that people named."""
-    is_doubted: bool = False
-    """Whether another process of the same name has come, and the named address is to be asked."""
     question_ms: int = -1
     """When this one was last to be asked so."""
     answered_ms: int = -1

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
-from softadastra.sync.connections import CONTEST_MS
+from softadastra.sync.connections import CONTEST_MS, LOCATE_INTERVAL_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
 from softadastra.sync.messages import Message, Ping, Pong, Reject, RejectReason
 from softadastra.sync.notices import each
@@ -385,13 +385,16 @@ def rejected(door: Door, link: int) -> list[RejectReason]:
     return [m.reason for number, m in door.sends if number == link and isinstance(m, Reject)]
 
 
-def test_who_took_the_name_of_a_peer_first_gives_way_to_who_is_where_people_say(door: Door):
+@pytest.mark.parametrize("comes", [True, False], ids=["it dials as well", "it waits to be dialled"])
+def test_who_took_the_name_of_a_peer_first_gives_way_to_who_is_where_people_say(
+    door: Door, comes: bool
+):
     """Else whoever is there before it keeps a peer away for as long as he likes."""
     door.name("b")
     door.come("b", nonce=666)
     squatter = door.link
-    assert door.due() == []
-    door.come("b", nonce=7)
+    if comes:
+        door.come("b", nonce=7)
     door.answer("b", nonce=7)
 
     assert door.process("b") == 7
@@ -409,18 +412,47 @@ def test_then_the_name_is_taken_and_nobody_is_dialled_for_another_claim(door: Do
     assert door.process("b") == 7
 
 
-def test_when_nobody_is_where_people_say_who_came_first_stays(door: Door):
+def test_when_nobody_is_where_people_say_who_came_stays_and_the_address_is_asked_now_and_then(
+    door: Door,
+):
+    """It may be a peer behind a router. Or its owner comes back only later."""
     door.name("b")
     door.come("b", nonce=7)
     first = door.link
+    for number in (97, 98, 99):
+        (attempt,) = door.due()
+        attempt.link = number
+        door.engine.connections.down(number, "connection refused", door.node.now)
+        assert attempt.last_error == ""
+        door.advance(LOCATE_INTERVAL_MS - 1)
+        assert door.due() == []
+        door.advance(1)
+
+    assert door.engine.connections.active == {"b": first}
+
+
+def test_a_peer_that_came_and_went_is_dialled_at_once_where_it_was_not_to_be_found(door: Door):
+    door.name("b")
+    door.come("b", nonce=7)
+    (attempt,) = door.due()
+    attempt.link = 99
+    door.engine.connections.down(99, "connection refused", door.node.now)
+    door.advance(1_000)
+    door.engine.connections.down(door.link, "closed by the peer", door.node.now)
+
+    assert door.due() == [attempt]
+
+
+def test_another_claim_has_the_named_address_asked_soon(door: Door):
+    door.name("b")
     door.come("b", nonce=666)
     (attempt,) = door.due()
     attempt.link = 99
     door.engine.connections.down(99, "connection refused", door.node.now)
+    door.advance(1_000)
+    door.come("b", nonce=7)
 
-    door.advance(60_000)
-    assert door.due() == []
-    assert door.engine.connections.active == {"b": first}
+    assert door.due() == [attempt]
 
 
 def test_a_claim_has_nobody_dialled_whom_people_have_not_named(door: Door):
