@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from softadastra.errors import InvalidStateError, NotFoundError
+from softadastra.errors import InvalidArgumentError, InvalidStateError, NotFoundError
 from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
@@ -54,7 +54,9 @@ class SimCluster:
     Faults of one node are verbs on it (`cluster.node("node-a").crash()`): power cuts, full and
     damaged disks, old copies of its log, clocks that jump. Those of the network are verbs here,
     and so is `clone`, a second node of a name. A node that is paused or cut off for longer than
-    the option `max_offline` is suspended: the others collect without it.
+    the option `max_offline` is suspended: the others collect without it. One that is lost for good
+    has to be forgotten by the others, or what they write waits for it. A fault of a name that is
+    not in the cluster is refused (NotFoundError).
 
     Times are seconds of simulated time, and nothing happens but in `run` and the
     waits. Not thread-safe. Leaving the block frees nothing but memory.
@@ -293,6 +295,7 @@ class SimCluster:
 
     def partition(self, one: str, other: str, *, one_way: bool = False) -> None:
         """Let nothing arrive between two nodes, or with `one_way` nothing from the first."""
+        self._check_names(one, other)
         arrow = "to" if one_way else "and"
         self.trace.tell("network", f"is cut: {one} {arrow} {other}")
         self.network.block(one, other)
@@ -301,6 +304,7 @@ class SimCluster:
 
     def rejoin(self, one: str, other: str, *, one_way: bool = False) -> None:
         """End what `partition` did, both ways or from the first; what waited arrives."""
+        self._check_names(one, other)
         arrow = "to" if one_way else "and"
         self.trace.tell("network", f"is whole: {one} {arrow} {other}")
         self.network.unblock(one, other)
@@ -318,27 +322,39 @@ class SimCluster:
 
     def cut(self, one: str, other: str) -> None:
         """End the links between two nodes, with what is on its way; they dial again."""
+        self._check_names(one, other)
         self.trace.tell("network", f"loses the links between {one} and {other}")
         self.network.cut(one, other)
 
     def delay(self, sender: str, receiver: str, least: float, greatest: float) -> None:
         """Let frames take so many seconds, each its own; frames of other links overtake them."""
+        self._check_names(sender, receiver)
+        if not 0 <= least <= greatest:
+            raise InvalidArgumentError(
+                f"a delay is 0 or more, then no less, got {least}, {greatest}"
+            )
         self.trace.tell("network", f"delays {sender} to {receiver}: {least} to {greatest} s")
         delay_ms = (max(1, round(least * 1000)), max(1, round(greatest * 1000)))
         self.network.conditions(sender, receiver).delay_ms = delay_ms
 
     def drop(self, sender: str, receiver: str, chance: float) -> None:
         """Let this part of the frames be lost, each for itself."""
+        self._check_names(sender, receiver)
+        check_chance(chance)
         self.trace.tell("network", f"drops {chance:.0%} of {sender} to {receiver}")
         self.network.conditions(sender, receiver).drop_chance = chance
 
     def duplicate(self, sender: str, receiver: str, chance: float) -> None:
         """Let this part of the frames come twice."""
+        self._check_names(sender, receiver)
+        check_chance(chance)
         self.trace.tell("network", f"doubles {chance:.0%} of {sender} to {receiver}")
         self.network.conditions(sender, receiver).duplicate_chance = chance
 
     def reorder(self, sender: str, receiver: str, chance: float) -> None:
         """Let this part of the frames come up to a second later than those behind them."""
+        self._check_names(sender, receiver)
+        check_chance(chance)
         self.trace.tell("network", f"reorders {chance:.0%} of {sender} to {receiver}")
         self.network.conditions(sender, receiver).reorder_chance = chance
 
@@ -348,10 +364,16 @@ class SimCluster:
         Returns:
             Whether there was a frame, and a link for it.
         """
+        self._check_names(sender, receiver)
         is_done = self.network.replay(sender, receiver)
         if is_done:
             self.trace.tell("network", f"replays a frame of {sender} to {receiver}")
         return is_done
+
+    def _check_names(self, *names: str) -> None:
+        for name in names:
+            if name not in self.checks.liars:
+                self.node(name)
 
     # The end of all faults.
 
@@ -373,6 +395,16 @@ class SimCluster:
                 node.kill()
             if node.state is NodeState.DOWN:
                 node.restart()
+
+
+def check_chance(chance: float) -> None:
+    """Refuse what is no part of all frames.
+
+    Raises:
+        InvalidArgumentError: it is none.
+    """
+    if not 0 <= chance <= 1:
+        raise InvalidArgumentError(f"a chance is from 0 to 1, got {chance}")
 
 
 def node_options(node_id: str, options: dict[str, object]) -> ClientOptions:

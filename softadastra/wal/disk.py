@@ -126,7 +126,10 @@ class File(Protocol):
         ...
 
     def unlock(self) -> None:
-        """Give the lock back, also for each process that inherited this open file."""
+        """Give the lock back, also for each process that inherited this open file.
+
+        Of a file that is closed it is no error: that process has none.
+        """
         ...
 
     def lease(self) -> bool:
@@ -298,6 +301,8 @@ class _OsFile:
         return True
 
     def unlock(self) -> None:
+        if self._descriptor < 0:
+            return
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         except OSError as error:

@@ -2,8 +2,10 @@
 
 Rules:
 
-- The lock is a flock on `<log>.lock`, never on the log, which compaction replaces. The system
-  frees it when its holder dies, so a stale file is no lock and is taken over silently.
+- The lock is a flock on `<log>.lock`, which outlives the log's files: compaction replaces them. The
+  system frees it when its holder dies, so a stale file is no lock and is taken over silently.
+- The log's file is locked too (`log_file.py`), for who comes to it by another name, or finds that
+  somebody has removed the lock file.
 - The file says who holds it, for the message of whoever is refused. It decides nothing.
 - The file is never removed: a second process could lock the removed one, a third a new one.
 - A forked child shares the flock of its parent. So the parent's release unlocks explicitly,

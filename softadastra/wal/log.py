@@ -14,6 +14,7 @@ Rules:
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
@@ -35,7 +36,7 @@ from softadastra.wal.frames import (
     encode_frames,
 )
 from softadastra.wal.lock import LockFile
-from softadastra.wal.log_file import open_log_file
+from softadastra.wal.log_file import open_log_file, take_log_file
 from softadastra.wal.log_state import LogState, refusal
 from softadastra.wal.recovery import (
     TornTail,
@@ -159,7 +160,9 @@ class WriteAheadLog:
         open_logs.add(self)
         try:
             self._lock.acquire(node_id=node_id)
-            self._held, header, self._seed = open_log_file(self._disk, self._path, header)
+            # Known before it is locked: an interrupt in between leaves no lock behind.
+            self._held = open_log_file(self._disk, self._path, header)
+            header, self._seed = take_log_file(self._disk, self._held, node_id)
             self._header = header
             self._file = self._held
             self._durable = FILE_HEADER_BYTES
@@ -253,6 +256,9 @@ class WriteAheadLog:
             rewrite.put_in_place(self._end[0])
             self._replaced = rewrite.replaced = self._file
             self._file = self._held = rewrite.file
+            # Not before: a child that is forked closes what is held.
+            with suppress(StorageError):
+                self._file.lock()
             self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end
             self._durable = rewrite.end.offset
             self._allocated = rewrite.allocated
@@ -348,7 +354,10 @@ class WriteAheadLog:
         self._state = LogState.CLOSED
         try:
             if self._held is not None:
-                self._held.close()
+                try:
+                    self._held.unlock()
+                finally:
+                    self._held.close()
                 self._held = None
         finally:
             self._lock.release()

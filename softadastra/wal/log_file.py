@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
-from softadastra.errors import NotFoundError, StorageError, StoreError
+from softadastra.errors import NotFoundError, StorageError, StoreError, StoreLockedError
 from softadastra.wal.disk import Disk, File, OpenMode, aside_of, replace_file
 from softadastra.wal.frames import (
     FILE_HEADER_BYTES,
@@ -14,7 +14,7 @@ from softadastra.wal.frames import (
     encode_file_header,
 )
 
-__all__ = ["check_owner", "open_log_file", "read_log_file"]
+__all__ = ["check_owner", "open_log_file", "read_log_file", "take_log_file"]
 
 
 def read_log_file(disk: Disk, path: Path) -> tuple[File, Header, int]:
@@ -52,33 +52,12 @@ def read_log_file(disk: Disk, path: Path) -> tuple[File, Header, int]:
     return file, header, seed
 
 
-def open_log_file(disk: Disk, path: Path, header: Header) -> tuple[File, Header, int]:
-    """Open the log of a node, or create it with this header. The caller holds its lock.
-
-    Returns:
-        The open file, the header that it has, and the seed of its frames.
+def open_log_file(disk: Disk, path: Path, header: Header) -> File:
+    """Open the log of a node, or create it with this header. The caller holds its lock file.
 
     Raises:
-        StoreError: it is another node's log, of another format, or no log at all.
-        WalCorruptionError: its header is damaged.
         StorageError: the system refused.
     """
-    file = _open_or_create(disk, path, header)
-    try:
-        found, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
-        check_owner(path, found.node_id, header.node_id)
-        # A crash while it was rewritten may have left a file of that size.
-        disk.remove(aside_of(path))
-        # A process that was killed while it created the file may have left a name that a power
-        # cut would take away, and with it all that is synced into the file.
-        disk.sync_directory(path.parent)
-    except BaseException:
-        file.close()
-        raise
-    return file, found, seed
-
-
-def _open_or_create(disk: Disk, path: Path, header: Header) -> File:
     try:
         return disk.open(path, OpenMode.EXISTING)
     except StorageError as error:
@@ -86,6 +65,35 @@ def _open_or_create(disk: Disk, path: Path, header: Header) -> File:
             raise
     replace_file(disk, path, [encode_file_header(header)])
     return disk.open(path, OpenMode.EXISTING)
+
+
+def take_log_file(disk: Disk, file: File, node_id: str) -> tuple[Header, int]:
+    """Lock an open log for its node, as its only file.
+
+    Returns:
+        The header that it has, and the seed of its frames.
+
+    Raises:
+        StoreLockedError: a process has it open that holds another lock file.
+        StoreError: it is another node's log, of another format, or no log at all.
+        WalCorruptionError: its header is damaged.
+        StorageError: the system refused.
+    """
+    path = file.path
+    if not file.lock():
+        raise StoreLockedError(
+            f"{path} is in use by a process that opened it by another name, or whose lock "
+            "file was removed; stop that process, or give this node a log of its own",
+            path=str(path),
+        )
+    found, seed = decode_file_header(file.pread(FILE_HEADER_BYTES, 0), path)
+    check_owner(path, found.node_id, node_id)
+    # A crash while it was rewritten may have left a file of that size.
+    disk.remove(aside_of(path))
+    # A process that was killed while it created the file may have left a name that a power
+    # cut would take away, and with it all that is synced into the file.
+    disk.sync_directory(path.parent)
+    return found, seed
 
 
 def check_owner(path: Path, found: str, expected: str) -> None:

@@ -6,7 +6,13 @@ from itertools import pairwise
 
 import pytest
 
-from softadastra.errors import InvalidArgumentError, InvalidStateError, StorageError, StoreError
+from softadastra.errors import (
+    InvalidArgumentError,
+    InvalidStateError,
+    NotFoundError,
+    StorageError,
+    StoreError,
+)
 from softadastra.testing import BrokenPromiseError, NodeState, SimCluster, SimNode
 from softadastra.types import PeerState
 
@@ -456,6 +462,23 @@ def test_calls_on_a_node_that_is_down_say_so():
 
         with pytest.raises(InvalidStateError, match="node-a is down"):
             a.put("key", 1)
+
+
+def test_a_fault_of_nobody_or_of_no_possible_measure_is_refused():
+    """A name that is misspelt would let a test pass that tests nothing."""
+    with SimCluster(2) as cluster:
+        clone = cluster.clone("node-a")
+        cluster.partition(clone.machine, "node-b")
+        for fault in (cluster.partition, cluster.rejoin, cluster.cut, cluster.replay):
+            with pytest.raises(NotFoundError, match="no node 'node-c'"):
+                fault("node-a", "node-c")
+        for measured in (cluster.drop, cluster.duplicate, cluster.reorder):
+            with pytest.raises(NotFoundError, match="no node 'node-c'"):
+                measured("node-c", "node-a", 0.5)
+            with pytest.raises(InvalidArgumentError, match="from 0 to 1, got 2"):
+                measured("node-a", "node-b", 2)
+        with pytest.raises(InvalidArgumentError, match="got 2, 1"):
+            cluster.delay("node-a", "node-b", 2, 1)
 
 
 def test_options_that_the_cluster_sets_itself_are_refused():

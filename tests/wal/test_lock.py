@@ -99,6 +99,34 @@ def test_second_log_in_the_same_process_is_refused(tmp_path: Path) -> None:
     assert records_of(path) == [(1, b"one"), (2, b"two")]
 
 
+@pytest.mark.parametrize("is_rewritten", [False, True], ids=["as opened", "rewritten"])
+@pytest.mark.parametrize("way", ["removed lock file", "symbolic link", "hard link"])
+def test_a_log_that_is_open_is_refused_by_any_name_and_without_its_lock_file(
+    tmp_path: Path, way: str, *, is_rewritten: bool
+) -> None:
+    """Two who write to one file overwrite each other, and what had returned is gone."""
+    path, other = tmp_path / "a.wal", tmp_path / "b.wal"
+    with opened(path) as (log, _):
+        log.append(1, b"first")
+        if is_rewritten:
+            rewrite = log.rewrite(incarnation=1)
+            rewrite.adopt()
+            rewrite.discard()
+        match way:
+            case "symbolic link":
+                other.symlink_to(path)
+            case "hard link":
+                other.hardlink_to(path)
+            case _:
+                path.with_name("a.wal.lock").unlink()
+                other = path
+        with pytest.raises(StoreLockedError, match="whose lock file was removed"), opened(other):
+            pass
+        log.append(2, b"second")
+
+    assert (2, b"second") in records_of(path)
+
+
 def test_lock_of_a_killed_process_is_taken_over_silently(tmp_path: Path) -> None:
     path = tmp_path / "node-a.wal"
     with process(HOLD + WAIT, path) as (holder, _):
