@@ -18,6 +18,8 @@ from subprocess import PIPE, Popen, TimeoutExpired
 
 import pytest
 
+from softadastra import Client, StoreLockedError
+from softadastra.cli.reaching import LOOK_SECONDS
 from tests.eventually import eventually
 
 from .tool import Run, Spawn, document
@@ -172,6 +174,24 @@ def test_a_node_that_answers_no_commands_is_named_to_whoever_finds_it_locked(
     assert "stop that process" in refused.stderr
     context = document(refused)["error"]["context"]
     assert (context["pid"], context["node_id"]) == (process.pid, "node-a")
+
+
+@pytest.mark.parametrize(("holders", "exit_code"), [((1, 2, 3, 4), 0), ((1, 1, 1, 1), 5)])
+def test_a_command_waits_for_each_process_that_has_the_log_and_no_longer(
+    run: Run, monkeypatch: pytest.MonkeyPatch, holders: tuple[int, ...], exit_code: int
+) -> None:
+    """The last one may be a node that is about to answer."""
+    monkeypatch.setattr("softadastra.cli.reaching.LOCK_SECONDS", LOOK_SECONDS / 2)
+    left, opened = iter(holders), Client.open
+
+    def open_when_left(client: Client) -> Client:
+        for pid in left:
+            raise StoreLockedError(f"is in use by process {pid}", pid=pid)
+        return opened(client)
+
+    monkeypatch.setattr(Client, "open", open_when_left)
+
+    assert run("store", "put", "k", "v").exit_code == exit_code
 
 
 def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(
