@@ -62,7 +62,8 @@ def test_a_node_says_first_who_it_is_and_where(spawn: Spawn) -> None:
     assert (code, rest) == (0, "")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("heeded_hangup")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
     spawn: Spawn, run: Run, stop: signal.Signals
 ) -> None:
@@ -79,6 +80,21 @@ def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
     assert found["transport"]["running"] is True
     assert found["transport"]["port"] > 0
     assert run("status").exit_code == 0
+
+
+def test_under_nohup_a_node_goes_on_when_its_terminal_closes(spawn: Spawn) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = spawn("node", "run", "--json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    started(process)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+
+    assert ended(process)[0] == 0
 
 
 @pytest.mark.parametrize("wait_ms", [5, 20, 100])
