@@ -372,8 +372,9 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
             NotFoundError: no such peer is known.
         """
         node = self._opened()
-        node.disconnect(node.known_peer(node_id))
-        node.commit([Forgotten(node_id)])
+        known = node.known_peer(node_id)
+        node.disconnect(known)
+        node.commit([Forgotten(known)])
 
     def peers(self) -> list[PeerStatus]:
         """Give every known peer and how it stands, by name."""

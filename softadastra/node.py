@@ -392,8 +392,11 @@ class Node:
         self.wake()
 
     def known_peer(self, peer: Peer | str) -> str:
-        """Give the node id of a known peer, from it or its address."""
-        node_id = peer.node_id if isinstance(peer, Peer) else peer.partition("@")[0]
+        """Give the node id of a known peer, from it, its name or its address."""
+        node_id = peer.node_id if isinstance(peer, Peer) else peer
+        # The name comes first: it may itself read as an address.
+        if node_id not in self.engine.members and "@" in node_id:
+            node_id = node_id.rpartition("@")[0]
         if node_id not in self.engine.members:
             raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
         return node_id

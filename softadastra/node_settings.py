@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from softadastra.metadata.node import describe_node
-from softadastra.options import ClientOptions, policy_name
+from softadastra.options import ClientOptions
+from softadastra.policy_names import policy_name
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
 from softadastra.sync.settings import EngineOptions

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ipaddress
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import cache
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Self, get_type_hints
 
 from softadastra.errors import InvalidArgumentError
+from softadastra.policy_names import policy_name
 from softadastra.settings import (
     FILE_PATH,
     FLAG,
@@ -37,10 +37,14 @@ from softadastra.settings import (
 )
 from softadastra.types import MergeFunction, Peer
 
-__all__ = ["CONFLICT_POLICIES", "ClientOptions", "policy_name"]
+__all__ = ["CONFLICT_POLICIES", "ClientOptions"]
 
 CONFLICT_POLICIES = ("last_write_wins", "manual", "keep_local", "keep_remote")
 """What can become of two writes of one key that did not know of each other."""
+
+_LONGEST_ENDING = ".trusted.0123456789abcdef.new"
+"""Behind the name of a log, of the files that stand beside it (docs/operations.md). The lock's and
+the socket's are needed always, this one when a list of trusted keys is changed."""
 
 _MEBIBYTE = 1 << 20
 
@@ -320,20 +324,28 @@ class ClientOptions:
         return replace(self, display_name=display_name, version=version)
 
     def resolved_wal_path(self) -> Path:
-        """Return `wal_path`, or data/<node_id>.wal when it is None; nothing is looked up."""
-        return Path("data", f"{self.node_id}.wal") if self.wal_path is None else Path(self.wal_path)
+        """Return `wal_path`, or data/<node_id>.wal when it is None; of a symbolic link, its end.
+
+        The lock and the socket are beside the log itself, so that whoever comes by a link finds
+        them; and a rewritten log takes the place of the log, not of the link.
+        """
+        path = self._named_wal_path()
+        return Path(os.path.realpath(path)) if path.is_symlink() else path
 
     def resolved_key_path(self) -> Path:
-        """Return `key_path`, or that of the log with .key behind it; nothing is looked up."""
+        """Return `key_path`, or `wal_path` with .key behind it; nothing is looked up."""
         if self.key_path is not None:
             return Path(self.key_path)
-        wal_path = self.resolved_wal_path()
+        wal_path = self._named_wal_path()
         return wal_path.with_name(f"{wal_path.name}.key")
 
     def resolved_trust_path(self) -> Path:
         """Return where the list of trusted keys is: beside the key pair."""
         key_path = self.resolved_key_path()
         return key_path.with_name(f"{key_path.name.removesuffix('.key')}.trusted")
+
+    def _named_wal_path(self) -> Path:
+        return Path("data", f"{self.node_id}.wal") if self.wal_path is None else Path(self.wal_path)
 
     def to_dict(self) -> dict[str, Any]:
         """Return every field as JSON can carry it; `ClientOptions(**d)` makes equal options.
@@ -370,28 +382,6 @@ class ClientOptions:
             )
 
 
-def policy_name(policy: str | MergeFunction) -> str:
-    """Name a policy, a function by its module and its name: the same on all nodes."""
-    if isinstance(policy, str):
-        return policy
-    return f"merge:{_module_name(policy)}.{getattr(policy, '__qualname__', repr(policy))}"
-
-
-def _module_name(function: MergeFunction) -> str:
-    """Name the module of a function as those know it who import it, also where it is the program.
-
-    That is called `__main__`, and `__mp_main__` in a process that multiprocessing has spawned.
-    """
-    name = function.__module__
-    module = sys.modules.get(name)
-    if name not in ("__main__", "__mp_main__") or module is None:
-        return name
-    spec, file = getattr(module, "__spec__", None), getattr(module, "__file__", None)
-    if spec is not None:
-        return str(spec.name)
-    return name if file is None else Path(file).stem
-
-
 @cache
 def _kinds() -> dict[str, Kind]:
     hints = get_type_hints(ClientOptions, include_extras=True)
@@ -420,10 +410,10 @@ def _wal_problems(options: ClientOptions) -> Iterator[str]:
     name = f"{options.node_id}.wal"
     has_key = options.security is not None and options.key_path is None
     unnamed = options.wal_path is None and (options.enable_wal is True or has_key)
-    if unnamed and ("/" in name or not text().accepts(name)):
+    if unnamed and ("/" in name or not text().accepts(name + _LONGEST_ENDING)):
         yield (
-            f"node_id {options.node_id!r} cannot name the file of its write-ahead log, where names"
-            ' have no "/" and at most 255 bytes: set wal_path'
+            f"node_id {options.node_id!r} cannot name the files of its write-ahead log, where names"
+            f' have no "/" and at most {255 - len(".wal" + _LONGEST_ENDING)} bytes: set wal_path'
         )
 
 

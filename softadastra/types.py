@@ -122,7 +122,7 @@ class Peer:
         Raises:
             InvalidArgumentError: the text has another form.
         """
-        node_id, at, address = text.partition("@")
+        node_id, at, address = text.rpartition("@")  # a node id may have one, a host has none
         host, colon, port = address.rpartition(":")
         if not (at and colon and port.isascii() and port.isdigit() and len(port) <= 5):
             raise InvalidArgumentError(

@@ -578,6 +578,27 @@ def test_a_second_client_on_the_same_wal_is_told_who_holds_it(wal):
         assert holder.get("k") == 1
 
 
+def test_a_link_to_the_wal_has_the_lock_of_the_wal(wal):
+    link = wal.with_name("link.wal")
+    link.symlink_to(wal.name)
+    with Client(ClientOptions.persistent("node-a", wal)):
+        with pytest.raises(StoreLockedError):
+            Client(ClientOptions.persistent("node-a", link)).open()
+
+
+def test_a_rewritten_log_takes_the_place_of_the_log_and_not_of_a_link_to_it(wal):
+    link = wal.with_name("link.wal")
+    link.symlink_to(wal.name)
+    with Client(ClientOptions.persistent("node-a", link)) as node:
+        node.put("k", 1)
+        node.compact()
+        node.put("k", 2)
+
+    assert link.is_symlink()
+    with Client(ClientOptions.persistent("node-a", wal)) as node:
+        assert node.get("k") == 2
+
+
 def test_the_wal_of_another_node_is_refused(wal):
     Client(ClientOptions.persistent("node-a", wal)).open().close()
 
@@ -794,6 +815,29 @@ def test_connect_before_the_transport_runs_is_an_invalid_state():
     with Client(ClientOptions.memory_only("a").with_local_transport(0)) as node:
         with pytest.raises(InvalidStateError):
             node.connect(Peer.local("b", 4042))
+
+
+@pytest.mark.parametrize("name", ["b", "b@127.0.0.1:1"])
+def test_a_peer_is_forgotten_by_its_name_or_its_address(name):
+    options = ClientOptions.memory_only("a", peers=(Peer.local("b", 1),))
+    with Client(options.with_local_transport(0)) as node:
+        node.start_transport()
+
+        node.forget(name)
+
+        assert node.peers() == []
+
+
+@pytest.mark.parametrize("name", ["b@home", "b@home@127.0.0.1:1"])
+def test_a_peer_whose_name_reads_as_an_address_is_known_by_either(name):
+    options = ClientOptions.memory_only("a", peers=(Peer.local("b@home", 1),))
+    with Client(options.with_local_transport(0)) as node:
+        node.start_transport()
+        node.disconnect(name)
+
+        node.forget(name)
+
+        assert node.peers() == []
 
 
 def test_unknown_peers_are_not_found(client):

@@ -268,6 +268,25 @@ def test_the_log_is_in_data_unless_it_is_named(wal_path: Any, resolved: Path) ->
     assert ClientOptions("node-7", wal_path=wal_path).resolved_wal_path() == resolved
 
 
+def test_a_name_is_refused_that_leaves_no_room_for_the_files_beside_its_log(tmp_path: Path) -> None:
+    longest = 255 - len(".wal.trusted.0123456789abcdef.new")
+    (tmp_path / f"{'x' * longest}.wal.trusted.0123456789abcdef.new").touch()
+    ClientOptions("x" * longest).validate()
+
+    with pytest.raises(InvalidArgumentError, match=f"at most {longest} bytes: set wal_path"):
+        ClientOptions("x" * (longest + 1)).validate()
+
+    ClientOptions("x" * (longest + 1), wal_path="a.wal").validate()
+
+
+def test_a_link_to_a_log_is_followed_and_the_keys_stay_beside_the_link(tmp_path: Path) -> None:
+    (tmp_path / "link.wal").symlink_to("far/node.wal")
+    options = ClientOptions.persistent("node-a", tmp_path / "link.wal")
+
+    assert options.resolved_wal_path() == tmp_path / "far" / "node.wal"
+    assert options.resolved_key_path() == tmp_path / "link.wal.key"
+
+
 class BytesPath:
     """A path object is allowed to stand for bytes; as JSON a path has to be text."""
 
@@ -282,7 +301,7 @@ SECONDS = [0.001, 1, 5.0, 31_536_000]
 NOT_SECONDS = [None, True, "1", 0, 0.0, -1.0, math.nan, math.inf, 31_536_001]
 
 ACCEPTED: dict[str, list[Any]] = {
-    "node_id": ["a", "node a", "nœud", "x" * 251],
+    "node_id": ["a", "node a", "nœud", "x" * 222],
     "display_name": NAME_LIMIT,
     "version": NAME_LIMIT,
     "cluster": ["default", "x" * 255],
@@ -740,7 +759,7 @@ def test_what_is_loaded_can_still_be_changed_before_it_is_checked(empty_director
 
 PROGRAM = """
 import multiprocessing
-from softadastra.options import policy_name
+from softadastra.policy_names import policy_name
 
 def merge(key, siblings):
     return 0
@@ -772,7 +791,7 @@ def test_a_function_has_one_name_in_the_program_in_what_imports_it_and_in_what_i
 
 
 def test_a_function_that_is_typed_in_keeps_the_name_of_its_module() -> None:
-    code = "from softadastra.options import policy_name; print(policy_name(lambda k, s: 0))"
+    code = "from softadastra.policy_names import policy_name; print(policy_name(lambda k, s: 0))"
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 

@@ -8,6 +8,8 @@ is worse than one that completes nothing.
 from __future__ import annotations
 
 import dataclasses
+import os
+import re
 from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
@@ -15,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import click
 from click.shell_completion import (
+    BashComplete,
     CompletionItem,
     ShellComplete,
+    add_completion_class,
     get_completion_class,
     shell_complete,
 )
@@ -28,6 +32,8 @@ from softadastra.cli.reaching import load_options
 from softadastra.errors import SoftadastraError
 
 if TYPE_CHECKING:
+    from typing import ClassVar
+
     from softadastra.control.remote import RemoteNode
     from softadastra.inspection import Reading
     from softadastra.options import ClientOptions
@@ -44,6 +50,23 @@ KEYS_MAX = 100
 """Completions that are shown: more than a screen helps nobody."""
 
 SHELLS = ("bash", "zsh", "fish")
+
+BASH_SOURCE = """\
+%(complete_func)s() {
+    local IFS=$'\\n' line
+    while read -r line; do
+        case ${line%%%%,*} in
+            dir) COMPREPLY=(); compopt -o dirnames ;;
+            file) COMPREPLY=(); compopt -o default ;;
+            plain) COMPREPLY+=("${line#*,}") ;;
+        esac
+    done < <(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD="$COMP_CWORD" \\
+        %(complete_var)s=bash_complete "$1")
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+"""As click's own, whose words bash expands on the way to the command line."""
 
 
 @click.command("completion", cls=Command)
@@ -63,6 +86,36 @@ def completion(context: click.Context, shell: str) -> None:
         invocation.output.document({"shell": shell, "source": source})
     else:
         invocation.output.line(source)
+
+
+class QuotingBash(BashComplete):
+    """Completes for bash, which inserts a name as it is and would run what is in it.
+
+    Keys and peers come from other nodes: `k$(reboot)` has to be a word on the command line, as
+    `a key` has to be one. zsh and fish quote by themselves.
+    """
+
+    source_template: ClassVar[str] = BASH_SOURCE
+
+    def get_completions(self, args: list[str], incomplete: str) -> list[CompletionItem]:
+        """Give what begins so; behind an open quotation what means the same within it."""
+        found = super().get_completions(args, incomplete)
+        words = os.environ["COMP_WORDS"].split("\n")
+        index = int(os.environ["COMP_CWORD"])
+        if index < len(words) and words[index].startswith(("'", '"')):
+            return [item for item in found if _quoted(item.value) == item.value]
+        return found
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """Give the line that `BASH_SOURCE` reads."""
+        return f"{item.type},{_quoted(item.value)}"
+
+
+add_completion_class(QuotingBash)
+
+
+def _quoted(word: str) -> str:
+    return re.sub(r"([^\w@%+=:,./-])", r"\\\1", word)
 
 
 def complete(tool: click.Command, instruction: str) -> int:

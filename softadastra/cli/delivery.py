@@ -13,7 +13,7 @@ from softadastra.cli.documents import sync_document
 from softadastra.cli.exit_codes import ExitCode
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import as_count, tell
+from softadastra.cli.output import as_count, printable, tell
 from softadastra.cli.reaching import reach_node
 from softadastra.control.unreachable import NodeAbsentError
 from softadastra.types import PeerStatus, SyncState
@@ -60,12 +60,15 @@ def wait(
     elif is_synced:
         invocation.output.line("Synced.")
     if not is_synced:
-        tell(f"Not synced: {_missing(state, found)}.")
+        tell(f"Not synced: {_missing(state, found, peers)}.")
         raise click.exceptions.Exit(ExitCode.TIMED_OUT)
 
 
-def _missing(state: SyncState, peers: Sequence[PeerStatus]) -> str:
+def _missing(state: SyncState, peers: Sequence[PeerStatus], wanted: Sequence[str]) -> str:
     """Say in words what is where not."""
+    known = {peer.node_id for peer in peers}
+    if unknown := [node_id for node_id in wanted if node_id not in known]:
+        return f"no peer is known as {printable(', '.join(unknown))}"
     waiting = as_count(state.outbox_size - state.acknowledged_count, "write")
     if not peers:
         return f"{waiting} and no peer yet"

@@ -195,7 +195,7 @@ def running_node(invocation: Invocation) -> RemoteNode:
 
     options = load_options(invocation)
     options.validate()
-    until = time.monotonic() + LOCK_SECONDS
+    patience = _Patience()
     while options.enable_wal:
         running = find_running(options)
         if running is not None:
@@ -204,7 +204,7 @@ def running_node(invocation: Invocation) -> RemoteNode:
         holder = holder_of(path, disk=OsDisk())
         if holder is None:
             break
-        if time.monotonic() >= until:
+        if patience.is_over(holder.pid):
             raise StoreLockedError(
                 f"{path} is open in process {holder.pid or 'unknown'}, which answers no commands:"
                 " ask in the program that runs there, or set enable_control in it",
@@ -224,7 +224,7 @@ def _reach(options: ClientOptions, wal_path: Path | None) -> tuple[Reached, Call
     Returns:
         The node, and what ends it or the connection with it.
     """
-    until = time.monotonic() + LOCK_SECONDS
+    patience = _Patience()
     while True:
         running = find_running(options) if options.enable_wal else None
         if running is not None:
@@ -233,8 +233,8 @@ def _reach(options: ClientOptions, wal_path: Path | None) -> tuple[Reached, Call
 
         try:
             client = Client(options).open()
-        except StoreLockedError:
-            if time.monotonic() >= until:
+        except StoreLockedError as error:
+            if patience.is_over(error.context.get("pid")):
                 raise
         else:
             return opened_here(client, wal_path), client.close
@@ -248,17 +248,34 @@ def open_when_free(client: Client) -> Client:
         StoreLockedError: a node runs on it, or who has it open does not let go.
         SoftadastraError: as `Client.open`.
     """
-    until = time.monotonic() + LOCK_SECONDS
+    patience = _Patience()
     while True:
         try:
             return client.open()
-        except StoreLockedError:
+        except StoreLockedError as error:
             running = find_running(client.options)
             if running is not None:
                 running.close()
-            if running is not None or time.monotonic() >= until:
+            if running is not None or patience.is_over(error.context.get("pid")):
                 raise
         time.sleep(LOOK_SECONDS)
+
+
+class _Patience:
+    """The wait for who has a log open: LOCK_SECONDS for each process.
+
+    A node that has just taken it answers in a moment, however long other commands had it before.
+    """
+
+    def __init__(self) -> None:
+        self._holder: object = self  # no process yet
+        self._until = 0.0
+
+    def is_over(self, holder: object) -> bool:
+        """Whether the process that has it now has had it for too long."""
+        if holder != self._holder:
+            self._holder, self._until = holder, time.monotonic() + LOCK_SECONDS
+        return time.monotonic() >= self._until
 
 
 def reached_there(running: RemoteNode, options: ClientOptions) -> Reached:

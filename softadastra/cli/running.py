@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "run", "run_options", "run_until_stopped"]
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""Ctrl-C, and what `kill`, systemd and container runtimes send."""
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Ctrl-C, what `kill`, systemd and container runtimes send, and a terminal that closes."""
 
 OPTIONS = {
     "node_id": "--node-id",
@@ -344,9 +344,16 @@ class _Ending:
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Let the stop signals ask for the end; it is asked for once, however often they come."""
+        """Let the stop signals ask for the end; it is asked for once, however often they come.
+
+        Under nohup a terminal that closes ends nothing. A shell's `&` ignores Ctrl-C too, but who
+        sends SIGINT to one process means it.
+        """
+        heeded = set(STOP_SIGNALS)
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            heeded.remove(signal.SIGHUP)
         previous_descriptor = signal.set_wakeup_fd(self._asking.fileno())
-        previous = {each: signal.signal(each, lambda *_: None) for each in STOP_SIGNALS}
+        previous = {each: signal.signal(each, lambda *_: None) for each in heeded}
         try:
             yield
         finally:

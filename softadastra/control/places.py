@@ -73,10 +73,7 @@ def runtime_directories() -> list[Path]:
 def usable_runtime_directory() -> Path | None:
     """Give the directory of this user's sockets that would be used or made; None: there is none."""
     for path in runtime_candidates():
-        if _is_private(path):
-            return path
-        is_free = not path.exists() and not path.is_symlink()
-        if is_free and path.parent.is_dir() and os.access(path.parent, os.W_OK):
+        if _is_private(path) or _is_free(path):
             return path
     return None
 
@@ -154,6 +151,18 @@ def runtime_candidates() -> list[Path]:
         found.append(Path(runtime) / "softadastra")
     found.append(Path(tempfile.gettempdir()) / f"softadastra-{os.geteuid()}")
     return found
+
+
+def _is_free(path: Path) -> bool:
+    """Whether a directory can be made there.
+
+    In another user's, which `su` leaves in the environment, it cannot even be looked for.
+    """
+    try:
+        is_free = not path.exists() and not path.is_symlink() and path.parent.is_dir()
+    except OSError:
+        return False
+    return is_free and os.access(path.parent, os.W_OK)
 
 
 def _is_private(path: Path) -> bool:

@@ -256,7 +256,8 @@ class WriteAheadLog:
             rewrite.put_in_place(self._end[0])
             self._replaced = rewrite.replaced = self._file
             self._file = self._held = rewrite.file
-            # Not before: a child that is forked closes what is held.
+            # Not before: a child that is forked closes what is held. The lock file is held as well,
+            # so a system that has no more locks to give ends no rewriting.
             with suppress(StorageError):
                 self._file.lock()
             self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -163,15 +164,16 @@ main()
 """
 
 
-def test_bash_completes_with_it(run: Run, running: Client, directory: Path) -> None:
+def completed_by_bash(directory: Path, begun: str, then: str) -> list[str]:
+    """Let bash complete `softadastra store get` with a word begun, then do something, by lines."""
     TOOLS.need_tool("bash", "bash")
     tool = directory / "softadastra"
     tool.write_text(PATIENT_TOOL)
     tool.chmod(0o755)
     script = (
         f'eval "$({tool} completion bash)"\n'
-        f"COMP_WORDS=({tool} store get sa); COMP_CWORD=3\n"
-        f'_softadastra_completion {tool}; echo "${{COMPREPLY[@]}}"\n'
+        f"COMP_WORDS=({tool} store get {shlex.quote(begun)}); COMP_CWORD=3\n"
+        f"_softadastra_completion {tool}\n{then}\n"
     )
     done = subprocess.run(
         ["bash", "-c", script],
@@ -181,8 +183,53 @@ def test_bash_completes_with_it(run: Run, running: Client, directory: Path) -> N
         cwd=directory,
         env=dict(os.environ),
     )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
 
-    assert done.stdout.split() == ["sale/1", "sale/2"], done.stderr
+
+def test_bash_completes_with_it(run: Run, running: Client, directory: Path) -> None:
+    found = completed_by_bash(directory, "sa", 'printf "%s\\n" "${COMPREPLY[@]}"')
+
+    assert found == ["sale/1", "sale/2"]
+
+
+HOSTILE_KEYS = sorted(
+    [
+        "k $(touch ran)",
+        "k`touch ran`",
+        "k;touch ran",
+        "k*",
+        "k\\",
+        "k'\"",
+        "k{a,b}",
+        "k,",
+        "kü",
+        "k=1",
+    ]
+)
+
+
+def test_a_key_is_one_word_for_bash_whatever_is_in_it(
+    run: Run, running: Client, directory: Path
+) -> None:
+    """A peer could write one that is a command to whoever completes it."""
+    for key in HOSTILE_KEYS:
+        running[key] = 1
+
+    words = completed_by_bash(directory, "k", "eval \"printf '%s\\n' ${COMPREPLY[*]}\"")
+
+    assert words == HOSTILE_KEYS
+    assert not (directory / "ran").exists()
+
+
+def test_behind_an_open_quotation_names_are_given_that_mean_the_same_in_it(
+    run: Run, running: Client, directory: Path
+) -> None:
+    running["sale $(touch ran)"] = 1
+
+    found = completed_by_bash(directory, '"sa', 'printf "%s\\n" "${COMPREPLY[@]}"')
+
+    assert found == ["sale/1", "sale/2"]
 
 
 def test_another_shell_is_refused(run: Run) -> None:

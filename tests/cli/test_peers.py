@@ -177,6 +177,16 @@ def test_wait_says_what_is_missing_when_time_is_up(
     assert document(as_json)["synced"] is False
 
 
+def test_wait_says_that_nobody_is_known_by_a_name_it_waited_for(run: Run) -> None:
+    run("store", "put", "k", "v")
+    run("peers", "add", "office@127.0.0.1:1")
+
+    waited = run("sync", "wait", "--timeout", "0", "--peer", "office", "--peer", "ofice")
+
+    assert waited.exit_code == 124
+    assert waited.stderr.endswith("Not synced: no peer is known as ofice.\n")
+
+
 def test_wait_takes_any_or_named_peers(run: Run) -> None:
     refused = run("sync", "wait", "--any", "--peer", "office")
 

@@ -18,6 +18,8 @@ from subprocess import PIPE, Popen, TimeoutExpired
 
 import pytest
 
+from softadastra import Client, StoreLockedError
+from softadastra.cli.reaching import LOOK_SECONDS
 from tests.eventually import eventually
 
 from .tool import Run, Spawn, document
@@ -60,7 +62,8 @@ def test_a_node_says_first_who_it_is_and_where(spawn: Spawn) -> None:
     assert (code, rest) == (0, "")
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.usefixtures("heeded_hangup")
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
     spawn: Spawn, run: Run, stop: signal.Signals
 ) -> None:
@@ -77,6 +80,21 @@ def test_a_node_stops_cleanly_on_a_signal_and_tells_its_port_as_json(
     assert found["transport"]["running"] is True
     assert found["transport"]["port"] > 0
     assert run("status").exit_code == 0
+
+
+def test_under_nohup_a_node_goes_on_when_its_terminal_closes(spawn: Spawn) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = spawn("node", "run", "--json")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    started(process)
+    process.send_signal(signal.SIGHUP)
+    with pytest.raises(TimeoutExpired):
+        process.wait(0.5)
+    process.send_signal(signal.SIGTERM)
+
+    assert ended(process)[0] == 0
 
 
 @pytest.mark.parametrize("wait_ms", [5, 20, 100])
@@ -172,6 +190,24 @@ def test_a_node_that_answers_no_commands_is_named_to_whoever_finds_it_locked(
     assert "stop that process" in refused.stderr
     context = document(refused)["error"]["context"]
     assert (context["pid"], context["node_id"]) == (process.pid, "node-a")
+
+
+@pytest.mark.parametrize(("holders", "exit_code"), [((1, 2, 3, 4), 0), ((1, 1, 1, 1), 5)])
+def test_a_command_waits_for_each_process_that_has_the_log_and_no_longer(
+    run: Run, monkeypatch: pytest.MonkeyPatch, holders: tuple[int, ...], exit_code: int
+) -> None:
+    """The last one may be a node that is about to answer."""
+    monkeypatch.setattr("softadastra.cli.reaching.LOCK_SECONDS", LOOK_SECONDS / 2)
+    left, opened = iter(holders), Client.open
+
+    def open_when_left(client: Client) -> Client:
+        for pid in left:
+            raise StoreLockedError(f"is in use by process {pid}", pid=pid)
+        return opened(client)
+
+    monkeypatch.setattr(Client, "open", open_when_left)
+
+    assert run("store", "put", "k", "v").exit_code == exit_code
 
 
 def test_a_tick_delivers_to_a_running_node_and_prunes_when_it_has_it(

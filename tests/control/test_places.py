@@ -205,6 +205,15 @@ def test_a_runtime_directory_that_others_may_change_is_not_used(
     assert runtime_directories() == []
 
 
+def test_a_runtime_directory_that_cannot_be_looked_at_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another user's, left in the environment by `su`. A long name is refused to root too."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", f"/{'x' * 300}")
+    with opened(tmp_path / "a.wal"):
+        assert [log for _, log in registered_logs()] == [tmp_path / "a.wal"]
+
+
 def test_a_node_that_cannot_be_listed_runs_and_answers(
     runtime: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
