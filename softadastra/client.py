@@ -205,7 +205,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """Give the keys that were written by nodes that did not know of each other's write.
 
         First those that wait to be resolved, then those of last_write_wins in which a write
-        lost: of these the latest 1,000, until they are resolved.
+        lost: of these the latest 1,000, until they are resolved at this node.
         """
         node = self._opened()
         with node.lock:
@@ -372,8 +372,9 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
             NotFoundError: no such peer is known.
         """
         node = self._opened()
-        node.disconnect(node.known_peer(node_id))
-        node.commit([Forgotten(node_id)])
+        known = node.known_peer(node_id)
+        node.disconnect(known)
+        node.commit([Forgotten(known)])
 
     def peers(self) -> list[PeerStatus]:
         """Give every known peer and how it stands, by name."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -45,7 +46,9 @@ class Lifecycle:
     ) -> None:
         if not isinstance(options, ClientOptions | None):
             raise InvalidArgumentError(f"a client takes ClientOptions, got {options!r:.80}")
-        self._options = options or ClientOptions()
+        self._given = options or ClientOptions()
+        self._options = self._given
+        """From `open` on a copy, that its owner does not change: it was checked as a whole."""
         self._stop = stop
         self._node: Node | None = None
         self._unsettled: Node | None = None
@@ -73,6 +76,7 @@ class Lifecycle:
             self._check_own()
             if self._node is None:
                 self._settle()
+                self._options = replace(self._given)
                 self._options.validate()
                 self._pid = os.getpid()
                 # Known before it holds anything, so that an interrupt cannot lose it.
@@ -167,7 +171,7 @@ class Lifecycle:
     @property
     def options(self) -> ClientOptions:
         """The settings it was made with. Changing them changes nothing while it is open."""
-        return self._options
+        return self._given
 
     def _opened(self) -> Node:
         node = self._node

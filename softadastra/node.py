@@ -14,7 +14,7 @@ from threading import Lock
 from softadastra.discovering import Discovering
 from softadastra.errors import InvalidStateError, NotFoundError, StorageError, TransportError
 from softadastra.networking import listening_transport
-from softadastra.node_settings import describe, merge_function
+from softadastra.node_settings import anchored, describe, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.packing import check_key, pack_value
@@ -53,7 +53,10 @@ class Node:
     """One node: open from `open` to `close`, once.
 
     Args:
-        options: valid settings; read once, here.
+        options: valid settings, which nobody changes.
+
+    Raises:
+        StorageError: a path is relative, and the current directory is gone.
     """
 
     engine: Engine
@@ -64,7 +67,7 @@ class Node:
     _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
-        self._options = options
+        options = self._options = anchored(options)
         self._max_key_bytes = options.max_key_bytes
         self._max_value_bytes = options.max_value_bytes
         self.events = Events(options.node_id)
@@ -393,9 +396,11 @@ class Node:
 
     def known_peer(self, peer: Peer | str) -> str:
         """Give the node id of a known peer, from it or its address."""
-        node_id = peer.node_id if isinstance(peer, Peer) else peer.partition("@")[0]
-        if node_id not in self.engine.members:
-            raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
+        named = peer.node_id if isinstance(peer, Peer) else peer
+        members = self.engine.members
+        node_id = named if named in members else named.rpartition("@")[0]
+        if node_id not in members:
+            raise NotFoundError(f"no peer {named!r} is known", peer=named)
         return node_id
 
     def wait_synced(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from softadastra.errors import StorageError
 from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions, policy_name
 from softadastra.store.policies import Policies, Policy
@@ -9,7 +12,38 @@ from softadastra.sync.batches import Limits
 from softadastra.sync.settings import EngineOptions
 from softadastra.types import MergeFunction, NodeInfo
 
-__all__ = ["capabilities_of", "describe", "engine_options", "merge_function", "policies_of"]
+__all__ = [
+    "anchored",
+    "capabilities_of",
+    "describe",
+    "engine_options",
+    "merge_function",
+    "policies_of",
+]
+
+
+def anchored(options: ClientOptions) -> ClientOptions:
+    """Give the same settings, whose files stay the same when the program changes its directory.
+
+    A log that is rewritten takes the place of what has its path then.
+
+    Raises:
+        StorageError: a path is relative, and the current directory is gone.
+    """
+    if not options.enable_wal and options.security is None:
+        return options
+    try:
+        return replace(
+            options,
+            wal_path=options.resolved_wal_path().absolute(),
+            key_path=options.resolved_key_path().absolute(),
+        )
+    except OSError as error:
+        raise StorageError(
+            f"the current directory is gone, and {str(options.resolved_wal_path())!r} is relative "
+            "to it: change to one that is there, or give an absolute path",
+            errno=error.errno,
+        ) from error
 
 
 def policies_of(options: ClientOptions) -> Policies:

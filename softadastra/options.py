@@ -73,8 +73,8 @@ class ClientOptions:
     """Nodes of different clusters refuse each other. A name, not a secret."""
 
     wal_path: Annotated[PathType | None, FILE_PATH] = None
-    """The write-ahead log, one file for this node alone, relative to the current directory. None:
-    data/<node_id>.wal. Missing directories are made."""
+    """The write-ahead log, one file for this node alone, relative to the directory that is current
+    when the client opens. None: data/<node_id>.wal. Missing directories are made."""
 
     enable_wal: Annotated[bool, FLAG] = True
     """Keep a write-ahead log. Without one the node forgets everything when it is closed."""

@@ -122,7 +122,7 @@ class Peer:
         Raises:
             InvalidArgumentError: the text has another form.
         """
-        node_id, at, address = text.partition("@")
+        node_id, at, address = text.rpartition("@")
         host, colon, port = address.rpartition(":")
         if not (at and colon and port.isascii() and port.isdigit() and len(port) <= 5):
             raise InvalidArgumentError(
@@ -232,7 +232,8 @@ class Conflict:
     is_open: bool
     """Whether all values are still kept; if not, the first one has won and the others lost."""
     values: tuple[ConflictingValue, ...]
-    """What `get` gives first, then the others, greatest first."""
+    """What stands first, then the others, greatest first. When it is not open, what stood when the
+    last one lost: `get` may give a later write."""
 
 
 MergeFunction: TypeAlias = Callable[[str, Sequence[ConflictingValue]], object]

@@ -489,6 +489,24 @@ def test_wrong_options_are_refused_at_open_with_every_problem():
     assert not node.is_open
 
 
+def test_options_that_are_changed_while_a_client_is_open_change_nothing_of_it():
+    """What is set behind the check of the whole, as an address, would be used unchecked."""
+    options = ClientOptions.memory_only("node-a").with_local_transport()
+    with Client(options) as node, socket.create_server(("127.0.0.1", 0)) as taken:
+        options.node_id = "node-b"
+        options.transport_port = taken.getsockname()[1]
+        node.start_transport()
+
+        assert node.node_info().node_id == "node-a"
+        with pytest.raises(TransportError) as refusal:
+            node.connect(Peer.local("node-a", 1))
+
+    assert "is this node itself" in refusal.value.message
+    assert node.options is options
+    with node.open():
+        assert node.node_info().node_id == "node-b"
+
+
 def test_node_info_describes_the_node():
     options = ClientOptions.memory_only("node-a").with_metadata("Till 3", "1.2.3")
     with Client(options) as node:
@@ -545,6 +563,26 @@ def test_the_clock_does_not_go_back_over_a_restart(wal, monkeypatch):
         node.put("k", 2)
 
         assert stamp(node) >= first
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_a_program_that_changes_its_directory_goes_on_with_the_same_log(
+    tmp_path, monkeypatch, auto_flush
+):
+    """A rewritten log was once put into the new directory, and the one at its path stayed old."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ClientOptions.persistent("node-a", "node-a.wal", auto_flush=auto_flush)
+    with Client(options) as node:
+        node.put("k", "before")
+        monkeypatch.chdir("elsewhere")
+        node.compact()
+        node.put("k", "after")
+
+    assert not list(tmp_path.joinpath("elsewhere").iterdir())
+    monkeypatch.chdir(tmp_path)
+    with Client(options) as node:
+        assert node.get("k") == "after"
 
 
 def test_a_missing_directory_is_created(tmp_path):
@@ -801,6 +839,23 @@ def test_unknown_peers_are_not_found(client):
         client.forget("nobody")
     with pytest.raises(NotFoundError):
         client.disconnect("nobody")
+
+
+@pytest.mark.parametrize("name", ["at", "node@home"])
+@pytest.mark.parametrize("named", [lambda peer: peer.node_id, str, lambda peer: peer])
+def test_a_peer_is_forgotten_however_it_is_named(wal, name, named):
+    peer = Peer.local(name, free_port())
+    with Client(ClientOptions.persistent("node-a", wal).with_local_transport()) as node:
+        node.start_transport()
+        with pytest.raises(TransportError):
+            node.connect(peer)
+        node.disconnect(named(peer))
+
+        node.forget(named(peer))
+
+        assert node.peers() == []
+    with Client(ClientOptions.persistent("node-a", wal)) as node:
+        assert node.peers() == []
 
 
 def test_wait_synced_with_nothing_written_is_true(client):

@@ -58,10 +58,10 @@ NODE_INFO = NodeInfo(
     capabilities=frozenset({"sync"}),
 )
 
-names = st.text(min_size=1).filter(lambda text: "@" not in text)
+hosts = st.text(min_size=1).filter(lambda text: "@" not in text)
 
 
-@given(names, st.text(min_size=1), st.integers(1, 65535))
+@given(st.text(min_size=1), hosts, st.integers(1, 65535))
 def test_a_peer_is_read_back_from_its_text(node_id: str, host: str, port: int) -> None:
     peer = Peer(node_id, host, port)
 
@@ -75,6 +75,7 @@ def test_a_peer_is_read_back_from_its_text(node_id: str, host: str, port: int) -
         ("b@[::1]:1", Peer("b", "[::1]", 1)),
         ("b@::1:65535", Peer("b", "::1", 65535)),
         ("my node@example.org:80", Peer("my node", "example.org", 80)),
+        ("user@home@127.0.0.1:80", Peer("user@home", "127.0.0.1", 80)),
     ],
 )
 def test_a_peer_is_read_from_id_host_and_port(text: str, peer: Peer) -> None:
