@@ -414,6 +414,8 @@ def _policy_problems(options: ClientOptions) -> Iterator[str]:
         if isinstance(policy, str) and policy not in CONFLICT_POLICIES:
             nearest = nearest_name(policy, CONFLICT_POLICIES)
             yield f"{place} {policy!r} is unknown: did you mean {nearest!r}?"
+        elif callable(policy) and not hasattr(policy, "__qualname__"):
+            yield f"{place} {policy!r} has no name that nodes can compare: name a function"
 
 
 def _wal_problems(options: ClientOptions) -> Iterator[str]:

@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +455,13 @@ def test_an_unknown_policy_is_refused_with_the_nearest_name() -> None:
         "conflict_policy 'last_writer' is unknown: did you mean 'last_write_wins'?",
         "conflict_policies['a/'] 'keeplocal' is unknown: did you mean 'keep_local'?",
     ]
+
+
+def test_a_function_without_a_name_is_refused_as_nodes_compare_functions_by_name() -> None:
+    """That of a partial holds an address: no two processes would agree."""
+    (problem,) = problems_of(ClientOptions(conflict_policy=partial(max, 1)))
+
+    assert "has no name that nodes can compare" in problem
 
 
 @pytest.mark.parametrize("node_id", ["a/b", "../a", "x" * 252])
