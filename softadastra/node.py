@@ -54,9 +54,6 @@ class Node:
 
     Args:
         options: valid settings, which nobody changes.
-
-    Raises:
-        StorageError: a path is relative, and the current directory is gone.
     """
 
     engine: Engine
@@ -67,7 +64,7 @@ class Node:
     _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
-        options = self._options = anchored(options)
+        self._options = anchored(options)
         self._max_key_bytes = options.max_key_bytes
         self._max_value_bytes = options.max_value_bytes
         self.events = Events(options.node_id)
@@ -92,6 +89,8 @@ class Node:
         """
         self.engine = recovered_engine(self._options, self._log, self.events)
         self.replica = self.engine.replica
+        if self._log is not None:
+            self._log.anchor(self._options.resolved_wal_path())
         self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )

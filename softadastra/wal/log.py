@@ -171,6 +171,10 @@ class WriteAheadLog:
             raise
         return header
 
+    def anchor(self, path: Path) -> None:
+        """Know the open file by another path, as one that no change of directory turns away."""
+        self._path = path
+
     def replay(self) -> Iterator[Record]:
         """Give the kind and the payload of each intact frame, in order.
 
