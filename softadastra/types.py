@@ -205,7 +205,11 @@ class Change:
 
     @property
     def position(self) -> str:
-        """Where to go on behind this change: `watch(since=...)`, also after a restart."""
+        """Where to go on behind this change: `watch(since=...)`, also after a restart.
+
+        That of what was there at the beginning of a watch from "beginning" is "beginning": who goes
+        on there begins anew, with an empty copy. Its `Watch.position` goes on behind all of that.
+        """
         return self.located.position
 
 
