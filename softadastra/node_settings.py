@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from softadastra.errors import StorageError
+from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions, policy_name
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
+from softadastra.sync.fields import POLICIES_BYTES_MAX
 from softadastra.sync.settings import EngineOptions
 from softadastra.types import MergeFunction, NodeInfo
 
@@ -47,7 +48,11 @@ def anchored(options: ClientOptions) -> ClientOptions:
 
 
 def policies_of(options: ClientOptions) -> Policies:
-    """Give what the options say of conflicts."""
+    """Give what the options say of conflicts.
+
+    Raises:
+        InvalidArgumentError: it is too long for a greeting, so no peer could be met.
+    """
 
     def named(policy: str | MergeFunction) -> Policy:
         return Policy(policy) if isinstance(policy, str) else Policy.MERGE
@@ -55,10 +60,16 @@ def policies_of(options: ClientOptions) -> Policies:
     by_prefix = dict(sorted(options.conflict_policies.items()))
     names = [policy_name(options.conflict_policy)]
     names += [f"{prefix}={policy_name(policy)}" for prefix, policy in by_prefix.items()]
+    said = ";".join(names)
+    if options.enable_transport and len(said.encode()) > POLICIES_BYTES_MAX:
+        raise InvalidArgumentError(
+            f"conflict_policies take {len(said.encode())} bytes of a greeting, the limit is "
+            f"{POLICIES_BYTES_MAX}: use fewer or shorter prefixes"
+        )
     return Policies(
         named(options.conflict_policy),
         {prefix: named(policy) for prefix, policy in by_prefix.items()},
-        ";".join(names),
+        said,
     )
 
 

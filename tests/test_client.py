@@ -507,6 +507,17 @@ def test_options_that_are_changed_while_a_client_is_open_change_nothing_of_it():
         assert node.node_info().node_id == "node-b"
 
 
+def test_policies_that_no_greeting_can_say_are_refused_where_there_may_be_peers():
+    """They were taken, and every peer refused the greeting."""
+    policies = {f"{number}/": "manual" for number in range(1_000)}
+    options = ClientOptions.memory_only("node-a", conflict_policies=policies)
+
+    with pytest.raises(InvalidArgumentError, match="the limit is 4096"):
+        Client(options.with_local_transport()).open()
+    with Client(options) as node:
+        assert node.put("1/k", 1).status == "created"
+
+
 def test_node_info_describes_the_node():
     options = ClientOptions.memory_only("node-a").with_metadata("Till 3", "1.2.3")
     with Client(options) as node:
