@@ -351,7 +351,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
             InvalidStateError: the transport does not run.
         """
         node = self._opened()
-        if isinstance(peer, str):
+        if not isinstance(peer, Peer):
             peer = Peer.parse(peer)
         node.connect(peer, seconds(timeout))
         return peer

@@ -109,6 +109,13 @@ class Peer:
                 f"peer {self.node_id!r} needs a port from 1 to 65535, got {self.port!r}",
                 port=self.port,
             )
+        try:
+            str(self).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError(
+                f"peer {str(self)!r} has a lone surrogate: a node id and a host are valid Unicode",
+                node_id=self.node_id,
+            ) from error
 
     @classmethod
     def local(cls, node_id: str, port: int) -> Peer:
@@ -122,6 +129,8 @@ class Peer:
         Raises:
             InvalidArgumentError: the text has another form.
         """
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"a peer is a Peer or ID@HOST:PORT, got {text!r:.80}")
         node_id, at, address = text.rpartition("@")
         host, colon, port = address.rpartition(":")
         if not (at and colon and port.isascii() and port.isdigit() and len(port) <= 5):
