@@ -183,6 +183,26 @@ def test_a_client_is_a_mutable_mapping(client):
     assert client  # true also when it is empty
 
 
+def test_a_client_is_cleared_in_records_of_many_removes(client):
+    """As the mapping protocol has it, one by one, each had to pass over all that were removed."""
+    count = 2_500
+    with client.batch() as batch:
+        for number in range(count):
+            batch.put(f"k/{number}", number)
+    writes = client._opened().committer.write
+    records: list[int] = []
+
+    def counted(asked, guard=None):
+        records.append(len(asked))
+        return writes(asked, guard)
+
+    client._opened().committer.write = counted
+    client.clear()
+
+    assert list(client) == []
+    assert records == [1_024, 1_024, count - 2_048]
+
+
 def test_a_missing_key_raises_not_found_which_is_a_key_error(client):
     with pytest.raises(NotFoundError) as missing:
         client["absent"]
