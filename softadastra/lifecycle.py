@@ -10,6 +10,7 @@ Rules:
 
 from __future__ import annotations
 
+import atexit
 import os
 import warnings
 from collections.abc import Callable
@@ -99,7 +100,8 @@ class Lifecycle:
         asks this node has only just come: that gets its answer, in five seconds at most. What a
         signal handler raises, as Ctrl-C does, is raised when all is closed.
 
-        In a child that was forked while it was open it does nothing.
+        What is open when the program ends is closed then. In a child that was forked while it was
+        open this does nothing.
         """
         try:
             self._close()
@@ -206,7 +208,7 @@ class Lifecycle:
 
 
 _lifecycles: WeakSet[Lifecycle] = WeakSet()
-"""All that were opened, for the child of a fork."""
+"""All that were opened, for the child of a fork, and for the end of the program."""
 
 _inherited: list[Node] = []
 """Nodes of a parent, kept for good: a ZeroMQ context that is destroyed here would wait for ever
@@ -218,6 +220,14 @@ def _abandon_in_child() -> None:
         each._abandon()
     _lifecycles.clear()
 
+
+def _close_at_exit() -> None:
+    for each in list(_lifecycles):
+        each.__del__()
+
+
+# While the threads of a node run: later they stand still, and one that has a lock keeps it.
+atexit.register(_close_at_exit)
 
 # Found out here once, instead of by a getpid in every call.
 os.register_at_fork(after_in_child=_abandon_in_child)

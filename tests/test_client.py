@@ -10,6 +10,8 @@ import os
 import pickle
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -489,6 +491,28 @@ def test_an_unclosed_client_warns_and_is_closed(wal):
         gc.collect()
 
     Client(ClientOptions.persistent("node-a", wal)).open().close()
+
+
+def test_a_client_that_is_open_when_its_program_ends_is_closed_while_its_threads_run(wal):
+    """Later they stand still, and the end of the program waited for ever for a lock of one."""
+    program = f"""
+import atexit
+atexit.register(lambda: print(node.is_open, "softadastra-reactor" in threads()))
+import threading
+threads = lambda: [thread.name for thread in threading.enumerate()]
+from softadastra import Client, ClientOptions
+options = ClientOptions.persistent("node-a", {str(wal)!r}, auto_flush=False)
+node = Client(options.with_local_transport()).open()
+node.start_transport()
+node.put("k", 1)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ended.stdout == "False False\n"
+    with Client(ClientOptions.persistent("node-a", wal)) as node:
+        assert node.get("k") == 1
 
 
 def test_a_client_is_neither_copied_nor_pickled(client):
