@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Final, Self, TypeVar, overload
 
 from softadastra.arguments import seconds
-from softadastra.client import CONNECT_SECONDS, Client
+from softadastra.client import CONNECT_SECONDS, RECORD_WRITES, Client
 from softadastra.errors import NotFoundError
 from softadastra.explanation import KeyExplanation, PeerExplanation
 from softadastra.loops import Rows, Writer, in_thread, post, wait_until
@@ -49,9 +49,6 @@ from softadastra.vitals import Vitals
 __all__ = ["AsyncBatch", "AsyncClient", "AsyncView", "AsyncWatch"]
 
 T = TypeVar("T")
-
-UPDATE_WRITES: Final = 1_024
-"""How many writes of an `update` become one record."""
 
 MISSING: Final = object()
 
@@ -262,14 +259,14 @@ class AsyncClient:
         node = self._client._opened()
         rows: Iterator[tuple[str, Storable]] = iter(dict(other, **values).items())
         writes = [node.assignment(key, value) for key, value in rows]
-        for first in range(0, len(writes), UPDATE_WRITES):
-            await self._write(writes[first : first + UPDATE_WRITES])
+        for first in range(0, len(writes), RECORD_WRITES):
+            await self._write(writes[first : first + RECORD_WRITES])
 
     async def clear(self) -> None:
         """Remove all keys that there are now."""
         keys = list(self._client)
-        for first in range(0, len(keys), UPDATE_WRITES):
-            await self._write([(key, TOMBSTONE, 0) for key in keys[first : first + UPDATE_WRITES]])
+        for first in range(0, len(keys), RECORD_WRITES):
+            await self._write([(key, TOMBSTONE, 0) for key in keys[first : first + RECORD_WRITES]])
 
     # Changes and events.
 

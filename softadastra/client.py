@@ -18,6 +18,7 @@ from softadastra.observing import Observing
 from softadastra.outbox import prune, release, requeue_failed
 from softadastra.scans import keys_of
 from softadastra.store.clock import milliseconds
+from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
@@ -40,6 +41,9 @@ from softadastra.views import AllValues, PrefixItems, PrefixKeys
 __all__ = ["Client"]
 
 T = TypeVar("T")
+
+RECORD_WRITES = 1_024
+"""How many writes become one record, where a call makes many."""
 
 CONNECT_SECONDS = 5.0
 """Longer than a TCP handshake with two lost packets takes."""
@@ -182,6 +186,13 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         if not self.remove(key):
             raise NotFoundError(f"key not found: {key!r}", key=key)
 
+    def clear(self) -> None:
+        """Remove all keys that there are now: of at most 1,024 removes each becomes one record."""
+        keys = list(self)
+        for first in range(0, len(keys), RECORD_WRITES):
+            asked = [(key, TOMBSTONE, 0) for key in keys[first : first + RECORD_WRITES]]
+            self._opened().write(asked)
+
     def __contains__(self, key: object) -> bool:
         return self.contains(key)
 
@@ -205,7 +216,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         """Give the keys that were written by nodes that did not know of each other's write.
 
         First those that wait to be resolved, then those of last_write_wins in which a write
-        lost: of these the latest 1,000, until they are resolved.
+        lost: of these the latest 1,000, until they are resolved at this node.
         """
         node = self._opened()
         with node.lock:
@@ -351,7 +362,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
             InvalidStateError: the transport does not run.
         """
         node = self._opened()
-        if isinstance(peer, str):
+        if not isinstance(peer, Peer):
             peer = Peer.parse(peer)
         node.connect(peer, seconds(timeout))
         return peer

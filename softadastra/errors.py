@@ -26,6 +26,8 @@ what was expected, and what to do about it.
 from __future__ import annotations
 
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 __all__ = [
     "AlreadyExistsError",
@@ -129,6 +131,11 @@ class StorageError(SoftadastraError, OSError):
         super().__init__(message, **context)
         self.errno = errno
         self.filename = filename
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # An OSError keeps these two where pickle and copy do not look.
+        remade = partial(type(self), errno=self.errno, filename=self.filename)
+        return remade, (self.message,), self.__dict__
 
 
 class StoreError(SoftadastraError):

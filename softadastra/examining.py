@@ -97,6 +97,6 @@ class Examining(Lifecycle):
             is_online=node.transport_port is not None,
             is_writing=not node.committer.has_failed,
             refusal=node.committer.refusals.stands,
-            auto_tick=self.options.auto_tick,
+            auto_tick=self._options.auto_tick,
             excluded=node.engine.admission.excluded(now),
         )

@@ -10,9 +10,11 @@ Rules:
 
 from __future__ import annotations
 
+import atexit
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -45,7 +47,9 @@ class Lifecycle:
     ) -> None:
         if not isinstance(options, ClientOptions | None):
             raise InvalidArgumentError(f"a client takes ClientOptions, got {options!r:.80}")
-        self._options = options or ClientOptions()
+        self._given = options or ClientOptions()
+        self._options = self._given
+        """From `open` on a copy, that its owner does not change: it was checked as a whole."""
         self._stop = stop
         self._node: Node | None = None
         self._unsettled: Node | None = None
@@ -73,6 +77,7 @@ class Lifecycle:
             self._check_own()
             if self._node is None:
                 self._settle()
+                self._options = replace(self._given)
                 self._options.validate()
                 self._pid = os.getpid()
                 # Known before it holds anything, so that an interrupt cannot lose it.
@@ -95,7 +100,8 @@ class Lifecycle:
         asks this node has only just come: that gets its answer, in five seconds at most. What a
         signal handler raises, as Ctrl-C does, is raised when all is closed.
 
-        In a child that was forked while it was open it does nothing.
+        What is open when the program ends is closed then. In a child that was forked while it was
+        open this does nothing.
         """
         try:
             self._close()
@@ -167,7 +173,7 @@ class Lifecycle:
     @property
     def options(self) -> ClientOptions:
         """The settings it was made with. Changing them changes nothing while it is open."""
-        return self._options
+        return self._given
 
     def _opened(self) -> Node:
         node = self._node
@@ -202,7 +208,7 @@ class Lifecycle:
 
 
 _lifecycles: WeakSet[Lifecycle] = WeakSet()
-"""All that were opened, for the child of a fork."""
+"""All that were opened, for the child of a fork, and for the end of the program."""
 
 _inherited: list[Node] = []
 """Nodes of a parent, kept for good: a ZeroMQ context that is destroyed here would wait for ever
@@ -214,6 +220,14 @@ def _abandon_in_child() -> None:
         each._abandon()
     _lifecycles.clear()
 
+
+def _close_at_exit() -> None:
+    for each in list(_lifecycles):
+        each.__del__()
+
+
+# While the threads of a node run: later they stand still, and one that has a lock keeps it.
+atexit.register(_close_at_exit)
 
 # Found out here once, instead of by a getpid in every call.
 os.register_at_fork(after_in_child=_abandon_in_child)

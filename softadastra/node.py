@@ -14,7 +14,7 @@ from threading import Lock
 from softadastra.discovering import Discovering
 from softadastra.errors import InvalidStateError, NotFoundError, StorageError, TransportError
 from softadastra.networking import listening_transport
-from softadastra.node_settings import describe, merge_function
+from softadastra.node_settings import anchored, describe, merge_function
 from softadastra.opening import recovered_engine
 from softadastra.options import ClientOptions
 from softadastra.packing import check_key, pack_value
@@ -53,7 +53,7 @@ class Node:
     """One node: open from `open` to `close`, once.
 
     Args:
-        options: valid settings; read once, here.
+        options: valid settings, which nobody changes.
     """
 
     engine: Engine
@@ -64,7 +64,7 @@ class Node:
     _driver: Driver
 
     def __init__(self, options: ClientOptions) -> None:
-        self._options = options
+        self._options = anchored(options)
         self._max_key_bytes = options.max_key_bytes
         self._max_value_bytes = options.max_value_bytes
         self.events = Events(options.node_id)
@@ -89,6 +89,8 @@ class Node:
         """
         self.engine = recovered_engine(self._options, self._log, self.events)
         self.replica = self.engine.replica
+        if self._log is not None:
+            self._log.anchor(self._options.resolved_wal_path())
         self.committer = Committer(
             self.engine, self._log, flush=self._options.auto_flush, wall_ms=read_wall_ms
         )
@@ -393,12 +395,12 @@ class Node:
 
     def known_peer(self, peer: Peer | str) -> str:
         """Give the node id of a known peer, from it, its name or its address."""
-        node_id = peer.node_id if isinstance(peer, Peer) else peer
+        named = peer.node_id if isinstance(peer, Peer) else peer
+        members = self.engine.members
         # The name comes first: it may itself read as an address.
-        if node_id not in self.engine.members and "@" in node_id:
-            node_id = node_id.rpartition("@")[0]
-        if node_id not in self.engine.members:
-            raise NotFoundError(f"no peer {node_id!r} is known", peer=node_id)
+        node_id = named if named in members else named.rpartition("@")[0]
+        if node_id not in members:
+            raise NotFoundError(f"no peer {named!r} is known", peer=named)
         return node_id
 
     def wait_synced(

@@ -2,19 +2,58 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.metadata.node import describe_node
 from softadastra.options import ClientOptions
 from softadastra.policy_names import policy_name
 from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
+from softadastra.sync.fields import POLICIES_BYTES_MAX
 from softadastra.sync.settings import EngineOptions
 from softadastra.types import MergeFunction, NodeInfo
 
-__all__ = ["capabilities_of", "describe", "engine_options", "merge_function", "policies_of"]
+__all__ = [
+    "anchored",
+    "capabilities_of",
+    "describe",
+    "engine_options",
+    "merge_function",
+    "policies_of",
+]
+
+
+def anchored(options: ClientOptions) -> ClientOptions:
+    """Give the same settings, whose files stay the same when the program changes its directory.
+
+    A log that is rewritten takes the place of what has its path then.
+
+    Raises:
+        StorageError: a path is relative, and the current directory is gone.
+    """
+    if not options.enable_wal and options.security is None:
+        return options
+    try:
+        return replace(
+            options,
+            wal_path=options.resolved_wal_path().absolute(),
+            key_path=options.resolved_key_path().absolute(),
+        )
+    except OSError as error:
+        raise StorageError(
+            f"the current directory is gone, and {str(options.resolved_wal_path())!r} is relative "
+            "to it: change to one that is there, or give an absolute path",
+            errno=error.errno,
+        ) from error
 
 
 def policies_of(options: ClientOptions) -> Policies:
-    """Give what the options say of conflicts."""
+    """Give what the options say of conflicts.
+
+    Raises:
+        InvalidArgumentError: it is too long for a greeting, so no peer could be met.
+    """
 
     def named(policy: str | MergeFunction) -> Policy:
         return Policy(policy) if isinstance(policy, str) else Policy.MERGE
@@ -22,10 +61,16 @@ def policies_of(options: ClientOptions) -> Policies:
     by_prefix = dict(sorted(options.conflict_policies.items()))
     names = [policy_name(options.conflict_policy)]
     names += [f"{prefix}={policy_name(policy)}" for prefix, policy in by_prefix.items()]
+    said = ";".join(names)
+    if options.enable_transport and len(said.encode()) > POLICIES_BYTES_MAX:
+        raise InvalidArgumentError(
+            f"conflict_policies take {len(said.encode())} bytes of a greeting, the limit is "
+            f"{POLICIES_BYTES_MAX}: use fewer or shorter prefixes"
+        )
     return Policies(
         named(options.conflict_policy),
         {prefix: named(policy) for prefix, policy in by_prefix.items()},
-        ";".join(names),
+        said,
     )
 
 

@@ -77,8 +77,8 @@ class ClientOptions:
     """Nodes of different clusters refuse each other. A name, not a secret."""
 
     wal_path: Annotated[PathType | None, FILE_PATH] = None
-    """The write-ahead log, one file for this node alone, relative to the current directory. None:
-    data/<node_id>.wal. Missing directories are made."""
+    """The write-ahead log, one file for this node alone, relative to the directory that is current
+    when the client opens. None: data/<node_id>.wal. Missing directories are made."""
 
     enable_wal: Annotated[bool, FLAG] = True
     """Keep a write-ahead log. Without one the node forgets everything when it is closed."""
@@ -404,6 +404,8 @@ def _policy_problems(options: ClientOptions) -> Iterator[str]:
         if isinstance(policy, str) and policy not in CONFLICT_POLICIES:
             nearest = nearest_name(policy, CONFLICT_POLICIES)
             yield f"{place} {policy!r} is unknown: did you mean {nearest!r}?"
+        elif callable(policy) and not hasattr(policy, "__qualname__"):
+            yield f"{place} {policy!r} has no name that nodes can compare: name a function"
 
 
 def _wal_problems(options: ClientOptions) -> Iterator[str]:

@@ -150,7 +150,18 @@ def _is_file_path(value: object) -> bool:
     if not isinstance(value, str | os.PathLike):
         return False
     path = os.fspath(value)
-    return isinstance(path, str) and "\0" not in path and bool(Path(path).name)
+    return (
+        isinstance(path, str) and _is_encodable(path) and "\0" not in path and bool(Path(path).name)
+    )
+
+
+def _is_encodable(name: str) -> bool:
+    """Whether a name has no lone surrogate, but those that stand for bytes of a file's name."""
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_peer_list(value: object) -> bool:
@@ -167,8 +178,14 @@ def _is_policy(value: object) -> bool:
 
 def _is_policy_map(value: object) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(prefix, str) and _is_policy(policy) for prefix, policy in value.items()
+        isinstance(prefix, str) and _is_text(prefix) and _is_policy(policy)
+        for prefix, policy in value.items()
     )
+
+
+def _is_text(prefix: str) -> bool:
+    """Whether a key can begin so, and a greeting can say it."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in prefix)
 
 
 def _read_policies(pairs: str) -> dict[str, str]:

@@ -109,6 +109,13 @@ class Peer:
                 f"peer {self.node_id!r} needs a port from 1 to 65535, got {self.port!r}",
                 port=self.port,
             )
+        try:
+            str(self).encode()
+        except UnicodeEncodeError as error:
+            raise InvalidArgumentError(
+                f"peer {str(self)!r} has a lone surrogate: a node id and a host are valid Unicode",
+                node_id=self.node_id,
+            ) from error
 
     @classmethod
     def local(cls, node_id: str, port: int) -> Peer:
@@ -122,6 +129,8 @@ class Peer:
         Raises:
             InvalidArgumentError: the text has another form.
         """
+        if not isinstance(text, str):
+            raise InvalidArgumentError(f"a peer is a Peer or ID@HOST:PORT, got {text!r:.80}")
         node_id, at, address = text.rpartition("@")  # a node id may have one, a host has none
         host, colon, port = address.rpartition(":")
         if not (at and colon and port.isascii() and port.isdigit() and len(port) <= 5):
@@ -205,7 +214,11 @@ class Change:
 
     @property
     def position(self) -> str:
-        """Where to go on behind this change: `watch(since=...)`, also after a restart."""
+        """Where to go on behind this change: `watch(since=...)`, also after a restart.
+
+        That of what was there at the beginning of a watch from "beginning" is "beginning": who goes
+        on there begins anew, with an empty copy. Its `Watch.position` goes on behind all of that.
+        """
         return self.located.position
 
 
@@ -232,7 +245,8 @@ class Conflict:
     is_open: bool
     """Whether all values are still kept; if not, the first one has won and the others lost."""
     values: tuple[ConflictingValue, ...]
-    """What `get` gives first, then the others, greatest first."""
+    """What stands first, then the others, greatest first. When it is not open, what stood when the
+    last one lost: `get` may give a later write."""
 
 
 MergeFunction: TypeAlias = Callable[[str, Sequence[ConflictingValue]], object]

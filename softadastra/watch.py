@@ -55,7 +55,9 @@ class Told:
         """Where to go on: `watch(since=...)`, also after a restart.
 
         Behind the last change that was given; when nothing waits, behind all that is visible, also
-        of other keys. It is younger then than that of the last change, and is kept for longer.
+        of other keys. It is younger then than that of the last change, and is kept for longer. Of a
+        watch from "beginning" it is "beginning" until all that was there is given: who goes on
+        there begins anew, with an empty copy.
         """
         self._check()
         return self._watcher.place().position

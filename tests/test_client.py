@@ -10,6 +10,8 @@ import os
 import pickle
 import shutil
 import socket
+import subprocess
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta, timezone
@@ -181,6 +183,26 @@ def test_a_client_is_a_mutable_mapping(client):
     client.clear()
     assert client.is_empty
     assert client  # true also when it is empty
+
+
+def test_a_client_is_cleared_in_records_of_many_removes(client):
+    """As the mapping protocol has it, one by one, each had to pass over all that were removed."""
+    count = 2_500
+    with client.batch() as batch:
+        for number in range(count):
+            batch.put(f"k/{number}", number)
+    writes = client._opened().committer.write
+    records: list[int] = []
+
+    def counted(asked, guard=None):
+        records.append(len(asked))
+        return writes(asked, guard)
+
+    client._opened().committer.write = counted
+    client.clear()
+
+    assert list(client) == []
+    assert records == [1_024, 1_024, count - 2_048]
 
 
 def test_a_missing_key_raises_not_found_which_is_a_key_error(client):
@@ -471,6 +493,28 @@ def test_an_unclosed_client_warns_and_is_closed(wal):
     Client(ClientOptions.persistent("node-a", wal)).open().close()
 
 
+def test_a_client_that_is_open_when_its_program_ends_is_closed_while_its_threads_run(wal):
+    """Later they stand still, and the end of the program waited for ever for a lock of one."""
+    program = f"""
+import atexit
+atexit.register(lambda: print(node.is_open, "softadastra-reactor" in threads()))
+import threading
+threads = lambda: [thread.name for thread in threading.enumerate()]
+from softadastra import Client, ClientOptions
+options = ClientOptions.persistent("node-a", {str(wal)!r}, auto_flush=False)
+node = Client(options.with_local_transport()).open()
+node.start_transport()
+node.put("k", 1)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+
+    assert ended.stdout == "False False\n"
+    with Client(ClientOptions.persistent("node-a", wal)) as node:
+        assert node.get("k") == 1
+
+
 def test_a_client_is_neither_copied_nor_pickled(client):
     with pytest.raises(TypeError):
         copy.copy(client)
@@ -487,6 +531,35 @@ def test_wrong_options_are_refused_at_open_with_every_problem():
     for name in ("node_id", "transport_port", "sync_window"):
         assert name in refusal.value.message
     assert not node.is_open
+
+
+def test_options_that_are_changed_while_a_client_is_open_change_nothing_of_it():
+    """What is set behind the check of the whole, as an address, would be used unchecked."""
+    options = ClientOptions.memory_only("node-a").with_local_transport()
+    with Client(options) as node, socket.create_server(("127.0.0.1", 0)) as taken:
+        options.node_id = "node-b"
+        options.transport_port = taken.getsockname()[1]
+        node.start_transport()
+
+        assert node.node_info().node_id == "node-a"
+        with pytest.raises(TransportError) as refusal:
+            node.connect(Peer.local("node-a", 1))
+
+    assert "is this node itself" in refusal.value.message
+    assert node.options is options
+    with node.open():
+        assert node.node_info().node_id == "node-b"
+
+
+def test_policies_that_no_greeting_can_say_are_refused_where_there_may_be_peers():
+    """They were taken, and every peer refused the greeting."""
+    policies = {f"{number}/": "manual" for number in range(1_000)}
+    options = ClientOptions.memory_only("node-a", conflict_policies=policies)
+
+    with pytest.raises(InvalidArgumentError, match="the limit is 4096"):
+        Client(options.with_local_transport()).open()
+    with Client(options) as node:
+        assert node.put("1/k", 1).status == "created"
 
 
 def test_node_info_describes_the_node():
@@ -545,6 +618,26 @@ def test_the_clock_does_not_go_back_over_a_restart(wal, monkeypatch):
         node.put("k", 2)
 
         assert stamp(node) >= first
+
+
+@pytest.mark.parametrize("auto_flush", [True, False])
+def test_a_program_that_changes_its_directory_goes_on_with_the_same_log(
+    tmp_path, monkeypatch, auto_flush
+):
+    """A rewritten log was once put into the new directory, and the one at its path stayed old."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    options = ClientOptions.persistent("node-a", "node-a.wal", auto_flush=auto_flush)
+    with Client(options) as node:
+        node.put("k", "before")
+        monkeypatch.chdir("elsewhere")
+        node.compact()
+        node.put("k", "after")
+
+    assert not list(tmp_path.joinpath("elsewhere").iterdir())
+    monkeypatch.chdir(tmp_path)
+    with Client(options) as node:
+        assert node.get("k") == "after"
 
 
 def test_a_missing_directory_is_created(tmp_path):
@@ -817,34 +910,28 @@ def test_connect_before_the_transport_runs_is_an_invalid_state():
             node.connect(Peer.local("b", 4042))
 
 
-@pytest.mark.parametrize("name", ["b", "b@127.0.0.1:1"])
-def test_a_peer_is_forgotten_by_its_name_or_its_address(name):
-    options = ClientOptions.memory_only("a", peers=(Peer.local("b", 1),))
-    with Client(options.with_local_transport(0)) as node:
-        node.start_transport()
-
-        node.forget(name)
-
-        assert node.peers() == []
-
-
-@pytest.mark.parametrize("name", ["b@home", "b@home@127.0.0.1:1"])
-def test_a_peer_whose_name_reads_as_an_address_is_known_by_either(name):
-    options = ClientOptions.memory_only("a", peers=(Peer.local("b@home", 1),))
-    with Client(options.with_local_transport(0)) as node:
-        node.start_transport()
-        node.disconnect(name)
-
-        node.forget(name)
-
-        assert node.peers() == []
-
-
 def test_unknown_peers_are_not_found(client):
     with pytest.raises(NotFoundError):
         client.forget("nobody")
     with pytest.raises(NotFoundError):
         client.disconnect("nobody")
+
+
+@pytest.mark.parametrize("name", ["at", "node@home"])
+@pytest.mark.parametrize("named", [lambda peer: peer.node_id, str, lambda peer: peer])
+def test_a_peer_is_forgotten_however_it_is_named(wal, name, named):
+    peer = Peer.local(name, free_port())
+    with Client(ClientOptions.persistent("node-a", wal).with_local_transport()) as node:
+        node.start_transport()
+        with pytest.raises(TransportError):
+            node.connect(peer)
+        node.disconnect(named(peer))
+
+        node.forget(named(peer))
+
+        assert node.peers() == []
+    with Client(ClientOptions.persistent("node-a", wal)) as node:
+        assert node.peers() == []
 
 
 def test_wait_synced_with_nothing_written_is_true(client):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import errno
+import pickle
 
 import pytest
 
@@ -80,6 +82,16 @@ def test_a_storage_error_says_which_file_and_why() -> None:
 
 def test_a_storage_error_without_a_system_error_has_no_errno() -> None:
     assert StorageError("short write").errno is None
+
+
+@pytest.mark.parametrize("again", [copy.copy, lambda error: pickle.loads(pickle.dumps(error))])
+def test_an_error_that_crosses_processes_is_the_same_there(again) -> None:
+    """As a pool of processes brings it to who asked."""
+    error = again(StorageError("full", errno=errno.ENOSPC, filename="a.wal", size_bytes=9))
+
+    assert (type(error), error.message, str(error)) == (StorageError, "full", "full")
+    assert (error.errno, error.filename) == (errno.ENOSPC, "a.wal")
+    assert error.context == {"size_bytes": 9}
 
 
 def test_a_missing_key_is_caught_as_the_mapping_protocol_expects() -> None:

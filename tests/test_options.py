@@ -9,6 +9,7 @@ import math
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -340,7 +341,7 @@ REFUSED: dict[str, list[Any]] = {
     "display_name": NOT_TEXT,
     "version": NOT_TEXT,
     "cluster": ["", *NOT_TEXT],
-    "wal_path": ["", ".", "/", b"a.wal", BytesPath(), 5, "a\0b"],
+    "wal_path": ["", ".", "/", b"a.wal", BytesPath(), 5, "a\0b", "\ud800.wal"],
     "enable_wal": NOT_FLAGS,
     "auto_flush": NOT_FLAGS,
     "flush_interval": NOT_SECONDS,
@@ -356,7 +357,14 @@ REFUSED: dict[str, list[Any]] = {
     "max_offline": NOT_SECONDS,
     "ack_timeout": NOT_SECONDS,
     "conflict_policy": ["", None, "newest"],
-    "conflict_policies": [None, {"a/": "newest"}, {1: "manual"}, {"a/": None}, ["a/"]],
+    "conflict_policies": [
+        None,
+        {"a/": "newest"},
+        {1: "manual"},
+        {"\ud800": "manual"},
+        {"a/": None},
+        ["a/"],
+    ],
     "enable_transport": NOT_FLAGS,
     "transport_host": ["", *NOT_TEXT],
     "transport_port": [None, True, -1, 65536, 4041.0, "4041"],
@@ -473,6 +481,13 @@ def test_an_unknown_policy_is_refused_with_the_nearest_name() -> None:
         "conflict_policy 'last_writer' is unknown: did you mean 'last_write_wins'?",
         "conflict_policies['a/'] 'keeplocal' is unknown: did you mean 'keep_local'?",
     ]
+
+
+def test_a_function_without_a_name_is_refused_as_nodes_compare_functions_by_name() -> None:
+    """That of a partial holds an address: no two processes would agree."""
+    (problem,) = problems_of(ClientOptions(conflict_policy=partial(max, 1)))
+
+    assert "has no name that nodes can compare" in problem
 
 
 @pytest.mark.parametrize("node_id", ["a/b", "../a", "x" * 252])

@@ -85,6 +85,8 @@ def test_a_peer_is_read_from_id_host_and_port(text: str, peer: Peer) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        None,
+        b"node-b@127.0.0.1:4042",
         "",
         "node-b",
         "127.0.0.1:4042",
@@ -118,6 +120,8 @@ def test_text_that_names_no_peer_is_refused(text: str) -> None:
         ("b", "127.0.0.1", "4042", "from 1 to 65535, got '4042'"),
         ("b", "127.0.0.1", True, "from 1 to 65535, got True"),
         ("b", "127.0.0.1", 1.0, "from 1 to 65535, got 1.0"),
+        ("\ud800", "127.0.0.1", 1, "has a lone surrogate"),
+        ("b", "\ud800", 1, "has a lone surrogate"),
     ],
 )
 def test_a_part_of_a_peer_that_is_wrong_is_named(

@@ -7,7 +7,9 @@ raises, the key stays a conflict that somebody resolves by hand, until one of it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from threading import Timer
 
 from softadastra.errors import SoftadastraError
 from softadastra.runtime.commit import Committer
@@ -21,7 +23,8 @@ from softadastra.sync.resolution import Unsettled, kept_value, unsettled
 __all__ = ["Settler", "Settling"]
 
 SLOW_SECONDS = 1.0
-"""A function that takes longer is told of: every conflict behind it waits."""
+"""A function that takes longer is told of while it runs, and when it returns: every conflict behind
+it waits."""
 
 STOP_MAX_SECONDS = 0.5
 
@@ -33,7 +36,8 @@ class Settling:
         committer: the node's state.
         write: writes a settlement if the conflict is still the same, as `Committer.write`.
         merge: makes one packed value of a key's siblings, the greatest first.
-        settled: called after a settling write, so that it is sent.
+        settled: called after a settling write, so that it is sent, and when there is something to
+            tell.
     """
 
     def __init__(
@@ -46,6 +50,8 @@ class Settling:
     ) -> None:
         self.is_stopping = False
         """Whether to leave the rest as it is."""
+        self.watched: Callable[[str], AbstractContextManager[object]] = nullcontext
+        """Looks after a function while it merges a key: it may never return."""
         self._committer = committer
         self._engine = committer.engine
         self._write_settlement = write
@@ -81,15 +87,24 @@ class Settling:
         note = self._engine.notices.note
         began = time.monotonic()
         try:
-            return self._merge(conflict.key, conflict.siblings[::-1])
-        except Exception as error:  # the application's own, of any kind
+            with self.watched(conflict.key):
+                return self._merge(conflict.key, conflict.siblings[::-1])
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the application's own, of any kind
             self._given_up[conflict.key] = conflict.siblings
             note(Level.WARNING, "conflict.unmerged", key=conflict.key, error=repr(error))
             return None
         finally:
             seconds = time.monotonic() - began
             if seconds > SLOW_SECONDS:
-                note(Level.WARNING, "merge.delayed", key=conflict.key, seconds=round(seconds, 3))
+                self.note_delay(conflict.key, seconds)
+
+    def note_delay(self, key: str, seconds: float) -> None:
+        """Have it told for how long a function has merged a key by now."""
+        facts = {"key": key, "seconds": round(seconds, 3)}
+        self._engine.notices.note(Level.WARNING, "merge.delayed", **facts)
+        self._settled()
 
     def _write(self, conflict: Unsettled, value: bytes) -> bool:
         """Write a settlement; give False when the conflict is another one by now.
@@ -124,6 +139,17 @@ class Settler(Lookout):
     def __init__(self, settling: Settling) -> None:
         super().__init__("softadastra-settler", stop_max_seconds=STOP_MAX_SECONDS)
         self._settling = settling
+        settling.watched = self._watched
+
+    @contextmanager
+    def _watched(self, key: str) -> Iterator[None]:
+        timer = Timer(SLOW_SECONDS, self._settling.note_delay, (key, SLOW_SECONDS))
+        timer.name, timer.daemon = "softadastra-settler-watch", True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def stop(self) -> None:
         """End the thread; a function that does not return is left behind."""

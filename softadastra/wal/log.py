@@ -161,10 +161,8 @@ class WriteAheadLog:
         try:
             self._lock.acquire(node_id=node_id)
             # Known before it is locked: an interrupt in between leaves no lock behind.
-            self._held = open_log_file(self._disk, self._path, header)
-            header, self._seed = take_log_file(self._disk, self._held, node_id)
-            self._header = header
-            self._file = self._held
+            self._held = self._file = open_log_file(self._disk, self._path, header)
+            self._header, self._seed = take_log_file(self._disk, self._file, node_id)
             self._durable = FILE_HEADER_BYTES
             self._end = beginning(self._seed)
             self.torn_tail = None
@@ -172,7 +170,11 @@ class WriteAheadLog:
         except BaseException:
             self._let_go()
             raise
-        return header
+        return self._header
+
+    def anchor(self, path: Path) -> None:
+        """Know the open file by another path, as one that no change of directory turns away."""
+        self._path = path
 
     def replay(self) -> Iterator[Record]:
         """Give the kind and the payload of each intact frame, in order.
@@ -256,9 +258,8 @@ class WriteAheadLog:
             rewrite.put_in_place(self._end[0])
             self._replaced = rewrite.replaced = self._file
             self._file = self._held = rewrite.file
-            # Not before: a child that is forked closes what is held. The lock file is held as well,
-            # so a system that has no more locks to give ends no rewriting.
-            with suppress(StorageError):
+            # Not before: a child that is forked closes what is held.
+            with suppress(StorageError):  # no more locks to be had: the lock file is held still
                 self._file.lock()
             self._header, self._seed, self._end = rewrite.header, rewrite.seed, rewrite.end
             self._durable = rewrite.end.offset

@@ -71,6 +71,47 @@ def test_a_function_that_raises_leaves_a_conflict_for_people(stack):
     eventually(lambda: b.get("k") == "by hand")
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, SystemExit])
+def test_whatever_a_function_raises_is_told_and_the_next_conflict_is_settled(stack, error):
+    def broken(key: str, values: Sequence[ConflictingValue]) -> object:
+        if key == "k":
+            raise error
+        return together(key, values)
+
+    a, b = met(stack, policy=broken)
+    a.disconnect(b.options.node_id)
+    eventually(lambda: not any(p.state == "connected" for p in (*a.peers(), *b.peers())))
+    told: list[object] = []
+    a.on("conflict.unmerged", lambda event: told.append(event.fields["error"]))
+    for node in (a, b):
+        node.put("k", [node.options.node_id])
+        node.put("next", [node.options.node_id])
+    a.connect(address(b))
+
+    eventually(lambda: told == [repr(error())])
+    eventually(lambda: a.get("next") == b.get("next") == ["node-a", "node-b"])
+    assert [conflict.key for conflict in a.conflicts()] == ["k"]
+
+
+def test_a_function_that_does_not_return_is_told_of_while_it_runs(stack):
+    told, release = threading.Event(), threading.Event()
+
+    def hanging(key: str, values: Sequence[ConflictingValue]) -> object:
+        release.wait(DEADLINE_SECONDS)
+        return together(key, values)
+
+    a = started(stack, "node-a", conflict_policy=hanging)
+    b = started(stack, "node-b", conflict_policy=hanging)
+    a.on("merge.delayed", lambda event: told.set())
+    a.put("k", ["of a"])
+    b.put("k", ["of b"])
+    a.connect(address(b))
+
+    assert told.wait(DEADLINE_SECONDS / 2)
+    assert [conflict.is_open for conflict in a.conflicts()] == [True]
+    release.set()
+
+
 def test_a_slow_function_holds_up_nobody(stack):
     release = threading.Event()
 
