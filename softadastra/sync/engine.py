@@ -35,14 +35,7 @@ from softadastra.sync.dialing import Dialer
 from softadastra.sync.greeting import duplicate_of
 from softadastra.sync.members import Member, Members
 from softadastra.sync.membership import Membership
-from softadastra.sync.messages import (
-    Batch,
-    Bye,
-    Have,
-    Haves,
-    Message,
-    SnapshotRange,
-)
+from softadastra.sync.messages import Batch, Bye, Have, Haves, Message, SnapshotRange
 from softadastra.sync.notices import Level, Notices
 from softadastra.sync.output import Output, Push
 from softadastra.sync.reception import Reception
@@ -334,6 +327,9 @@ class Engine:
         if push is Push.ALL:
             self._pushed_ms = now.mono_ms
         for session in list(connections.sessions.values()):
+            if session.link not in connections.sessions:
+                # Another process of its name has just taken its place.
+                continue
             reason = self._end_of(session, now)
             if reason is not None:
                 farewell = Bye() if self._is_known_anew else None

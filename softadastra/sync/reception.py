@@ -40,9 +40,7 @@ from softadastra.sync.messages import (
     SnapshotRange,
 )
 from softadastra.sync.notices import Level, Notices
-from softadastra.sync.records import (
-    Arrived,
-)
+from softadastra.sync.records import Arrived
 from softadastra.sync.session import Session
 from softadastra.sync.settings import EngineOptions, Now
 from softadastra.sync.snapshots import SnapshotMessage, Verdict

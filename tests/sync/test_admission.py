@@ -492,6 +492,24 @@ def test_a_process_that_connects_anew_takes_over_from_its_connection_that_is_dea
     assert door.engine.connections.active == {"b": door.link}
 
 
+def test_a_connection_that_has_just_given_way_to_another_one_takes_nothing_over(door: Door):
+    """It once carried the name of its peer though it was gone, and that ended the reactor."""
+    door.come("b", nonce=1)
+    first = door.link
+    door.come("b", nonce=7)
+    second = door.link
+    third = next(door._links)
+    door.engine.connections.up(third, dialled=True, now=door.node.now)
+    door.node.receive(third, encode(replace(STRANGER, node_id="b", nonce=7)))
+    door.engine.connections.down(first, "closed", door.node.now)
+    assert door.engine.connections.active == {"b": third}
+    door.advance(CONTEST_MS)
+    door.told(second)
+
+    assert door.engine.connections.active == {"b": second}
+    assert third not in door.engine.connections.sessions
+
+
 def test_a_peer_whose_greetings_are_lost_on_the_way_is_not_shut_out(door: Door):
     """What comes first then is a Ping; it was taken for an offence."""
     peer = door.name("peer")
