@@ -69,10 +69,9 @@ def rename(replica: Replica, key: str, sibling: Sibling) -> None:
         KeyState(((name, 1, stamp, version, value, flags),), {number: n}),
         had=lambda other, m: other == name and m in replica.logs[other],
         rank=replica.rank,
-        keeps_siblings=replica.policies.keeps_siblings(key),
+        policy=replica.policies.of(key),
     )
     if state is not None:
         replica.logs[name].add(1, key)
         replica.replace([(key, state)])
-        winner = siblings_of(state)[0]
-        replica.lost += (Lost(key, loser, winner) for loser in losers if loser[4] != winner[4])
+        replica.lost += (Lost(key, *pair) for pair in losers if pair[0][4] != pair[1][4])

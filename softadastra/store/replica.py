@@ -326,10 +326,9 @@ class Replica(Histories):
             theirs,
             had=self.has,
             rank=self.rank,
-            keeps_siblings=self.policies.keeps_siblings(key),
+            policy=self.policies.of(key),
         )
-        winner = siblings_of(state)[:1]
-        conflicts += (Lost(key, loser, winner[0]) for loser in losers if loser[4] != winner[0][4])
+        conflicts += (Lost(key, *pair) for pair in losers if pair[0][4] != pair[1][4])
         if state is None:
             if ours is not None:
                 vanished.append(key)

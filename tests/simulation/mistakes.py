@@ -154,9 +154,10 @@ def collect_the_future(patch: pytest.MonkeyPatch) -> None:
 def put_beats_remove(patch: pytest.MonkeyPatch) -> None:
     original = merge_states
 
-    def merge(ours: Any, theirs: Any, *, rank: Any, keeps_siblings: bool, **named: Any) -> Any:
-        chosen: Any = rank if keeps_siblings else lambda s: (bool(s[4]), rank(s))
-        return original(ours, theirs, rank=chosen, keeps_siblings=keeps_siblings, **named)
+    def merge(ours: Any, theirs: Any, *, rank: Any, policy: Policy, **named: Any) -> Any:
+        by_time = policy is Policy.LAST_WRITE_WINS
+        chosen: Any = (lambda s: (bool(s[4]), rank(s))) if by_time else rank
+        return original(ours, theirs, rank=chosen, policy=policy, **named)
 
     patch.setattr(replica_module, "merge", merge)
 

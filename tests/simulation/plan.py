@@ -20,16 +20,11 @@ ARMED_CHANCE = 0.25
 than runs with all (FoundationDB arms its fault points the same way)."""
 
 
-class Union:
-    """A merge function: all numbers that were put, and the greatest of what is put with them."""
-
-    def __call__(self, key: str, writes: Sequence[ConflictingValue]) -> list[object]:
-        values = [write.value for write in writes if isinstance(write.value, list)]
-        numbers = {number for value in values for number in value[:-1] if isinstance(number, int)}
-        return [*sorted(numbers), max((str(value[-1]) for value in values), default="")]
-
-    def __repr__(self) -> str:
-        return "union"
+def union(key: str, writes: Sequence[ConflictingValue]) -> list[object]:
+    """Merge: all numbers that were put, and the greatest of what is put with them."""
+    values = [write.value for write in writes if isinstance(write.value, list)]
+    numbers = {number for value in values for number in value[:-1] if isinstance(number, int)}
+    return [*sorted(numbers), max((str(value[-1]) for value in values), default="")]
 
 
 POLICIES: list[object] = [
@@ -37,7 +32,7 @@ POLICIES: list[object] = [
     *["manual"] * 2,
     "keep_local",
     "keep_remote",
-    *[Union()] * 2,
+    *[union] * 2,
 ]
 
 COLLECTING_CHANCE = 0.25

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from softadastra.store.clock import next_stamp, observed
 from softadastra.store.index import OriginLog
 from softadastra.store.origins import Origin, Origins
+from softadastra.store.policies import Policy
 from softadastra.store.siblings import (
     RESOLUTION,
     KeyState,
@@ -27,7 +28,9 @@ RANK = order(ORIGINS)
 
 def join(ours: State | None, theirs: State | None) -> State | None:
     assert theirs is not None
-    return merge(ours, theirs, had=lambda _o, _n: False, rank=RANK, keeps_siblings=False)[0]
+    return merge(ours, theirs, had=lambda _o, _n: False, rank=RANK, policy=Policy.LAST_WRITE_WINS)[
+        0
+    ]
 
 
 def form(state: State | None):
@@ -108,10 +111,10 @@ def test_what_we_had_and_no_longer_hold_is_obsolete():
     late = (A, 1, 7, 1, b"\x01", 0)
 
     state, losers = merge(
-        None, late, had=lambda o, n: (o, n) == (A, 1), rank=RANK, keeps_siblings=False
+        None, late, had=lambda o, n: (o, n) == (A, 1), rank=RANK, policy=Policy.LAST_WRITE_WINS
     )
 
-    assert (state, losers) == (None, ())
+    assert (state, losers) == (None, [])
 
 
 def test_a_single_writers_key_has_no_context():

@@ -12,7 +12,7 @@ from softadastra.store.dots import DotSet, contains, intersect, subtract
 from softadastra.store.lives import begun, history, joined, parting
 from softadastra.store.origins import Origin, Origins
 from softadastra.store.outliving import outlived
-from softadastra.store.policies import LAST_WRITE_WINS
+from softadastra.store.policies import LAST_WRITE_WINS, Policy
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import (
     State,
@@ -101,11 +101,11 @@ def of_merge(case: Plain) -> Plain:
         theirs,
         had=lambda origin, n: n in had.get(origin, DotSet()),
         rank=RANK,
-        keeps_siblings=case["keeps_siblings"],
+        policy=Policy.MANUAL if case["keeps_siblings"] else Policy.LAST_WRITE_WINS,
     )
     return {
         "merged": plain_state(merged),
-        "lost": [plain_sibling(sibling) for sibling in sorted(lost, key=RANK)],
+        "lost": [plain_sibling(loser) for loser, _ in lost],
     }
 
 

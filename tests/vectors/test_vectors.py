@@ -11,6 +11,7 @@ import pytest
 
 from softadastra.errors import ProtocolError
 from softadastra.packing import pack_value
+from softadastra.store.policies import Policy
 from softadastra.store.siblings import merge
 from softadastra.store.values import check_packed_value, unpack_value
 from softadastra.sync.wire import READERS, MessageType, decode, encode
@@ -95,7 +96,7 @@ def test_merging_the_other_way_round_gives_the_same(vector: Plain) -> None:
         theirs,
         had=lambda _origin, _n: False,
         rank=RANK,
-        keeps_siblings=vector["keeps_siblings"],
+        policy=Policy.MANUAL if vector["keeps_siblings"] else Policy.LAST_WRITE_WINS,
     )
 
     assert plain_state(merged) == vector["merged"]
