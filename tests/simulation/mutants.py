@@ -379,7 +379,9 @@ MUTANTS = [
         8,
         mistakes.acknowledged_counts_as_all,
     ),
-    Mutant("of two results of a function one is taken", "merging", 6, mistakes.one_result_is_taken),
+    Mutant(
+        "of two results of a function one is taken", "merging", 95, mistakes.one_result_is_taken
+    ),
     Mutant(
         "a late batch counts as one made after all that was told",
         "convergence",
@@ -403,7 +405,7 @@ MUTANTS = [
     Mutant(
         "a write that the disk refused is done all the same", "durability", 30, disk_error_ignored
     ),
-    Mutant("the dots of siblings are not added to have", "keeping", 13, sibling_dots_not_added),
+    Mutant("the dots of siblings are not added to have", "keeping", 57, sibling_dots_not_added),
     Mutant("superseded dots are never claimed", "progress", 1, superseded_dots_left_out),
     Mutant(
         "equal stamps are settled by who is asked", "convergence", 1, tie_broken_by_the_local_node
@@ -411,7 +413,7 @@ MUTANTS = [
     Mutant("a write that is here already is added again", "durability", 0, no_dedupe),
     Mutant("a number is given again", "durability", 1, number_used_again_after_a_restart),
     Mutant("a peer that lost data is not believed", "progress", 6, stale_peer_state_trusted),
-    Mutant("a faulted peer stays faulted", "progress", 19, retry_gives_up),
+    Mutant("a faulted peer stays faulted", "progress", 17, retry_gives_up),
     Mutant("an overdue batch is not sent again", "progress", 149, nothing_is_sent_again),
     Mutant("a local write forgets what it saw", "overwriting", 1, context_forgotten),
     Mutant("a stamp is below what its writer saw", "keeping", 49, stamp_below_what_was_seen),

@@ -34,6 +34,7 @@ __all__ = [
     "greeting",
     "join",
     "raw_connection",
+    "shaken",
     "silent_node",
     "until",
 ]
@@ -136,12 +137,18 @@ def greeting(mechanism: str) -> bytes:
     return b"\xff" + bytes(8) + b"\x7f\x03\x01" + mechanism.encode().ljust(20, b"\0") + bytes(32)
 
 
-def silent_node(port: int) -> socket.socket:
-    """Shake hands as ZMTP 3.1 has it (RFC 37), send one frame, "first", and fall silent."""
+def shaken(port: int) -> socket.socket:
+    """Shake hands as ZMTP 3.1 has it (RFC 37), to the end: what comes before it is none."""
     ready = b"\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER"
     connection = raw_connection(port, greeting("NULL") + bytes([4, len(ready)]) + ready)
     heard = b""
     while b"READY" not in heard:
         heard += connection.recv(4096)
+    return connection
+
+
+def silent_node(port: int) -> socket.socket:
+    """Shake hands, send one frame, "first", and fall silent."""
+    connection = shaken(port)
     connection.sendall(b"\x00\x05first")
     return connection
