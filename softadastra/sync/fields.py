@@ -27,6 +27,7 @@ __all__ = [
     "RANGES_MAX",
     "REJECT_WORDS_BYTES_MAX",
     "U64_MAX",
+    "VALUE_BYTES_MAX",
     "clipped",
     "exactly",
     "listed",
@@ -52,6 +53,8 @@ RANGES_MAX: Final = 4_096
 NODE_ID_BYTES_MAX: Final = 255
 POLICIES_BYTES_MAX: Final = 4_096
 KEY_BYTES_MAX: Final = 65_536
+VALUE_BYTES_MAX: Final = 1 << 20
+"""What options allow at most: with any key it fits into a message of whoever passes it on."""
 U64_MAX: Final = 2**64 - 1
 FLAGS_MAX: Final = RESOLUTION
 

@@ -19,6 +19,7 @@ from softadastra.sync.admission import Admission
 from softadastra.sync.connections import Connections
 from softadastra.sync.delivery import Delivery, have_of
 from softadastra.sync.dialing import Attempt
+from softadastra.sync.fields import VALUE_BYTES_MAX
 from softadastra.sync.greeting import Refusal, check_greeting, farewell
 from softadastra.sync.histories import tops_of
 from softadastra.sync.identity import Identity, incarnation_of
@@ -295,9 +296,18 @@ class Reception:
             words = f"a batch names write {mine} of this node, which made {self._replica.top}"
             self.refuse(session.link, words, now)
             return None
-        stamp = max(batch.columns[2], default=0)
+        stamp, longest = (
+            max(batch.columns[2], default=0),
+            max(map(len, batch.columns[4]), default=0),
+        )
         for state in arrivals.states:
             stamp = max(stamp, *(sibling[2] for sibling in state.siblings))
+            longest = max(longest, *(len(sibling[4]) for sibling in state.siblings))
+        if longest > VALUE_BYTES_MAX:
+            # What is taken here must be possible to pass on, with more beside it.
+            words = f"a value of {longest} bytes, at most {VALUE_BYTES_MAX} are allowed"
+            self.offend(session.link, words, now)
+            return None
         clock = observed(self._replica.clock, stamp, now.wall_ms)
         obsolete: list[Visitor] = []
         if session.is_of_this(batch.told) and batch.told >= session.told_number:

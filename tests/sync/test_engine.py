@@ -7,9 +7,12 @@ from itertools import pairwise
 
 import pytest
 
+from softadastra.packing import pack_value
 from softadastra.store.changes import OWN, Committed, Writes
 from softadastra.store.origins import Origin
+from softadastra.store.policies import Policies, Policy
 from softadastra.sync.batches import Limits
+from softadastra.sync.fields import VALUE_BYTES_MAX
 from softadastra.sync.messages import Ack, Batch, Have, Hello, Ping
 from softadastra.sync.notices import Level, each
 from softadastra.sync.output import Push
@@ -368,6 +371,29 @@ def test_the_largest_batch_fits_into_a_message():
     sizes = [len(encode(m)) for _, _, m in network.sent if isinstance(m, Batch)]
     assert max(sizes) <= 1 << 20
     assert len(network["b"].items()) == 3_000
+
+
+@pytest.mark.parametrize("kept", ["alone", "beside another one"])
+@pytest.mark.parametrize("size", [VALUE_BYTES_MAX, VALUE_BYTES_MAX + 1])
+def test_a_value_that_could_not_be_passed_on_is_not_taken(size, kept):
+    """A member may send one in the shortest message that there is; others' forms are longer."""
+    policies = Policies(Policy.MANUAL, {}, "manual")
+    network = Network("a", "b", "c", policies=policies)
+    if kept == "beside another one":
+        network["b"].write(("k", "small"))
+    network["a"]._write([("k", pack_value(b"x" * (size - 5), max_bytes=size), 0)])
+    network.join("a", "b")
+    network.run()
+    network.join("b", "c")
+    network.run()
+
+    is_taken = size == VALUE_BYTES_MAX
+    assert ("a" in network["b"].engine.connections.active) == is_taken
+    assert (network["c"].digest == network["a"].digest) == is_taken
+    refused = [n for n in each(network["b"].engine.notices.waiting) if n.event == "peer.refused"]
+    assert [f"a value of {size} bytes" in str(n.fields["reason"]) for n in refused] == (
+        [] if is_taken else [True]
+    )
 
 
 def test_a_have_of_very_many_ranges_is_told_in_part_and_the_rest_follows():
