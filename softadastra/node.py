@@ -198,7 +198,7 @@ class Node:
             self._compactor = Compactor(
                 compaction, give_way=GivingWay(self.committer).pause, noted=self._has_notices
             )
-            self.committer.outgrown = self._compactor.tell
+            self.committer.size.outgrown = self._compactor.tell
             self._compactor.start()
             self._compactor.tell()
         self._go_offline()

@@ -11,7 +11,6 @@ Nothing is visible before it is durable: reads show evolved state.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from itertools import islice
 from threading import Lock
@@ -20,6 +19,7 @@ from typing import TypeVar
 from softadastra.errors import InvalidStateError, SoftadastraError, StorageError
 from softadastra.runtime.gathering import Gathering
 from softadastra.runtime.log_port import Log
+from softadastra.runtime.log_size import LogSize
 from softadastra.runtime.refusals import Refusals
 from softadastra.runtime.sync_times import SyncTimes
 from softadastra.runtime.tickets import Ticket, copy_of, is_alone_on_its_keys
@@ -61,9 +61,7 @@ class Committer:
         write instead misses a sync in between, and then nobody ever syncs."""
         self.noted: Callable[[], None] = lambda: None
         """Called when there is a write to tell of again: whoever tells takes all there is."""
-        self.outgrown: Callable[[], None] = lambda: None
-        """Called when the log is larger than `size_max`, once: who is told sets that anew."""
-        self.size_max = sys.maxsize
+        self.size = LogSize()
         self._log = log
         self._flush = flush and log is not None
         self.wall_ms = wall_ms
@@ -124,7 +122,10 @@ class Committer:
         if self._flush:
             return self._commit(Ticket(asked, (), guard))
         with self.lock:
-            return self._commit_at_once(asked, ()) if guard is None or guard() else []
+            results = self._commit_at_once(asked, ()) if guard is None or guard() else []
+        if self.size.is_outgrown and self._log is not None:
+            self.size.written(self._log.size_bytes)
+        return results
 
     def commit(self, records: Sequence[Record]) -> None:
         """Commit records that are decided. Raises as `write`."""
@@ -271,9 +272,8 @@ class Committer:
             raise
         if self.refusals.stands is not None:
             self.refusals.appended(self._size_bytes(records))
-        if log.size_bytes > self.size_max:
-            self.size_max = sys.maxsize
-            self.outgrown()
+        if log.size_bytes > self.size.due:
+            self.size.outgrow()
 
     def _size_bytes(self, records: Sequence[Record]) -> int:
         return sum(len(self._encode(record)[1]) for record in records)

@@ -82,7 +82,8 @@ class Compactor(Lookout):
             for _ in steps:
                 if self._is_stopping:
                     break
-                self._give_way()
+                if not self.compaction.is_pressing:
+                    self._give_way()
         finally:
             steps.close()
         if self.compaction.count == before:

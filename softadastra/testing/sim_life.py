@@ -143,7 +143,8 @@ class SimLife:
             slack_bytes=self._slack_bytes,
             at_once_bytes=0,
         )
-        self.committer.outgrown = self._outgrown
+        self.committer.size.outgrown = self._outgrown
+        self.committer.size.sleep = lambda _: None
         self._compaction.is_due()
         self._settling = Settling(
             self.committer, write=write, merge=self._merge, settled=transport.wake
