@@ -100,8 +100,15 @@ def whole(minimum: int, maximum: int) -> Kind:
         accepts=lambda value: (
             isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
         ),
-        read=int,
+        read=lambda value: int(_plain(value)),
     )
+
+
+def _plain(number: str) -> str:
+    """Refuse numbers that Python reads and configuration does not have: 5_0, or other digits."""
+    if "_" in number or not number.isascii():
+        raise ValueError(number)
+    return number
 
 
 def text(*, minimum: int = 0) -> Kind:
@@ -228,7 +235,11 @@ def _parse_peer(element: object) -> Peer:
 FLAG = Kind("true or false", lambda value: isinstance(value, bool), _read_flag)
 """A truth value. 0 and 1 are accepted from variables alone, where nothing else can be written."""
 
-SECONDS = Kind(f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}", _is_seconds, float)
+SECONDS = Kind(
+    f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}",
+    _is_seconds,
+    read=lambda value: float(_plain(value)),
+)
 
 FILE_PATH = Kind("the path of a file, as data/node-a.wal", _is_file_path, str)
 """A path, or None for the default. Whether it can be written shows when it is opened."""
