@@ -6,8 +6,12 @@ import os
 from pathlib import Path
 
 from softadastra.errors import InvalidArgumentError
+from softadastra.types import Peer
 
-__all__ = ["file_path", "seconds"]
+__all__ = ["NAME_BYTES_MAX", "file_path", "is_file_path", "is_name", "peer_to_dial", "seconds"]
+
+NAME_BYTES_MAX = 255
+"""A name goes into every greeting and into file names, whose own limit this is."""
 
 
 def seconds(timeout: float) -> float:
@@ -27,8 +31,45 @@ def file_path(path: object) -> Path:
     Raises:
         InvalidArgumentError: no file can have this path.
     """
-    if isinstance(path, str | os.PathLike):
-        found = os.fspath(path)
-        if isinstance(found, str) and "\0" not in found and Path(found).name:
-            return Path(found)
+    if isinstance(path, str | os.PathLike) and is_file_path(path):
+        return Path(path)
     raise InvalidArgumentError(f"a file has a path as backups/node-a.wal, got {path!r:.200}")
+
+
+def is_file_path(path: object) -> bool:
+    """Whether a file can have this path: it ends in a name, and the system can be asked for it."""
+    if not isinstance(path, str | os.PathLike):
+        return False
+    found = os.fspath(path)
+    if not isinstance(found, str) or "\0" in found:
+        return False
+    try:
+        os.fsencode(found)  # a lone surrogate is no byte, unless it stands for one of a file's name
+    except UnicodeEncodeError:
+        return False
+    return bool(Path(found).name)
+
+
+def is_name(value: object) -> bool:
+    """Whether a node can have this name: no control characters, line breaks or lone surrogates."""
+    return (
+        isinstance(value, str) and value.isprintable() and 0 < len(value.encode()) <= NAME_BYTES_MAX
+    )
+
+
+def peer_to_dial(peer: Peer | str) -> Peer:
+    """Read a peer, a `Peer` or "id@host:port".
+
+    A `Peer` that is read from a log may have any name; nobody is dialled by one that no node has.
+
+    Raises:
+        InvalidArgumentError: it is neither, cannot be read, or no node can have this name.
+    """
+    found = peer if isinstance(peer, Peer) else Peer.parse(peer)
+    if not is_name(found.node_id):
+        raise InvalidArgumentError(
+            f"no node can be called {found.node_id!r:.300}: a node id is printable text of at most "
+            f"{NAME_BYTES_MAX} bytes of UTF-8",
+            node_id=found.node_id,
+        )
+    return found

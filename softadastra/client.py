@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, MutableMapping, ValuesView
 from typing import TypeVar, overload
 
-from softadastra.arguments import file_path, seconds
+from softadastra.arguments import file_path, peer_to_dial, seconds
 from softadastra.batch import Batch
 from softadastra.errors import NotFoundError
 from softadastra.examining import Examining
@@ -359,13 +359,13 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         Raises:
             TransportError: it cannot be reached now ("connection refused", for one). It stays
                 registered and is tried again in the background; writes wait for it.
+            InvalidArgumentError: that is no peer, or no node can have this name.
             InvalidStateError: the transport does not run.
         """
         node = self._opened()
-        if not isinstance(peer, Peer):
-            peer = Peer.parse(peer)
-        node.connect(peer, seconds(timeout))
-        return peer
+        dialled = peer_to_dial(peer)
+        node.connect(dialled, seconds(timeout))
+        return dialled
 
     def disconnect(self, peer: Peer | str) -> None:
         """End the connection with a peer and stop dialling it. It stays a member.

@@ -22,7 +22,7 @@ LAYERS = {
     "errors": set(),
     "types": {"errors"},
     "packing": {*VALUES, "store.values"},
-    "settings": VALUES,
+    "settings": {*VALUES, "arguments"},
     "policy_names": VALUES,
     "options": {*VALUES, "settings", "policy_names"},
     "store": VALUES,

@@ -910,6 +910,15 @@ def test_connect_before_the_transport_runs_is_an_invalid_state():
             node.connect(Peer.local("b", 4042))
 
 
+@pytest.mark.parametrize("node_id", ["a\n", "\x1b[31m", "b" * 256, "\u00e9" * 128])
+def test_a_peer_whose_name_no_node_can_have_is_refused_and_not_registered(client, node_id):
+    for peer in (Peer(node_id, "127.0.0.1", 4042), f"{node_id}@127.0.0.1:4042"):
+        with pytest.raises(InvalidArgumentError, match="no node can be called"):
+            client.connect(peer)
+
+    assert client.peers() == []
+
+
 def test_unknown_peers_are_not_found(client):
     with pytest.raises(NotFoundError):
         client.forget("nobody")
@@ -1037,7 +1046,7 @@ def test_a_backup_is_another_incarnation_also_in_the_very_file_of_the_original(t
         assert own_origin(node) == renewed
 
 
-@pytest.mark.parametrize("path", ["", ".", "a\0b", b"copy.wal", 7, None])
+@pytest.mark.parametrize("path", ["", ".", "a\0b", "\ud800", b"copy.wal", 7, None])
 def test_a_backup_to_what_is_no_path_of_a_file_is_refused(tmp_path, path):
     with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
         with pytest.raises(InvalidArgumentError, match="a file has a path"):

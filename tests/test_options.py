@@ -247,7 +247,9 @@ def test_peers_are_read_where_they_are_assigned(peers: Any) -> None:
     [
         (["node-b"], "cannot read peer 'node-b'"),
         (["node-b@127.0.0.1:99999"], "from 1 to 65535, got 99999"),
-        ([("node-b", "127.0.0.1", 4042)], "a peer must be"),
+        ([("node-b", "127.0.0.1", 4042)], "a peer is a Peer or ID@HOST:PORT"),
+        (["node\nb@127.0.0.1:4042"], "no node can be called"),
+        ([Peer("b" * 256, "127.0.0.1", 4042)], "no node can be called"),
         (5, "peers must be"),
         (None, "peers must be"),
     ],
