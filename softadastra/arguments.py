@@ -8,7 +8,16 @@ from pathlib import Path
 from softadastra.errors import InvalidArgumentError
 from softadastra.types import Peer
 
-__all__ = ["NAME_BYTES_MAX", "file_path", "is_file_path", "is_name", "peer_to_dial", "seconds"]
+__all__ = [
+    "NAME_BYTES_MAX",
+    "file_path",
+    "is_file_path",
+    "is_name",
+    "key_prefix",
+    "peer_name",
+    "peer_to_dial",
+    "seconds",
+]
 
 NAME_BYTES_MAX = 255
 """A name goes into every greeting and into file names, whose own limit this is."""
@@ -23,6 +32,17 @@ def seconds(timeout: float) -> float:
     if isinstance(timeout, int | float) and timeout >= 0:
         return timeout
     raise InvalidArgumentError(f"a timeout is a number of seconds from 0 on, got {timeout!r}")
+
+
+def key_prefix(prefix: object) -> str:
+    """Check what keys are to begin with.
+
+    Raises:
+        InvalidArgumentError: it is no str.
+    """
+    if isinstance(prefix, str):
+        return prefix
+    raise InvalidArgumentError(f"a prefix is a str, got {prefix!r:.80}")
 
 
 def file_path(path: object) -> Path:
@@ -73,3 +93,18 @@ def peer_to_dial(peer: Peer | str) -> Peer:
             node_id=found.node_id,
         )
     return found
+
+
+def peer_name(peer: object) -> str:
+    """Read by what a known peer is named: a `Peer`, its node id, or "id@host:port".
+
+    Raises:
+        InvalidArgumentError: it is none of these.
+    """
+    if isinstance(peer, str):
+        return peer
+    if isinstance(peer, Peer):
+        return peer.node_id
+    raise InvalidArgumentError(
+        f"a known peer is named by its node id, a Peer or ID@HOST:PORT, got {peer!r:.80}"
+    )
