@@ -1,4 +1,4 @@
-"""What callers pass besides keys and values, checked before anything is begun."""
+"""What programs and people pass besides keys and values, checked before anything is begun."""
 
 from __future__ import annotations
 
@@ -16,11 +16,23 @@ __all__ = [
     "key_prefix",
     "peer_name",
     "peer_to_dial",
+    "plain_number",
     "seconds",
 ]
 
 NAME_BYTES_MAX = 255
 """A name goes into every greeting and into file names, whose own limit this is."""
+
+
+def plain_number(number: str) -> str:
+    """Refuse numbers that Python reads and people do not write: 5_0, or digits of other scripts.
+
+    Raises:
+        ValueError: it is one.
+    """
+    if "_" in number or not number.isascii():
+        raise ValueError(number)
+    return number
 
 
 def seconds(timeout: float) -> float:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from softadastra.arguments import NAME_BYTES_MAX, is_file_path, is_name, peer_to_dial
+from softadastra.arguments import NAME_BYTES_MAX, is_file_path, is_name, peer_to_dial, plain_number
 from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.types import Peer
 
@@ -98,15 +98,8 @@ def whole(minimum: int, maximum: int) -> Kind:
         accepts=lambda value: (
             isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
         ),
-        read=lambda value: int(_plain(value)),
+        read=lambda value: int(plain_number(value)),
     )
-
-
-def _plain(number: str) -> str:
-    """Refuse numbers that Python reads and configuration does not have: 5_0, or other digits."""
-    if "_" in number or not number.isascii():
-        raise ValueError(number)
-    return number
 
 
 def text(*, minimum: int = 0) -> Kind:
@@ -200,7 +193,7 @@ FLAG = Kind("true or false", lambda value: isinstance(value, bool), _read_flag)
 SECONDS = Kind(
     f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}",
     _is_seconds,
-    read=lambda value: float(_plain(value)),
+    read=lambda value: float(plain_number(value)),
 )
 
 FILE_PATH = Kind(

@@ -144,6 +144,7 @@ LAYERS = {
     },
     "cli": {
         *VALUES,
+        "arguments",
         "options",
         "client",
         "control",
