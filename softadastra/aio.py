@@ -25,7 +25,6 @@ from softadastra.loops import Rows, Writer, in_thread, post, wait_until
 from softadastra.observing import WATCH_BYTES, WATCH_CHANGES
 from softadastra.options import ClientOptions
 from softadastra.runtime.listening import Subscription, level_named
-from softadastra.runtime.waiting import is_synced, wanted_of
 from softadastra.runtime.watcher import Limits
 from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.writes import Assignment
@@ -346,14 +345,8 @@ class AsyncClient:
     ) -> bool:
         """See `Client.wait_synced`. No thread waits."""
         node = self._client._opened()
-        wanted = wanted_of(peers)
         limit = None if timeout is None else seconds(timeout)
-        with node.lock:
-            top = node.replica.top if up_to is None else min(up_to, node.replica.top)
-
-        def is_done() -> bool:
-            return is_synced(node.engine.members, top, wanted)
-
+        is_done = node.synced(peers, up_to)
         await wait_until(
             node.committer.changed, lambda: is_done() or node.transport_port is None, limit
         )

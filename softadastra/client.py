@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, MutableMapping, ValuesView
 from typing import TypeVar, overload
 
-from softadastra.arguments import file_path, seconds
+from softadastra.arguments import file_path, peer_to_dial, seconds
 from softadastra.batch import Batch
 from softadastra.errors import NotFoundError
 from softadastra.examining import Examining
@@ -22,9 +22,8 @@ from softadastra.store.siblings import TOMBSTONE
 from softadastra.store.values import unpack_value
 from softadastra.sync.output import Push
 from softadastra.sync.records import Forgotten
-from softadastra.sync.status import conflicts, holders, peer_statuses, sync_state, tombstone_holds
+from softadastra.sync.status import holders, peer_statuses, sync_state, tombstone_holds
 from softadastra.types import (
-    Conflict,
     Entry,
     NodeInfo,
     Peer,
@@ -133,12 +132,21 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         return self.size() == 0
 
     def keys(self, prefix: str = "") -> PrefixKeys:
-        """View the keys with a prefix, in order. Costs what it yields, not what is stored."""
+        """View the keys with a prefix, in order. Costs what it yields, not what is stored.
+
+        Raises:
+            InvalidArgumentError: the prefix is no str.
+            InvalidStateError: the client is not open.
+        """
         self._opened()
         return PrefixKeys(self, self._opened, prefix)
 
     def items(self, prefix: str = "") -> PrefixItems:
-        """View the keys with a prefix and their values, in the order of the keys."""
+        """View the keys with a prefix and their values, in the order of the keys.
+
+        Raises:
+            InvalidArgumentError, InvalidStateError: as `keys`.
+        """
         self._opened()
         return PrefixItems(self, self._opened, prefix)
 
@@ -210,18 +218,6 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
 
     __hash__ = object.__hash__
 
-    # Conflicts.
-
-    def conflicts(self) -> list[Conflict]:
-        """Give the keys that were written by nodes that did not know of each other's write.
-
-        First those that wait to be resolved, then those of last_write_wins in which a write
-        lost: of these the latest 1,000, until they are resolved at this node.
-        """
-        node = self._opened()
-        with node.lock:
-            return conflicts(node.replica)
-
     # Synchronization.
 
     def tick(self, prune: bool = False) -> TickResult:
@@ -283,9 +279,13 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         Returns:
             Whether they are. Without any peer they are nowhere else: False, unless this node
             has written nothing.
+
+        Raises:
+            InvalidArgumentError: an argument is none of these.
         """
         limit = None if timeout is None else seconds(timeout)
-        return self._opened().wait_synced(limit, peers, up_to)
+        node = self._opened()
+        return node.wait(node.synced(peers, up_to), limit)
 
     # Peers.
 
@@ -359,19 +359,20 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
         Raises:
             TransportError: it cannot be reached now ("connection refused", for one). It stays
                 registered and is tried again in the background; writes wait for it.
+            InvalidArgumentError: that is no peer, or no node can have this name.
             InvalidStateError: the transport does not run.
         """
         node = self._opened()
-        if not isinstance(peer, Peer):
-            peer = Peer.parse(peer)
-        node.connect(peer, seconds(timeout))
-        return peer
+        dialled = peer_to_dial(peer)
+        node.connect(dialled, seconds(timeout))
+        return dialled
 
     def disconnect(self, peer: Peer | str) -> None:
         """End the connection with a peer and stop dialling it. It stays a member.
 
         Raises:
             NotFoundError: no such peer is known.
+            InvalidArgumentError: no peer can be named by this.
         """
         node = self._opened()
         node.disconnect(node.known_peer(peer))
@@ -381,6 +382,7 @@ class Client(Examining, Observing, Modifying, MutableMapping[str, Value]):
 
         Raises:
             NotFoundError: no such peer is known.
+            InvalidArgumentError: no peer can be named by this.
         """
         node = self._opened()
         known = node.known_peer(node_id)

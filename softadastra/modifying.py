@@ -1,4 +1,4 @@
-"""Writes that are made of what stands, as one step, or say what of it they have seen."""
+"""What stands of a key's values, and writes made of it in one step, or of what was seen of it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from softadastra.node import Node
 from softadastra.store.siblings import RESOLUTION, TOMBSTONE, siblings_of
 from softadastra.store.values import unpack_value
 from softadastra.store.writes import Assigned, Assignment
-from softadastra.sync.status import standing_ids
-from softadastra.types import PutResult, Storable
+from softadastra.sync.status import conflicts, standing_ids
+from softadastra.types import Conflict, PutResult, Storable
 
 __all__ = ["Modifying"]
 
@@ -80,6 +80,16 @@ class Modifying(Lifecycle):
             return result is not None
         flags = RESOLUTION if has_conflict(node, key) else 0
         return write_seen(node, (key, TOMBSTONE, flags), seen) is not None
+
+    def conflicts(self) -> list[Conflict]:
+        """Give the keys that were written by nodes that did not know of each other's write.
+
+        First those that wait to be resolved, then those of last_write_wins in which a write
+        lost: of these the latest 1,000, until they are resolved at this node.
+        """
+        node = self._opened()
+        with node.lock:
+            return conflicts(node.replica)
 
     def resolve(self, key: str, value: Storable, *, seen: Iterable[str] | None = None) -> PutResult:
         """Settle a key's conflict with a value, which supersedes all that this node has seen.

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 
+from softadastra.arguments import peer_name
 from softadastra.discovering import Discovering
 from softadastra.errors import InvalidStateError, NotFoundError, StorageError, TransportError
 from softadastra.networking import listening_transport
@@ -29,7 +30,7 @@ from softadastra.runtime.giving_way import GivingWay
 from softadastra.runtime.log_vitals import log_vitals
 from softadastra.runtime.reactor import Reactor
 from softadastra.runtime.settling import Settler, Settling
-from softadastra.runtime.waiting import is_synced, shielded, wanted_of
+from softadastra.runtime.waiting import is_synced, shielded, top_of, wanted_of
 from softadastra.store.replica import Replica
 from softadastra.store.siblings import Sibling
 from softadastra.store.writes import Assigned, Assignment
@@ -395,7 +396,7 @@ class Node:
 
     def known_peer(self, peer: Peer | str) -> str:
         """Give the node id of a known peer, from it, its name or its address."""
-        named = peer.node_id if isinstance(peer, Peer) else peer
+        named = peer_name(peer)
         members = self.engine.members
         # The name comes first: it may itself read as an address.
         node_id = named if named in members else named.rpartition("@")[0]
@@ -403,14 +404,12 @@ class Node:
             raise NotFoundError(f"no peer {named!r} is known", peer=named)
         return node_id
 
-    def wait_synced(
-        self, timeout: float | None, peers: str | int | Iterable[str], up_to: int | None
-    ) -> bool:
-        """Wait until own writes of up to now, or up to a number, are durable at these peers."""
+    def synced(self, peers: str | int | Iterable[str], up_to: int | None) -> Callable[[], bool]:
+        """Give what tells whether own writes up to now, or up to a number, are durable at peers."""
         wanted = wanted_of(peers)
         with self.lock:
-            top = self.replica.top if up_to is None else min(up_to, self.replica.top)
-        return self.wait(lambda: is_synced(self.engine.members, top, wanted), timeout)
+            top = top_of(up_to, self.replica.top)
+        return lambda: is_synced(self.engine.members, top, wanted)
 
     def wait(self, condition: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until a condition on the engine holds, or the transport stops, or time is up."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from softadastra.arguments import NAME_BYTES_MAX, is_file_path, is_name, peer_to_dial, plain_number
 from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.types import Peer
 
@@ -73,9 +74,6 @@ _SECONDS_MIN = 0.001
 _SECONDS_MAX = 365 * 86_400
 """A year: a longer span is a mistake of unit."""
 
-_TEXT_BYTES_MAX = 255
-"""A name goes into every greeting and into file names, whose own limit this is."""
-
 PathType: TypeAlias = str | os.PathLike[str]
 
 
@@ -100,7 +98,7 @@ def whole(minimum: int, maximum: int) -> Kind:
         accepts=lambda value: (
             isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
         ),
-        read=int,
+        read=lambda value: int(plain_number(value)),
     )
 
 
@@ -108,14 +106,10 @@ def text(*, minimum: int = 0) -> Kind:
     """Accept printable text: no control characters, line breaks or lone surrogates."""
     return Kind(
         expected=(
-            f"{'non-empty ' if minimum else ''}printable text of at most {_TEXT_BYTES_MAX}"
+            f"{'non-empty ' if minimum else ''}printable text of at most {NAME_BYTES_MAX}"
             " bytes of UTF-8"
         ),
-        accepts=lambda value: (
-            isinstance(value, str)
-            and value.isprintable()
-            and minimum <= len(value.encode()) <= _TEXT_BYTES_MAX
-        ),
+        accepts=lambda value: is_name(value) or (value == "" and not minimum),
         read=str,
     )
 
@@ -142,26 +136,6 @@ def _is_seconds(value: object) -> bool:
         and not isinstance(value, bool)
         and _SECONDS_MIN <= value <= _SECONDS_MAX
     )
-
-
-def _is_file_path(value: object) -> bool:
-    if value is None:
-        return True
-    if not isinstance(value, str | os.PathLike):
-        return False
-    path = os.fspath(value)
-    return (
-        isinstance(path, str) and _is_encodable(path) and "\0" not in path and bool(Path(path).name)
-    )
-
-
-def _is_encodable(name: str) -> bool:
-    """Whether a name has no lone surrogate, but those that stand for bytes of a file's name."""
-    try:
-        os.fsencode(name)
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _is_peer_list(value: object) -> bool:
@@ -202,7 +176,7 @@ def parse_peers(value: object) -> tuple[Peer, ...]:
     """Read peers from `Peer` objects and "id@host:port" strings, or from one comma list of these.
 
     Raises:
-        InvalidArgumentError: an element is neither, or cannot be read.
+        InvalidArgumentError: an element is neither, cannot be read, or no node has its name.
     """
     if isinstance(value, str):
         value = [part.strip() for part in value.split(",")]
@@ -210,27 +184,23 @@ def parse_peers(value: object) -> tuple[Peer, ...]:
         raise InvalidArgumentError(
             f"peers must be a sequence of Peer or ID@HOST:PORT, got {value!r}", peers=value
         )
-    return tuple(_parse_peer(element) for element in value)
-
-
-def _parse_peer(element: object) -> Peer:
-    match element:
-        case Peer():
-            return element
-        case str():
-            return Peer.parse(element)
-        case _:
-            raise InvalidArgumentError(
-                f"a peer must be a Peer or ID@HOST:PORT, got {element!r}", peer=element
-            )
+    return tuple(map(peer_to_dial, value))
 
 
 FLAG = Kind("true or false", lambda value: isinstance(value, bool), _read_flag)
 """A truth value. 0 and 1 are accepted from variables alone, where nothing else can be written."""
 
-SECONDS = Kind(f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}", _is_seconds, float)
+SECONDS = Kind(
+    f"a number of seconds from {_SECONDS_MIN} to {_SECONDS_MAX}",
+    _is_seconds,
+    read=lambda value: float(plain_number(value)),
+)
 
-FILE_PATH = Kind("the path of a file, as data/node-a.wal", _is_file_path, str)
+FILE_PATH = Kind(
+    "the path of a file, as data/node-a.wal",
+    lambda value: value is None or is_file_path(value),
+    read=str,
+)
 """A path, or None for the default. Whether it can be written shows when it is opened."""
 
 PEERS = Kind(

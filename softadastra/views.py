@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, MappingView, ValuesView
 
+from softadastra.arguments import key_prefix
 from softadastra.scans import Opened, items_of, keys_of
 from softadastra.types import Value
 
@@ -11,7 +12,11 @@ __all__ = ["AllValues", "PrefixItems", "PrefixKeys"]
 
 
 class Prefixed(MappingView):
-    """What is under the keys that start with a prefix."""
+    """What is under the keys that start with a prefix.
+
+    Raises:
+        InvalidArgumentError: the prefix is no str.
+    """
 
     __slots__ = ("_client", "_opened", "_prefix")
 
@@ -19,7 +24,7 @@ class Prefixed(MappingView):
         super().__init__(client)
         self._client = client
         self._opened = opened
-        self._prefix = prefix
+        self._prefix = key_prefix(prefix)
 
     def __len__(self) -> int:
         if not self._prefix:

@@ -505,6 +505,28 @@ def test_two_nodes_meet_and_are_waited_for():
     asyncio.run(program())
 
 
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda node: node.keys(5), "a prefix is a str"),
+        (lambda node: node.items(None), "a prefix is a str"),
+        (lambda node: node.disconnect(5), "a known peer is named by"),
+        (lambda node: node.forget(None), "a known peer is named by"),
+        (lambda node: node.connect(5), "a peer is a Peer"),
+        (lambda node: node.wait_synced(0, peers=None), "expected 'all'"),
+        (lambda node: node.wait_synced(0, peers=-1), "expected 'all'"),
+        (lambda node: node.wait_synced(0, up_to="x"), "expected the number of a write"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_the_same_words_as_without_asyncio(ask, words):
+    async def program() -> None:
+        async with AsyncClient(options()) as node:
+            with pytest.raises(InvalidArgumentError, match=words):
+                await ask(node)
+
+    asyncio.run(program())
+
+
 def test_a_wait_that_is_cancelled_or_too_long_leaves_nothing_behind():
     async def program() -> None:
         async with AsyncClient(options().with_local_transport(0)) as node:

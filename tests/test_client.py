@@ -37,6 +37,9 @@ from softadastra.store.changes import OWN
 from softadastra.store.origins import Origin
 from tests.wal.logs import has_unsynced
 
+WRONG_PEERS = ["some", None, -1, True, 1.0, [5], [["node-b"]], b"all"]
+"""What `wait_synced` cannot wait for."""
+
 
 @pytest.fixture
 def client():
@@ -910,6 +913,15 @@ def test_connect_before_the_transport_runs_is_an_invalid_state():
             node.connect(Peer.local("b", 4042))
 
 
+@pytest.mark.parametrize("node_id", ["a\n", "\x1b[31m", "b" * 256, "\u00e9" * 128])
+def test_a_peer_whose_name_no_node_can_have_is_refused_and_not_registered(client, node_id):
+    for peer in (Peer(node_id, "127.0.0.1", 4042), f"{node_id}@127.0.0.1:4042"):
+        with pytest.raises(InvalidArgumentError, match="no node can be called"):
+            client.connect(peer)
+
+    assert client.peers() == []
+
+
 def test_unknown_peers_are_not_found(client):
     with pytest.raises(NotFoundError):
         client.forget("nobody")
@@ -938,9 +950,32 @@ def test_wait_synced_with_nothing_written_is_true(client):
     assert client.wait_synced(timeout=0) is True
 
 
-def test_wait_synced_refuses_a_word_it_does_not_know(client):
-    with pytest.raises(InvalidArgumentError):
-        client.wait_synced(0, peers="some")
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        *(({"peers": peers}, "expected 'all', 'any', a number") for peers in WRONG_PEERS),
+        *(({"up_to": up_to}, "expected the number of a write") for up_to in ("x", -1, 1.0, True)),
+    ],
+)
+def test_wait_synced_refuses_what_names_no_peers_and_no_write(client, wrong, words):
+    client.put("k", 1)
+
+    with pytest.raises(InvalidArgumentError, match=words):
+        client.wait_synced(0, **wrong)
+
+
+@pytest.mark.parametrize("prefix", [5, None, b"k"])
+def test_a_prefix_that_is_no_text_is_refused_before_anything_is_read(client, prefix):
+    for view in (client.keys, client.items):
+        with pytest.raises(InvalidArgumentError, match="a prefix is a str"):
+            view(prefix)
+
+
+@pytest.mark.parametrize("peer", [5, None, b"node-b", ["node-b"]])
+def test_what_names_no_peer_is_refused_before_any_is_looked_for(client, peer):
+    for call in (client.disconnect, client.forget):
+        with pytest.raises(InvalidArgumentError, match="a known peer is named by its node id"):
+            call(peer)
 
 
 def test_held_writes_are_counted_and_released():
@@ -1037,7 +1072,7 @@ def test_a_backup_is_another_incarnation_also_in_the_very_file_of_the_original(t
         assert own_origin(node) == renewed
 
 
-@pytest.mark.parametrize("path", ["", ".", "a\0b", b"copy.wal", 7, None])
+@pytest.mark.parametrize("path", ["", ".", "a\0b", "\ud800", b"copy.wal", 7, None])
 def test_a_backup_to_what_is_no_path_of_a_file_is_refused(tmp_path, path):
     with Client(ClientOptions.persistent("node-a", tmp_path / "a.wal")) as node:
         with pytest.raises(InvalidArgumentError, match="a file has a path"):

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from softadastra.arguments import plain_number
+
 __all__ = ["Number"]
 
 
@@ -48,7 +50,7 @@ class Number(click.ParamType[float]):
     ) -> float:
         """Read the number, or say what was expected."""
         try:
-            number = self._read(value)
+            number = self._read(plain_number(value) if isinstance(value, str) else value)
         except ValueError:
             self.fail(f"{value!r} is not {self.expected}.", param, ctx)
         # Written so that NaN, which every comparison refuses, is within no limits.

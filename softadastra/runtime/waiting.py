@@ -16,7 +16,15 @@ from threading import TIMEOUT_MAX, Lock
 from softadastra.errors import InvalidArgumentError
 from softadastra.sync.members import Members
 
-__all__ = ["Waiters", "closed_gate", "is_synced", "open_gate", "shielded", "wanted_of"]
+__all__ = [
+    "Waiters",
+    "closed_gate",
+    "is_synced",
+    "open_gate",
+    "shielded",
+    "top_of",
+    "wanted_of",
+]
 
 
 def closed_gate() -> Lock:
@@ -134,13 +142,36 @@ def wanted_of(peers: str | int | Iterable[str]) -> str | int | frozenset[str]:
     """Read whose confirmation is waited for.
 
     Raises:
-        InvalidArgumentError: it is another word than "all" and "any".
+        InvalidArgumentError: it is neither "all" nor "any", no number from 0 on, and no node ids.
     """
-    if isinstance(peers, str) and peers not in ("all", "any"):
-        raise InvalidArgumentError(
-            f"peers is {peers!r}, expected 'all', 'any', a number or a list of node ids"
-        )
-    return peers if isinstance(peers, str | int) else frozenset(peers)
+    if isinstance(peers, str):
+        if peers in ("all", "any"):
+            return peers
+    elif isinstance(peers, int):
+        if type(peers) is int and peers >= 0:
+            return peers
+    elif isinstance(peers, Iterable):
+        names = list(peers)
+        if all(isinstance(name, str) for name in names):
+            return frozenset(names)
+    raise InvalidArgumentError(
+        f"peers is {peers!r:.80}, expected 'all', 'any', a number from 0 on or a list of node ids"
+    )
+
+
+def top_of(up_to: int | None, top: int) -> int:
+    """Read up to which own write is waited for, of those up to `top`.
+
+    Raises:
+        InvalidArgumentError: it is no number from 0 on.
+    """
+    if up_to is None:
+        return top
+    if type(up_to) is int and up_to >= 0:
+        return min(up_to, top)
+    raise InvalidArgumentError(
+        f"up_to is {up_to!r:.80}, expected the number of a write, as a PutResult has it in n"
+    )
 
 
 def is_synced(members: Members, top: int, peers: str | int | frozenset[str]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import Final
 
-from softadastra.errors import InvalidArgumentError, InvalidStateError, PositionLostError
+from softadastra.arguments import key_prefix
+from softadastra.errors import InvalidStateError, PositionLostError
 from softadastra.runtime.watcher import Limits, Watcher
 from softadastra.store.changes import Write, Writes
 from softadastra.store.positions import Moment
@@ -52,9 +53,7 @@ class Watchers:
             PositionLostError: it cannot be gone on from.
             InvalidStateError: the node is closed.
         """
-        if not isinstance(prefix, str):
-            raise InvalidArgumentError(f"a prefix is a str, got {prefix!r:.80}")
-        watcher = Watcher(self, prefix, limits)
+        watcher = Watcher(self, key_prefix(prefix), limits)
         with self.lock:
             if self.is_over:
                 raise InvalidStateError("this client is not open: call open(), or use it in a with")

@@ -5,6 +5,7 @@ What is wrong is a ProtocolError that says so in a few words, whatever the bytes
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from softadastra.errors import ProtocolError
@@ -30,7 +31,9 @@ __all__ = [
     "VALUE_BYTES_MAX",
     "clipped",
     "exactly",
+    "is_obeyed",
     "listed",
+    "node_name",
     "number",
     "numbers",
     "text",
@@ -57,6 +60,10 @@ VALUE_BYTES_MAX: Final = 1 << 20
 """What options allow at most: with any key it fits into a message of whoever passes it on."""
 U64_MAX: Final = 2**64 - 1
 FLAGS_MAX: Final = RESOLUTION
+
+CONTROL_CHARACTERS: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+"""What terminals obey: Unicode's category Cc, which never changes. Other characters that are not
+shown may be letters in the next version of Unicode, and nodes know different ones."""
 
 
 def number(value: object, name: str, low: int = 0, high: int = U64_MAX) -> int:
@@ -85,6 +92,19 @@ def text(value: object, name: str, bytes_max: int) -> str:
     if type(value) is not str or not 0 < len(value.encode()) <= bytes_max:
         raise ProtocolError(f"{name} is {clipped(value)}, expected 1 to {bytes_max} bytes of text")
     return value
+
+
+def node_name(value: object, name: str) -> str:
+    """Check by what name a node greets: people see it, on terminals too."""
+    found = text(value, name, NODE_ID_BYTES_MAX)
+    if is_obeyed(found):
+        raise ProtocolError(f"{name} is {clipped(found)}, expected no control characters")
+    return found
+
+
+def is_obeyed(name: str) -> bool:
+    """Whether a terminal does something else with a name than to show it."""
+    return CONTROL_CHARACTERS.search(name) is not None
 
 
 def listed(value: object, name: str, count_max: int) -> list[Any]:

@@ -14,7 +14,7 @@ from softadastra.store.changes import OWN, Collected
 from softadastra.store.dots import DotSet
 from softadastra.store.replica import Replica
 from softadastra.sync.collection import Collector, collectable
-from softadastra.sync.fields import AGE_MS_MAX, MEMBERS_MAX
+from softadastra.sync.fields import AGE_MS_MAX, MEMBERS_MAX, is_obeyed
 from softadastra.sync.members import Member, Members
 from softadastra.sync.messages import Haves, Report
 from softadastra.sync.settings import Now
@@ -80,7 +80,8 @@ class Membership:
         """
         for node_id, report in reports.items():
             is_here = node_id in present or node_id == self._replica.node_id
-            if is_here or self._members.is_forgotten(node_id):
+            # By a name that terminals obey nobody can greet: it would be waited for in vain.
+            if is_here or self._members.is_forgotten(node_id) or is_obeyed(node_id):
                 continue
             known_member = self._members.get(node_id)
             if known_member is None and len(self._members) >= MEMBERS_MAX:

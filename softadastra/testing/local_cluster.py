@@ -18,10 +18,11 @@ from types import TracebackType
 from typing import Self
 
 from softadastra.errors import InvalidStateError
+from softadastra.runtime.listening import level_named
 from softadastra.testing.child_process import ProcessState
 from softadastra.testing.history import Verdict, WriteHistory, judge
 from softadastra.testing.local_node import LocalNode
-from softadastra.testing.roster import check_options, node_names, topology_of
+from softadastra.testing.roster import node_names, node_options, refuse_own, topology_of
 
 __all__ = ["LocalCluster", "Topology", "wait_until"]
 
@@ -79,7 +80,8 @@ class LocalCluster:
             JSON carries.
 
     Raises:
-        InvalidArgumentError: an argument is out of range, or an option is not for all nodes.
+        InvalidArgumentError: an argument is out of range, or an option is not for all nodes, or
+            none at all.
     """
 
     def __init__(
@@ -93,7 +95,10 @@ class LocalCluster:
     ) -> None:
         self._names = node_names("local", nodes_count)
         self._topology = topology_of(Topology, topology)
-        check_options(options.keys(), NODE_OPTIONS)
+        level_named(log_level)
+        refuse_own(options.keys(), NODE_OPTIONS)
+        for name in self._names:
+            node_options(name, options)
         self.history = WriteHistory()
         """Every write that was sent through the cluster's nodes."""
         self.nodes: tuple[LocalNode, ...] = ()

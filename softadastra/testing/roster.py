@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from enum import StrEnum
+from pathlib import Path
 from typing import TypeVar
 
 from softadastra.errors import InvalidArgumentError
+from softadastra.options import ClientOptions
 
-__all__ = ["check_options", "node_names", "topology_of"]
+__all__ = ["node_names", "node_options", "refuse_own", "topology_of"]
 
 Named = TypeVar("Named", bound=StrEnum)
 
@@ -41,7 +43,7 @@ def topology_of(topologies: type[Named], name: Named | str) -> Named:
     return topologies(name)
 
 
-def check_options(options: Set[str], own: Set[str]) -> None:
+def refuse_own(options: Set[str], own: Set[str]) -> None:
     """Refuse options for all nodes that a cluster sets itself.
 
     Args:
@@ -55,3 +57,15 @@ def check_options(options: Set[str], own: Set[str]) -> None:
         raise InvalidArgumentError(
             f"the cluster itself sets {', '.join(sorted(taken))} for each node; leave it out"
         )
+
+
+def node_options(node_id: str, options: Mapping[str, object]) -> ClientOptions:
+    """Give the options of one node, valid ones.
+
+    Raises:
+        InvalidArgumentError: a name is no option; the message has the nearest. Or values are wrong;
+            the message lists every problem.
+    """
+    made = ClientOptions.persistent(node_id, Path(f"{node_id}.wal"), **options)
+    made.validate()
+    return made

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -18,7 +17,7 @@ from softadastra.options import ClientOptions
 from softadastra.testing.checkers import Checks
 from softadastra.testing.checkers.collection import REST_SECONDS, is_collected
 from softadastra.testing.checkers.progress import await_rest
-from softadastra.testing.roster import check_options, node_names, topology_of
+from softadastra.testing.roster import node_names, node_options, refuse_own, topology_of
 from softadastra.testing.sim_liar import SimLiar
 from softadastra.testing.sim_network import SimNetwork
 from softadastra.testing.sim_node import NodeState, SimNode
@@ -88,7 +87,7 @@ class SimCluster:
     ) -> None:
         names = node_names("simulated", nodes_count)
         topology = topology_of(SimTopology, topology)
-        check_options(options.keys(), OWN_OPTIONS)
+        refuse_own(options.keys(), OWN_OPTIONS)
         self.schedule = Schedule()
         self.trace = Trace(self.schedule, trace)
         self.checks = Checks(self.trace, nodes_count)
@@ -405,14 +404,3 @@ def check_chance(chance: float) -> None:
     """
     if not 0 <= chance <= 1:
         raise InvalidArgumentError(f"a chance is from 0 to 1, got {chance}")
-
-
-def node_options(node_id: str, options: dict[str, object]) -> ClientOptions:
-    """Give the options of one node.
-
-    Raises:
-        InvalidArgumentError: the message lists every problem.
-    """
-    made = ClientOptions.persistent(node_id, Path(f"{node_id}.wal"), **options)
-    made.validate()
-    return made

@@ -112,6 +112,14 @@ def test_the_version_is_shown_in_three_ways(run: Run) -> None:
             "Invalid value for '--port': 'http' is not a whole number from 0 to 65535.",
         ),
         (
+            ("node", "run", "--port", "5_0"),
+            "Invalid value for '--port': '5_0' is not a whole number from 0 to 65535.",
+        ),
+        (
+            ("sync", "tick", "--wait", "\u0665"),
+            "Invalid value for '--wait': '\u0665' is not a number from 0 to 3600.",
+        ),
+        (
             ("sync", "tick", "--wait", "-1"),
             "Invalid value for '--wait': '-1' is not a number from 0 to 3600.",
         ),

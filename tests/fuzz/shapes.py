@@ -36,6 +36,7 @@ from softadastra.sync.messages import (
 U64_MAX = 2**64 - 1
 u64 = st.integers(0, U64_MAX) | st.sampled_from([0, 1, 2**63, 2**64 - 1])
 names = st.text(min_size=1, max_size=8)
+greeted_names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 origins = st.builds(Origin, names, u64)
 packed = st.one_of(
     st.just(b""),
@@ -147,7 +148,7 @@ messages: SearchStrategy[Message] = st.one_of(
             "protocols": st.tuples(u64, u64).map(lambda found: (min(found), max(found))),
             "features": st.frozensets(names, max_size=2),
             "cluster": names,
-            "node_id": names,
+            "node_id": greeted_names,
             "incarnation": u64,
             "nonce": u64,
             "wall_ms": st.integers(0, 2**48),

@@ -7,17 +7,20 @@ from itertools import count
 
 import pytest
 
+from softadastra.packing import pack_value
+from softadastra.store.changes import Claim
+from softadastra.store.origins import Origin
 from softadastra.sync.admission import REFUSALS_TOLD_MAX, TELL_INTERVAL_MS
 from softadastra.sync.connections import CONTEST_MS, LOCATE_INTERVAL_MS
 from softadastra.sync.exclusions import EXCLUSION_MIN_MS, GOOD_AFTER_MS
-from softadastra.sync.messages import Message, Ping, Pong, Reject, RejectReason
+from softadastra.sync.messages import Ack, Batch, Message, Ping, Pong, Reject, RejectReason
 from softadastra.sync.notices import each
 from softadastra.sync.output import Push
 from softadastra.sync.settings import CONNECTED_MAX, KNOWN_MAX
 from softadastra.sync.status import peer_statuses
 from softadastra.sync.wire import encode
 from softadastra.types import Peer, PeerSource, PeerState, PeerStatus
-from tests.engines import Network, Node
+from tests.engines import WALL_MS, Network, Node
 from tests.strangers import HELLO
 
 STRANGER = replace(HELLO, cluster="test")
@@ -481,6 +484,33 @@ def test_a_greeting_that_is_said_again_elsewhere_takes_over_only_from_who_is_gon
 
     assert door.engine.connections.active == {"b": owner}
     assert rejected(door, copy) == [RejectReason.DUPLICATE_IDENTITY]
+
+
+def test_what_a_second_process_of_a_name_brings_before_it_is_rejected_is_merged_and_acknowledged(
+    door: Door,
+):
+    """It is another incarnation, so its writes are none of the first one's."""
+    door.come("b", nonce=7)
+    first = door.link
+    door.come("b", nonce=8)
+    second = door.link
+    batch = Batch(
+        id=5,
+        told=0,
+        origins=[Origin("b", 8)],
+        lives=[],
+        claims=[Claim(0, 1, [(1, 0, 0)])],
+        keys=["k"],
+        columns=([0], [1], [WALL_MS << 16], [1], [pack_value("v", max_bytes=9)], [0]),
+        states=[],
+    )
+    door.node.receive(second, encode(batch))
+
+    assert [m.batches for m in door.told(second) if isinstance(m, Ack)] == [[5]]
+    door.node.receive(first, encode(Pong(door.node.now.mono_ms)))
+    door.told(second)
+    assert rejected(door, second) == [RejectReason.DUPLICATE_IDENTITY]
+    assert door.node.get("k") == "v"
 
 
 def test_a_process_that_connects_anew_takes_over_from_its_connection_that_is_dead(door: Door):

@@ -53,6 +53,17 @@ def test_each_is_told_of_before_any_is_told_of_twice(others):
     assert len(set.union(*first)) == others
 
 
+@pytest.mark.parametrize("name", ["till\n", "\x1b[2J", "a\x7f", "\x9b31m"])
+def test_who_is_reported_by_a_name_that_terminals_obey_becomes_no_member(name):
+    """Nobody can greet by it, and every table and metric of peers would show it."""
+    network, _ = knowing(0)
+    hear_of(network, [name, "till"])
+
+    members = network["teller"].engine.members
+    assert "till" in members
+    assert name not in members
+
+
 def test_who_is_new_gets_a_turn_and_who_is_forgotten_takes_nobodys():
     network, _ = knowing(3 * FITTING)
     network.advance(1_000, step=250)

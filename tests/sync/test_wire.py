@@ -32,6 +32,7 @@ from softadastra.sync.messages import (
     SnapshotRange,
 )
 from softadastra.sync.wire import decode, encode
+from tests.strangers import HELLO
 
 A, B, C = Origin("a", 2**64 - 1), Origin("b", 0), Origin("c", 5)
 HAVES = {A: DotSet(5, [(7, 9), (11, 11)]), B: DotSet(0, [(2, 2)])}
@@ -204,6 +205,22 @@ def test_any_element_of_a_message_may_be_anything(kind, position, value):
         decode(encodable(message))
     except ProtocolError:
         return
+
+
+@pytest.mark.parametrize("name", ["till\n", "\x1b[2J", "a\x7f", "\x9b31m"])
+def test_a_greeting_by_a_name_that_terminals_obey_is_no_message(name):
+    with pytest.raises(ProtocolError, match="expected no control characters"):
+        decode(encode(replace(HELLO, node_id=name)))
+
+
+@pytest.mark.parametrize(
+    "name", ["my node", "ada@home", "\u00e9", "\u00a0", "\u202e", "\U000e0001"]
+)
+def test_a_greeting_is_read_whatever_else_its_name_has(name):
+    """What can be printed differs between versions of Unicode, so between nodes."""
+    hello = replace(HELLO, node_id=name)
+
+    assert decode(encode(hello)) == hello
 
 
 def test_of_another_protocol_only_a_reject_is_read():

@@ -185,13 +185,13 @@ def test_a_closed_node_ends_cleanly_and_can_be_started_again() -> None:
         ({"nodes_count": 0}, "1 to 26 nodes, got 0"),
         ({"nodes_count": 2, "topology": "ring"}, "expected one of mesh, line, apart"),
         ({"nodes_count": 2, "wal_path": "x"}, "sets wal_path for each node"),
+        ({"nodes_count": 2, "log_level": "x"}, "expected one of debug, info, warning, error"),
+        ({"nodes_count": 2, "auto_tik": 1}, "'auto_tik' .* did you mean 'auto_tick'"),
+        ({"nodes_count": 2, "retry_interval": -1}, "retry_interval must be"),
     ],
 )
-def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
+def test_wrong_arguments_are_refused_when_a_cluster_is_made(
+    arguments: dict[str, object], message: str
+) -> None:
     with pytest.raises(InvalidArgumentError, match=message):
         LocalCluster(**arguments)  # type: ignore[arg-type]
-
-
-def test_a_wrong_option_of_the_nodes_is_refused_by_its_name() -> None:
-    with pytest.raises(InvalidArgumentError, match="retry_interval"):
-        LocalCluster(1, retry_interval=-1).open()

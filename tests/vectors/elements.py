@@ -81,6 +81,23 @@ class Text:
 
 
 @dataclass(frozen=True)
+class Name(Text):
+    """What a node is called."""
+
+    @property
+    def words(self) -> str:
+        return f"{super().words}, no control characters"
+
+    @property
+    def refused(self) -> list[Any]:
+        return [*super().refused, *(f"n{control}" for control in "\x00\n\x1b\x1f\x7f\x80\x9f")]
+
+    @property
+    def accepted(self) -> list[Any]:
+        return [*super().accepted, " ", "~", "\u00a0", "\u202e"]
+
+
+@dataclass(frozen=True)
 class Bytes:
     size: int
 
@@ -246,7 +263,7 @@ ELEMENTS: Final[dict[MessageType, list[Element]]] = {
             "what else the sender can do; unknown ones are ignored; none are defined",
         ),
         Element("cluster", Text(NODE_ID_BYTES_MAX), "must be equal on both sides"),
-        Element("node id", Text(NODE_ID_BYTES_MAX), "the sender"),
+        Element("node id", Name(NODE_ID_BYTES_MAX), "the sender"),
         Element("incarnation", U64, "of the sender's own origin"),
         Element("nonce", U64, "drawn when the sender's process opens"),
         Element("wall clock", Number(0, 2**48), "the sender's, milliseconds since 1970 in UTC"),

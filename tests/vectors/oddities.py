@@ -129,6 +129,7 @@ REFUSED: Final[dict[MessageType, list[Other]]] = {
         ("cluster empty", "an empty text", 4, ""),
         ("node id too long", "256 bytes", 5, "n" * 256),
         ("node id as bytes", "bytes are no text", 5, b"till"),
+        ("node id that rings", "a control character", 5, "till\x07"),
         ("incarnation negative", "-1", 6, -1),
         ("wall clock too late", "2^48 + 1", 8, 2**48 + 1),
         ("range at the base", "6 belongs to the base", 10, [["till", 7, 5, [6, 7]]]),
