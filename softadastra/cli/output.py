@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from io import UnsupportedOperation
 from itertools import chain, islice
 from typing import TYPE_CHECKING, TextIO
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
+    "READER_SECONDS",
     "SCHEMA",
     "Output",
     "as_count",
@@ -33,6 +35,7 @@ __all__ = [
     "check_reader",
     "encode",
     "fitting",
+    "has_room",
     "printable",
     "tell",
 ]
@@ -47,6 +50,10 @@ UNLIMITED_WIDTH = 1_000_000
 FOLDED_COLUMNS_MAX = 3
 """Columns of a table whose long words are folded on a narrow terminal; with more columns the
 remaining width of each is too small to read."""
+
+READER_SECONDS = 0.5
+"""How long a node that runs waits for who reads what it tells beside its events, as it does with
+those."""
 
 LISTING_SAMPLE_ROWS = 1_000
 """Rows that decide the column widths of a listing: a listing shows its first lines at once and
@@ -107,6 +114,21 @@ def check_reader() -> None:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
+def has_room(stream: TextIO | None, wait_seconds: float) -> bool:
+    """Wait until a stream takes a line at once; tell whether it does.
+
+    A pipe that nobody reads does not when it is full, nor a terminal that is held with Ctrl-S.
+    """
+    if stream is None or not hasattr(select, "poll"):  # as on Windows, where nobody knows
+        return True
+    looker = select.poll()
+    try:
+        looker.register(stream, select.POLLOUT)
+    except UnsupportedOperation:  # not one of the system's
+        return True
+    return bool(looker.poll(wait_seconds * 1000))
+
+
 def as_count(count: int, noun: str) -> str:
     """Write how many there are of something, as "1 row" and "1,000 rows"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
@@ -164,6 +186,11 @@ class Output:
         """Tell people something that is not data; programs and -q do not see it."""
         if not self.is_quiet:
             tell(text, is_folded=is_folded)
+
+    def note_if_read(self, text: str) -> None:
+        """Tell people the same, as long as they read: what runs on does not wait for them."""
+        if has_room(sys.stderr, READER_SECONDS):
+            self.note(text)
 
     def table(self, title: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         """Print a titled table; one that is too wide for its terminal becomes blocks, one a row."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
@@ -22,7 +22,7 @@ from softadastra.cli.documents import discovery_document, node_document, transpo
 from softadastra.cli.invocation import Invocation
 from softadastra.cli.notifying import notify
 from softadastra.cli.numbers import Number
-from softadastra.cli.output import tell
+from softadastra.cli.output import READER_SECONDS, has_room, tell
 from softadastra.cli.reaching import Reached, load_options, open_when_free, opened_here
 from softadastra.cli.showing import (
     DASHBOARD_OPTIONS,
@@ -225,7 +225,7 @@ def run_until_stopped(invocation: Invocation, given: Given) -> None:
                     ends.callback(dashboard.close)
                 ends.callback(client.close)
                 _run(invocation, client, ending, asked, dashboard)
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() and has_room(sys.stderr, READER_SECONDS):
         tell("")  # behind the ^C that the terminal shows
         invocation.output.note("Softadastra node stopped.")
 
@@ -245,7 +245,8 @@ def _run(
             client.start_discovery()
     wal_path = options.resolved_wal_path() if options.enable_wal else None
     reached = opened_here(client, wal_path, pid=os.getpid())
-    _announce(invocation, reached, asked, dashboard)
+    if _is_read(sys.stdout, ending):
+        _announce(invocation, reached, asked, dashboard)
     notify("READY=1")
     while not ending.is_asked():
         if not client.transport_running:
@@ -254,6 +255,14 @@ def _run(
                 " that whoever started it can start it again"
             )
     notify("STOPPING=1")
+
+
+def _is_read(stream: TextIO, ending: _Ending) -> bool:
+    """Wait until a stream takes what a script waits for; False: the run is to end before."""
+    while not has_room(stream, READER_SECONDS):
+        if ending.is_asked(wait_seconds=0):
+            return False
+    return True
 
 
 def _parse_peers(texts: tuple[str, ...]) -> tuple[Peer, ...]:
@@ -309,11 +318,11 @@ def _announce(
         announce_dashboard(invocation.output, asked, dashboard)
     sys.stdout.flush()
     if options.security is not None and not _trusts_anybody(options):
-        invocation.output.note(
+        invocation.output.note_if_read(
             "No key is trusted yet, so nobody is let in: softadastra keys trust, or pair"
         )
     if sys.stdout.isatty():
-        invocation.output.note("Press Ctrl+C to stop.")
+        invocation.output.note_if_read("Press Ctrl+C to stop.")
 
 
 def _trusts_anybody(options: ClientOptions) -> bool:
@@ -338,9 +347,9 @@ class _Ending:
         with suppress(BlockingIOError):
             self._asking.send(b"\0")
 
-    def is_asked(self) -> bool:
-        """Wait for at most LOOK_SECONDS, and tell whether the run is to end."""
-        return bool(select.select([self._waiting], [], [], LOOK_SECONDS)[0])
+    def is_asked(self, wait_seconds: float = LOOK_SECONDS) -> bool:
+        """Wait for at most so long, and tell whether the run is to end."""
+        return bool(select.select([self._waiting], [], [], wait_seconds)[0])
 
     @contextmanager
     def on_signals(self) -> Iterator[None]:

@@ -121,7 +121,7 @@ def announce_dashboard(output: Output, given: Shown, dashboard: Dashboard | None
     else:
         output.line(f"Dashboard: {dashboard.url} with the token in {given.token_file}")
     if not dashboard.is_local:
-        output.note(
+        output.note_if_read(
             "The dashboard is reached without encryption: who sees this network's traffic sees the"
             " token and the data too. Put it behind HTTPS, see docs/dashboard.md."
         )

@@ -74,6 +74,7 @@ EVENTS: Final[dict[str, Level]] = {
     "control.faulted": Level.ERROR,
     "dashboard.faulted": Level.ERROR,
     "node.closed": Level.INFO,
+    "log.missed": Level.WARNING,
     "listener.failed": Level.WARNING,
     "listener.overflowed": Level.WARNING,
 }

@@ -19,20 +19,22 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, TextIO
 
 from softadastra.errors import InvalidArgumentError, StorageError
 from softadastra.runtime.event_file import EventFile
+from softadastra.runtime.event_stream import EventStream, may_hold_up
 from softadastra.runtime.json_lines import RESERVED_NAMES, JsonLines
 from softadastra.runtime.listening import NOBODY, Listeners
-from softadastra.sync.notices import Level, Told, each
+from softadastra.sync.notices import Level, Notice, Told, each
 from softadastra.types import Event
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ class _Output:
     """None: the standard library's logger, wrapped when the first event needs it."""
     lines: JsonLines | None = None
     """Where events go instead when they are JSON."""
+    stream: EventStream | None = None
+    """What they end up in, if it may have dropped some."""
 
 
 _output = _Output(threshold=Level.WARNING)
@@ -101,6 +105,15 @@ class Events:
         enabled = [told for told in notices if told.level >= output.threshold]
         if not enabled:
             return
+        if output.stream is not None:
+            output.stream.tell_missed(partial(self._tell_missed, output))
+        self._write(output, enabled)
+
+    def _tell_missed(self, output: _Output, count: int) -> None:
+        """Tell of dropped lines, whatever the threshold: of what was wanted some is missing."""
+        self._write(output, [Notice(Level.WARNING, "log.missed", {"count": count})])
+
+    def _write(self, output: _Output, enabled: list[Told]) -> None:
         if output.lines is not None:
             output.lines.write(self._node_id, enabled)
             return
@@ -125,7 +138,8 @@ def configure_logging(
             event a write and a message.
         format: "console" for people, "json" for one JSON object a line.
         stream: an open text stream, which stays the caller's to close; default standard error.
-            Events are written where they happen: a pipe that nobody reads holds up the node.
+            A pipe, a socket or a terminal is written past the stream's buffer; while nobody reads
+            it, lines wait for half a second once, then they are dropped and counted (`log.missed`).
         file: a file to append to instead; reopened when it is rotated away. Its directory must
             exist.
         colors: whether lines for people have colours; default: on a terminal that can show them,
@@ -146,13 +160,15 @@ def configure_logging(
         )
     _check_destination(stream, file)
     handler = _open_handler(stream, file)
+    lossy = handler if isinstance(handler, EventStream) else None
     threshold = levels[level]
     if format == "json":
-        output = _Output(threshold=threshold, lines=JsonLines(handler, _shown))
+        output = _Output(threshold=threshold, lines=JsonLines(handler, _shown), stream=lossy)
     else:
         renderers = (_for_people, _console(handler, colors))
-        logger = _wrap(_private_logger(handler), threshold, *renderers)
-        output = _Output(threshold=threshold, logger=logger)
+        # `log.missed` is written at any threshold; `Events.log` looks at that of all others.
+        logger = _wrap(_private_logger(handler), min(threshold, Level.WARNING), *renderers)
+        output = _Output(threshold=threshold, logger=logger, stream=lossy)
     # Closed by the last thread that lets go of it: a handler that is closed while an event is
     # on its way to it would open its file again.
     weakref.finalize(output, handler.close)
@@ -185,7 +201,8 @@ def _check_destination(stream: TextIO | None, file: str | os.PathLike[str] | Non
 def _open_handler(stream: TextIO | None, file: str | os.PathLike[str] | None) -> logging.Handler:
     """Make the standard library's handler: it brings the lock, and reports a failed write."""
     if file is None:
-        return logging.StreamHandler(stream)  # None means standard error
+        stream = sys.stderr if stream is None else stream
+        return EventStream(stream) if may_hold_up(stream) else logging.StreamHandler(stream)
     try:
         return EventFile(file)
     except OSError as error:

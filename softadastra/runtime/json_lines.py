@@ -16,6 +16,7 @@ from json.encoder import encode_basestring_ascii as quoted
 from typing import Final
 
 from softadastra.runtime.event_file import EventFile, Lines
+from softadastra.runtime.event_stream import EventStream
 from softadastra.sync.notices import Accepted, Level, Notice, Told
 
 __all__ = ["RESERVED_NAMES", "JsonLines"]
@@ -48,7 +49,9 @@ class JsonLines:
     def __init__(self, handler: logging.Handler, plain: Callable[[object], object]) -> None:
         handler.setFormatter(_AsItIs())
         self._append = (
-            handler.append if isinstance(handler, EventFile) else partial(append_to, handler)
+            handler.append
+            if isinstance(handler, EventFile | EventStream)
+            else partial(append_to, handler)
         )
         self._plain = plain
 
