@@ -79,21 +79,27 @@ class Session:
             " exit or Ctrl-D leaves."
         )
         keep = self._prepare()
-        while True:
-            try:
-                line = input(PROMPT)
-            except EOFError:
-                print()  # noqa: T201  the prompt's line ends here
-                return
-            except KeyboardInterrupt:
-                tell("")
-                continue
-            except UnicodeDecodeError:
-                tell("error: the line is not text in the encoding of this terminal")
-                continue
-            keep(line)
-            if not self._take(line):
-                return
+        goes_on = True
+        while goes_on:
+            # Also one that comes between two lines, as the second of two Ctrl-C.
+            with suppress(KeyboardInterrupt):
+                goes_on = self._take_next(keep)
+
+    def _take_next(self, keep: Callable[[str], None]) -> bool:
+        """Take the next line; give whether to go on."""
+        try:
+            line = input(PROMPT)
+        except EOFError:
+            print()  # noqa: T201  the prompt's line ends here
+            return False
+        except KeyboardInterrupt:
+            tell("")
+            return True
+        except UnicodeDecodeError:
+            tell("error: the line is not text in the encoding of this terminal")
+            return True
+        keep(line)
+        return self._take(line)
 
     def _take(self, line: str) -> bool:
         """Run a line; give whether to go on."""

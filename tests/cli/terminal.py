@@ -6,10 +6,14 @@ import os
 import pty
 import re
 import select
+import signal
 import sys
 import time
 from pathlib import Path
 from subprocess import Popen
+
+from tests.eventually import eventually
+from tests.processes import process_status
 
 __all__ = ["DEADLINE_SECONDS", "Terminal"]
 
@@ -56,6 +60,15 @@ class Terminal:
                 assert self.process.poll() is None, f"it ended, without {pattern!r}:\n{self.text}"
         self._read += found.end()
         return found
+
+    def interrupt(self) -> None:
+        """Interrupt it while it waits for a key.
+
+        What comes between readline's look for signals and its wait is noticed with the next key.
+        """
+        # macOS says I of one that has slept for a while.
+        eventually(lambda: process_status(self.process.pid) in ("S", "I"))
+        self.process.send_signal(signal.SIGINT)
 
     def type(self, line: str) -> None:
         """Type a line."""

@@ -88,7 +88,7 @@ def test_a_line_that_is_pasted_with_the_name_of_the_tool_is_understood(session: 
 def test_ctrl_c_drops_the_line_that_is_typed(session: Terminal) -> None:
     session.press("store put k v")
     session.read("k v")
-    session.process.send_signal(signal.SIGINT)
+    session.interrupt()
     session.read(PROMPT)
     session.type("store get k")
     session.read("Key not found: k")

@@ -357,7 +357,7 @@ had_of = Moment.has
 MUTANTS = [
     # Of the model.
     Mutant("live-dots-only", "keeping", 3, mistakes.live_dots_only),
-    Mutant("collect-while-serving", "progress", 38, mistakes.collect_while_serving),
+    Mutant("collect-while-serving", "progress", 2059, mistakes.collect_while_serving),
     Mutant("early-have", "convergence", 4, mistakes.early_have),
     Mutant("put-beats-remove", "keeping", 8, mistakes.put_beats_remove),
     Mutant("drop-in-range", "convergence", 44, mistakes.drop_in_range),
@@ -393,7 +393,7 @@ MUTANTS = [
     Mutant("a restored log keeps its name", "progress", 34, mistakes.restored_log_keeps_its_name),
     Mutant("a restored log keeps its life", "dots", 97, mistakes.restored_log_keeps_its_life),
     Mutant("lives are not sent", "invention", 2, mistakes.lives_not_sent),
-    Mutant("a copied log keeps its name", "dots", 329, mistakes.copied_log_keeps_its_name),
+    Mutant("a copied log keeps its name", "durability", 1848, mistakes.copied_log_keeps_its_name),
     # Of the disk, of delivery and of numbers.
     Mutant("an ACK leaves before its batch is synced", "durability", 0, acknowledge_before_sync),
     Mutant("a batch leaves before its own record is synced", "durability", 6, send_before_own_sync),
