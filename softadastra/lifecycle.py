@@ -154,8 +154,12 @@ class Lifecycle:
         self.close()
 
     def __del__(self) -> None:
+        self._close_forgotten()
+
+    def _close_forgotten(self) -> None:
+        """Close it, and say so, if nobody has done that."""
         if getattr(self, "_node", None) or getattr(self, "_unsettled", None):
-            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=2)
+            warnings.warn(f"{self!r} was not closed", ResourceWarning, source=self, stacklevel=3)
             self.close()
 
     def __repr__(self) -> str:
@@ -223,7 +227,7 @@ def _abandon_in_child() -> None:
 
 def _close_at_exit() -> None:
     for each in list(_lifecycles):
-        each.__del__()
+        each._close_forgotten()
 
 
 # While the threads of a node run: later they stand still, and one that has a lock keeps it.
