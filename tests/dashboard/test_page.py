@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -102,17 +103,17 @@ def level_of(page: Page, peer: str) -> str:
     return page.attribute(f'#peer-list [data-peer="{peer}"]', "data-level")
 
 
-def listening(name: str, stack: ExitStack) -> Client:
-    client = stack.enter_context(Client(ClientOptions.memory_only(name).with_local_transport()))
+def listening(name: str, stack: ExitStack, port: int = 0) -> Client:
+    client = stack.enter_context(Client(ClientOptions.memory_only(name).with_local_transport(port)))
     client.start_transport()
     return client
 
 
 def test_a_peer_that_falls_behind_changes_colour_shape_and_words(browser: Page) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
     with ExitStack() as stack:
-        a, b = listening("node-a", stack), listening("node-b", stack)
-        port = b.transport_port
-        assert port is not None
+        a, b = listening("node-a", stack), listening("node-b", stack, port)
         a.connect(Peer.local("node-b", port))
         browser.open(stack.enter_context(Dashboard(a, port=0)).link)
         eventually(lambda: level_of(browser, "node-b") == "step")
@@ -131,7 +132,6 @@ def test_a_peer_that_falls_behind_changes_colour_shape_and_words(browser: Page) 
         browser.find("#peer-list summary").send_keys(Keys.ENTER)
         eventually(lambda: "node-b lacks 1 write of this node" in browser.text("#peer-list .why"))
 
-        b.options.transport_port = port
         b.start_transport()
         eventually(lambda: level_of(browser, "node-b") == "step", 40)
         assert "everything" in browser.text("#verdict")
