@@ -88,7 +88,7 @@ class SimLiar:
         self._links[node.node_id], self._names[link] = link, node.node_id
 
     def say(self, node: SimNode, *messages: Message) -> int:
-        """Say something to a node over the last connection that was made with it.
+        """Say something to a node over the last connection with it that is there.
 
         Returns:
             How many of the messages the connection took; the others are lost.
@@ -103,7 +103,7 @@ class SimLiar:
         return self._transport.send(link, payload) is SendResult.SENT
 
     def is_connected(self, node: SimNode) -> bool:
-        """Whether the last connection with a node is still there."""
+        """Whether a connection with a node is there."""
         return node.node_id in self._links
 
     def told(self, node: SimNode, kind: type[Message]) -> list[Message]:
@@ -133,6 +133,10 @@ class SimLiar:
                     name = self._names.pop(link)
                     if self._links.get(name) == link:
                         del self._links[name]
+                        # Of two connections a node closes one: the other one goes on.
+                        self._links.update(
+                            (name, other) for other, of in self._names.items() if of == name
+                        )
                 case _:
                     pass
 
