@@ -84,8 +84,9 @@ class Modifying(Lifecycle):
     def conflicts(self) -> list[Conflict]:
         """Give the keys that were written by nodes that did not know of each other's write.
 
-        First those that wait to be resolved, then those of last_write_wins in which a write
-        lost: of these the latest 1,000, until they are resolved at this node.
+        First those that wait to be resolved, then those in which a write lost, under
+        last_write_wins or as one of two resolutions by hand: of these the latest 1,000, until they
+        are resolved at this node.
         """
         node = self._opened()
         with node.lock:
