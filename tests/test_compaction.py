@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import random
+import sys
 import threading
 from collections.abc import Sequence
 from itertools import pairwise
@@ -79,6 +80,21 @@ def test_a_log_of_overwrites_stays_within_four_times_what_is_alive(
         assert client.digest() == digest
         assert client.sync_state().last_submitted_version == writes
         assert client.put("next", 1).sync_id == f"a-{writes + 1}"
+
+
+def test_when_nobody_rewrites_the_log_any_more_nobody_waits_for_that(tmp_path: Path) -> None:
+    """As when a bug has ended that thread: writes go on as fast as before."""
+    slept: list[float] = []
+    with Client(ClientOptions.fast("a", tmp_path / "a.wal")) as client:
+        assert client._node is not None
+        assert client._node._compactor is not None
+        size = client._node.committer.size
+        size.sleep = slept.append
+        assert wait_until(lambda: size.due < sys.maxsize, DEADLINE_SECONDS)
+        client._node._compactor.stop()
+        overwrite(client, 10_000)
+
+    assert slept == []
 
 
 def test_removed_keys_leave_the_log_of_a_node_without_peers(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ as it was.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from itertools import chain
 from typing import Final, NamedTuple, Protocol, TypeAlias
@@ -170,6 +171,11 @@ class Compaction:
     def is_pressing(self) -> bool:
         """Whether who writes has to wait for it."""
         return self._committer.size.is_pressing(self._log.size_bytes)
+
+    def end(self) -> None:
+        """Nobody rewrites the log any more, so nobody who writes has to wait for it."""
+        with self._committer.lock:
+            self._committer.size.expect(sys.maxsize)
 
     def wait_ms(self) -> int | None:
         """Give after how long to look again, also when nothing is written; None: not before."""

@@ -97,7 +97,8 @@ class Compactor(Lookout):
                 yield self._calls.popleft()
 
     def _ended(self) -> None:
-        """Let go who waits for a call that nobody will run."""
+        """Let go who waits for a call that nobody will run, or for the log to be rewritten."""
+        self.compaction.end()
         for call in self._take_calls():
             call.error = ended()
             open_gate(call.done)
