@@ -163,8 +163,10 @@ class Compaction:
             else:
                 self._retry_ms = None
             is_due = self._log.size_bytes > limit
-            if not is_due:
-                self._committer.size.expect(limit, limit * 17 // 16, limit * 21 // 16)
+            if is_due:
+                self._committer.size.press(limit * 17 // 16, limit * 21 // 16)
+            else:
+                self._committer.size.expect(limit)
         return is_due
 
     @property

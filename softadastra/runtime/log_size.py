@@ -36,26 +36,33 @@ class LogSize:
         """Whether it was."""
         self._pressing = self._full = self._held_up = sys.maxsize
         self.outgrown: Callable[[], None] = lambda: None
-        """Called then, once: who is told calls `expect` again."""
+        """Called then, once: who is told calls `press`, or `expect` again."""
         self.sleep: Callable[[float], None] = time.sleep
 
-    def expect(self, due: int, pressing: int = sys.maxsize, full: int = sys.maxsize) -> None:
-        """Let it grow up to `due` bytes.
-
-        Args:
-            due: when it is larger, who rewrites it is told.
-            pressing: when it is larger all the same, who writes is held up.
-            full: the nearer it comes to this, the longer.
-        """
-        self.due, self._full = due, full
-        self._pressing = self._held_up = pressing
+    def expect(self, due: int) -> None:
+        """Let it grow up to `due` bytes; when it is larger, who rewrites it is told."""
+        self.due = due
         self.is_outgrown = False
 
     def outgrow(self) -> None:
-        """Tell that it has grown beyond `due`."""
-        self.due = sys.maxsize
+        """Tell that it has grown beyond `due`.
+
+        Who writes is held up once, shortly: so that who rewrites it can look whether it is to be.
+        """
+        self.due = self._full = sys.maxsize
+        self._pressing = self._held_up = 0
         self.is_outgrown = True
         self.outgrown()
+
+    def press(self, pressing: int, full: int) -> None:
+        """Hold up who writes, as it is rewritten by now.
+
+        Args:
+            pressing: when it is larger.
+            full: the nearer it comes to this, the longer.
+        """
+        self._pressing = self._held_up = pressing
+        self._full = full
 
     def is_pressing(self, size_bytes: int) -> bool:
         """Whether it has grown so far that who rewrites it goes before who writes."""
