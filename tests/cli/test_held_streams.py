@@ -142,14 +142,16 @@ def test_a_node_ends_though_its_terminal_is_held(
         assert terminal.ended() == 0
 
 
+def hold_before_it_says_that_it_runs(terminal: Terminal, run: Run) -> None:
+    terminal.press(CTRL_S)
+    eventually(lambda: '"running": true' in run("--node-id", "node-a", "status", "--json").output)
+
+
 def test_a_node_whose_terminal_is_held_before_it_says_that_it_runs_can_be_stopped(
     directory: Path, run: Run
 ) -> None:
     with Terminal(directory, "--node-id", "node-a", "node", "run") as terminal:
-        terminal.press(CTRL_S)
-        eventually(
-            lambda: '"running": true' in run("--node-id", "node-a", "status", "--json").output
-        )
+        hold_before_it_says_that_it_runs(terminal, run)
         assert run("--node-id", "node-a", "node", "stop").exit_code == 0
 
         assert terminal.ended() == 0
@@ -160,10 +162,7 @@ def test_a_node_whose_terminal_was_held_says_what_it_runs_when_it_is_let_go(
     directory: Path, run: Run
 ) -> None:
     with Terminal(directory, "--node-id", "node-a", "node", "run") as terminal:
-        terminal.press(CTRL_S)
-        eventually(
-            lambda: '"running": true' in run("--node-id", "node-a", "status", "--json").output
-        )
+        hold_before_it_says_that_it_runs(terminal, run)
         terminal.press(CTRL_Q)
         terminal.read("Softadastra node running. Node node-a")
         terminal.process.send_signal(signal.SIGTERM)

@@ -54,6 +54,13 @@ class Door:
         self.node.receive(self.link, encode(replace(STRANGER, node_id=name, nonce=nonce)))
         return self.told(self.link)
 
+    def miss(self):
+        """Dial whom is due, in vain; give the attempt."""
+        (attempt,) = self.due()
+        attempt.link = next(self._links)
+        self.engine.connections.down(attempt.link, "connection refused", self.node.now)
+        return attempt
+
     def due(self):
         now_ms = self.node.network.now_ms
         return self.engine.dialer.due(now_ms, self.engine.connections.settled)
@@ -422,11 +429,8 @@ def test_when_nobody_is_where_people_say_who_came_stays_and_the_address_is_asked
     door.name("b")
     door.come("b", nonce=7)
     first = door.link
-    for number in (97, 98, 99):
-        (attempt,) = door.due()
-        attempt.link = number
-        door.engine.connections.down(number, "connection refused", door.node.now)
-        assert attempt.last_error == ""
+    for _ in range(3):
+        assert door.miss().last_error == ""
         door.advance(LOCATE_INTERVAL_MS - 1)
         assert door.due() == []
         door.advance(1)
@@ -437,9 +441,7 @@ def test_when_nobody_is_where_people_say_who_came_stays_and_the_address_is_asked
 def test_a_peer_that_came_and_went_is_dialled_at_once_where_it_was_not_to_be_found(door: Door):
     door.name("b")
     door.come("b", nonce=7)
-    (attempt,) = door.due()
-    attempt.link = 99
-    door.engine.connections.down(99, "connection refused", door.node.now)
+    attempt = door.miss()
     door.advance(1_000)
     door.engine.connections.down(door.link, "closed by the peer", door.node.now)
 
@@ -449,9 +451,7 @@ def test_a_peer_that_came_and_went_is_dialled_at_once_where_it_was_not_to_be_fou
 def test_another_claim_has_the_named_address_asked_soon(door: Door):
     door.name("b")
     door.come("b", nonce=666)
-    (attempt,) = door.due()
-    attempt.link = 99
-    door.engine.connections.down(99, "connection refused", door.node.now)
+    attempt = door.miss()
     door.advance(1_000)
     door.come("b", nonce=7)
 
